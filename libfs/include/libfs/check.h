@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checker's side of a LibFS, and the problem engine that it shares with
+ * xn-fsck.
+ *
+ * XN's own structures and ownership are checked by fsck through `owns`, for any
+ * format.  What only a LibFS can know (names, link counts, sizes) is checked by
+ * the LibFS's struct libfs_checker, offline, on a quiet disk.
+ *
+ *  (1) Every problem has a row in a table: code, sentence, question, what a
+ *      careful program answers by itself.  Nothing is repaired outside a row.
+ *  (2) check_problem() decides by the mode whether to repair; a checker that is
+ *      told no leaves the disk as it is.
+ *  (3) A checker sees only blocks its root owns, and writes only those.
+ *  (4) Bytes on the disk are hostile: a checker never loops, recurses or
+ *      allocates by what they say without a bound.
+ */
+#ifndef LIBFS_CHECK_H
+#define LIBFS_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct bdev;
+struct check;
+
+/* How questions are answered. */
+enum check_mode {
+	CHECK_LOOK,  /* -n: never write */
+	CHECK_PREEN, /* -p: repair what is safe, stop for the rest */
+	CHECK_YES,   /* -y: repair everything that can be */
+	CHECK_ASK,   /* ask on the terminal */
+};
+
+enum check_safety {
+	CHECK_SAFE,  /* an expected trace of a crash; -p repairs it */
+	CHECK_LOSSY, /* repair needs a person's yes */
+	CHECK_REPORT_ONLY, /* cannot be repaired by this version */
+};
+
+struct check_problem_row {
+	const char *code;     /* "simplefs/dangling-name": stable, for scripts and tests */
+	const char *sentence; /* printf format for the details */
+	const char *question; /* "Remove it?" */
+	enum check_safety safety;
+};
+
+/* One thing found. */
+struct check_finding {
+	const struct check_problem_row *row;
+	char root[64];
+	char text[256];
+	bool repaired;
+};
+
+/* ---- for LibFS checkers ---- */
+
+struct libfs_checker {
+	/*
+	 * Check one root and repair what check_problem() grants.  Returns 0 (also when
+	 * problems were found), or -errno when it could not go on.
+	 */
+	int (*check)(struct check *check);
+};
+
+uint64_t check_root_object(const struct check *check); /* first block of the root's object */
+const char *check_root_name(const struct check *check);
+uint32_t check_type_id(const struct check *check, const char *template_name); /* 0 = none */
+/* Does this root own that block (as fsck's walk found)? */
+bool check_owns(const struct check *check, uint64_t block);
+
+/* -EIO; -ERANGE outside the disk or not owned by this root. `count` blocks. */
+int check_read(struct check *check, uint64_t block, uint32_t count, void *buffer);
+/* -EROFS when the mode does not allow it. */
+int check_write(struct check *check, uint64_t block, uint32_t count, const void *bytes);
+
+/*
+ * Report a problem; the sentence's arguments follow.  Returns true when it
+ * shall be repaired now.
+ */
+bool check_problem(struct check *check, const struct check_problem_row *row, ...);
+/* Call after a repair that changed what the root owns: fsck walks it again. */
+void check_ownership_changed(struct check *check);
+void check_progress(struct check *check, uint64_t done, uint64_t total);
+
+/* ---- for fsck: running checks ---- */
+
+struct check_opts {
+	enum check_mode mode;
+	bool verbose;
+	FILE *out;	 /* where sentences go; NULL = nowhere (JSON, tests) */
+	FILE *in;	 /* where answers come from, for CHECK_ASK */
+	int progress_fd; /* -1 = none; lines "pass current max name" */
+};
+
+int check_create(struct bdev *dev, const struct check_opts *opts, struct check **out);
+void check_destroy(struct check *check);
+
+/* Which root is being looked at; `owned` is asked for every block (bitmap of the disk, borrowed). */
+struct check_template_name {
+	char name[64];
+	uint32_t id;
+};
+void check_set_root(struct check *check, const char *name, uint64_t object,
+		    const struct check_template_name *templates, size_t n_templates,
+		    const uint8_t *owned_bitmap, uint64_t block_count);
+void check_set_pass(struct check *check, unsigned pass, const char *name);
+
+size_t check_finding_count(const struct check *check);
+const struct check_finding *check_finding(const struct check *check, size_t index);
+/* Found and not repaired. */
+size_t check_left_count(const struct check *check);
+bool check_must_rewalk(const struct check *check);
+/* The person said stop, or SIGINT: checkers return -EINTR from reads. */
+bool check_cancelled(const struct check *check);
+void check_cancel(struct check *check); /* async-signal-safe */
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The LibFS interface: what a file system offers to those who use it.
+ *
+ * A LibFS is one table of vnode-like operations over an XN session.  The FUSE
+ * bridge, the image tools, the checker and the tests know only this header; a
+ * LibFS knows only this header and xn/xn.h.
+ *
+ *  (1) Files are named by 64-bit inode numbers, stable for a file's life.  A
+ *      number is reused only with another generation.
+ *  (2) Every operation that returns attributes of a file to be used further
+ *      (lookup, create, mkdir, mknod, symlink, link, readdir with PLUS) gives the
+ *      caller one reference on it; libfs_forget() gives them back.  A removed
+ *      file keeps its contents and number while it is referenced or open.
+ *  (3) Who asks and what time it is come in with each call (struct libfs_ctx).
+ *      The LibFS decides permission; libfs_may() is the POSIX rule.
+ *  (4) Operations are safe from any number of threads.
+ *  (5) What fsync acknowledged, data, attributes and name, survives any crash.
+ *      A LibFS writes back on its own only inside calls; its host calls
+ *      libfs_sync() as often as it promises.
+ *
+ * Call the wrappers below, not the table: they check names, lengths and
+ * read-only mounts once for every LibFS, and answer -ENOSYS for what a LibFS
+ * does not have.  All return 0, a stated non-negative value, or -errno.
+ */
+#ifndef LIBFS_LIBFS_H
+#define LIBFS_LIBFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct xn_session;
+struct xn_cred;
+struct libfs;	       /* a mounted root */
+struct libfs_checker;  /* see libfs/check.h */
+
+#define LIBFS_NAME_MAX	  255u
+#define LIBFS_SYMLINK_MAX 4095u
+#define LIBFS_ROOT_INO	  1u
+
+typedef uint64_t libfs_ino_t;
+
+struct libfs_ctx {
+	const struct xn_cred *cred;
+	struct timespec now; /* tv_nsec in [0, 10^9) */
+	uint32_t umask;	     /* applied by create, mkdir, mknod */
+	uint32_t pid;
+};
+
+struct libfs_attr {
+	libfs_ino_t ino;
+	uint32_t generation;
+	uint32_t mode; /* type and permission, as st_mode */
+	uint32_t nlink;
+	uint32_t uid, gid;
+	uint64_t rdev;
+	uint64_t size;
+	uint64_t blocks;  /* of 512 bytes */
+	uint32_t blksize; /* good size of a request */
+	uint32_t flags;	  /* 0 */
+	struct timespec atime, mtime, ctime, btime;
+};
+
+/* Which members of an attr setattr changes. */
+#define LIBFS_SET_MODE	    0x001u
+#define LIBFS_SET_UID	    0x002u
+#define LIBFS_SET_GID	    0x004u
+#define LIBFS_SET_SIZE	    0x008u
+#define LIBFS_SET_ATIME	    0x010u
+#define LIBFS_SET_MTIME	    0x020u
+#define LIBFS_SET_ATIME_NOW 0x040u
+#define LIBFS_SET_MTIME_NOW 0x080u
+#define LIBFS_SET_CTIME	    0x100u /* hosts that cache writes state it */
+#define LIBFS_KILL_SUIDGID  0x200u
+#define LIBFS_SET_OPEN	    0x400u /* asked through an open handle: permission was given at open */
+
+struct libfs_dirent {
+	libfs_ino_t ino;
+	uint64_t cookie; /* pass to readdir to go on behind this entry */
+	uint32_t type;	 /* DT_* */
+	uint32_t name_len;
+	char name[LIBFS_NAME_MAX + 1];
+	struct libfs_attr attr; /* with LIBFS_READDIR_PLUS */
+};
+#define LIBFS_READDIR_PLUS 1u /* fill attr, and take a reference on every entry but "." and ".." */
+
+struct libfs_statfs {
+	uint32_t block_size;
+	uint64_t blocks, blocks_free, blocks_available;
+	uint64_t files, files_free;
+	uint32_t name_max;
+	uint64_t fsid;
+};
+
+#define LIBFS_RENAME_NOREPLACE 1u
+#define LIBFS_RENAME_EXCHANGE  2u
+
+#define LIBFS_FALLOC_KEEP_SIZE	0x01u /* as in <linux/falloc.h> */
+#define LIBFS_FALLOC_PUNCH_HOLE 0x02u
+#define LIBFS_FALLOC_ZERO_RANGE 0x10u
+
+#define LIBFS_XATTR_CREATE  1u
+#define LIBFS_XATTR_REPLACE 2u
+
+/* What a mount can be asked for. */
+#define LIBFS_MOUNT_RDONLY 1u
+
+struct libfs_mkfs_opts {
+	const char *root;      /* name of the root to make */
+	const char *options;   /* LibFS's own, "a=b,c", may be NULL */
+	uint32_t uid, gid, mode; /* of the root directory; mode 0 = 0755 */
+	uint64_t quota;	       /* blocks; 0 = none */
+	uint8_t uuid[16];      /* all zero: random */
+	struct timespec now;
+	char *why;	       /* receives a sentence on failure; may be NULL */
+	size_t why_size;
+};
+
+struct libfs_mount_opts {
+	const char *root;
+	uint32_t flags;
+	const char *options; /* LibFS's own, may be NULL */
+	char *why;
+	size_t why_size;
+};
+
+struct libfs_ops {
+	/* Install templates, create the root, make an empty root directory; durable on return. */
+	int (*mkfs)(struct xn_session *session, const struct libfs_mkfs_opts *opts);
+	/* The session stays the caller's and must outlive the mount. */
+	int (*mount)(struct xn_session *session, const struct libfs_mount_opts *opts,
+		     struct libfs **out);
+	/* Writes back everything; the mount is gone in any case. */
+	int (*unmount)(struct libfs *fs);
+
+	int (*lookup)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		      const char *name, struct libfs_attr *out);
+	void (*forget)(struct libfs *fs, libfs_ino_t ino, uint64_t count);
+	/* By number and generation, for file handles; takes a reference. -ESTALE */
+	int (*find)(struct libfs *fs, libfs_ino_t ino, uint32_t generation,
+		    struct libfs_attr *out);
+	int (*getattr)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		       struct libfs_attr *out);
+	int (*setattr)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		       const struct libfs_attr *attr, uint32_t which, struct libfs_attr *out);
+	int (*access)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		      uint32_t mask);
+
+	int (*create)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		      const char *name, uint32_t mode, bool exclusive, struct libfs_attr *out);
+	int (*mkdir)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		     const char *name, uint32_t mode, struct libfs_attr *out);
+	int (*mknod)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		     const char *name, uint32_t mode, uint64_t rdev, struct libfs_attr *out);
+	int (*symlink)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		       const char *name, const char *target, struct libfs_attr *out);
+	int (*link)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		    libfs_ino_t dir, const char *name, struct libfs_attr *out);
+	int (*unlink)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		      const char *name);
+	int (*rmdir)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		     const char *name);
+	int (*rename)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t from_dir,
+		      const char *from, libfs_ino_t to_dir, const char *to, uint32_t flags);
+	ssize_t (*readlink)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+			    char *target, size_t size);
+	/* Entries behind `cookie` (0 = from the start), at most `max`; returns how many, 0 = end. */
+	ssize_t (*readdir)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+			   uint64_t cookie, uint32_t flags, struct libfs_dirent *out, size_t max);
+
+	/* Permission by `flags` (O_*); the file stays while open. `handle` is the LibFS's own. */
+	int (*open)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint32_t flags,
+		    uint64_t *handle);
+	void (*release)(struct libfs *fs, libfs_ino_t ino, uint64_t handle);
+	ssize_t (*read)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+			uint64_t handle, uint64_t offset, void *buffer, size_t len);
+	/* Short only when space ran out part-way; -ENOSPC when nothing was written. */
+	ssize_t (*write)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+			 uint64_t handle, uint64_t offset, const void *bytes, size_t len);
+	int (*fallocate)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+			 uint32_t mode, uint64_t offset, uint64_t len);
+	/* SEEK_DATA, SEEK_HOLE; returns the offset. -ENXIO */
+	off_t (*seek)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		      uint64_t offset, int whence);
+	int (*fsync)(struct libfs *fs, libfs_ino_t ino, bool data_only);
+	int (*sync)(struct libfs *fs);
+	int (*statfs)(struct libfs *fs, struct libfs_statfs *out);
+
+	int (*setxattr)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+			const char *name, const void *value, size_t size, uint32_t flags);
+	ssize_t (*getxattr)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+			    const char *name, void *value, size_t size);
+	ssize_t (*listxattr)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+			     char *names, size_t size);
+	int (*removexattr)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+			   const char *name);
+};
+
+/* A kind of LibFS.  Constant; one per LibFS, found by the name its roots record. */
+struct libfs_type {
+	const char *name;
+	const char *about; /* one line */
+	uint32_t version;
+	const struct libfs_ops *ops;
+	const struct libfs_checker *checker; /* may be NULL */
+};
+
+/* Every mount starts with this; the LibFS allocates a bigger structure around it. */
+struct libfs {
+	const struct libfs_type *type;
+	struct xn_session *session;
+	uint32_t flags; /* LIBFS_MOUNT_* */
+};
+
+/* ---- registry ---- */
+
+/* Built-in ones by index; NULL at the end. */
+const struct libfs_type *libfs_builtin(unsigned index);
+
+/*
+ * By name: built-in, or loaded from xn-libfs-NAME.so in the directories of
+ * XN_LIBFS_PATH (colon-separated) and the install directory.  A loaded one
+ * exports `const struct libfs_type libfs_plugin` and stays loaded.
+ * Fails with -ENOENT; -EINVAL (a name with other than a-z 0-9 _ -); -ELIBBAD.
+ */
+int libfs_find_type(const char *name, const struct libfs_type **out);
+
+/* ---- calls ---- */
+
+int libfs_mkfs(struct xn_session *session, const char *type, const struct libfs_mkfs_opts *opts);
+/* The type is the one the root records. */
+int libfs_mount(struct xn_session *session, const struct libfs_mount_opts *opts,
+		struct libfs **out);
+int libfs_unmount(struct libfs *fs);
+
+int libfs_lookup(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
+		 struct libfs_attr *out);
+void libfs_forget(struct libfs *fs, libfs_ino_t ino, uint64_t count);
+int libfs_find(struct libfs *fs, libfs_ino_t ino, uint32_t generation, struct libfs_attr *out);
+int libfs_getattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		  struct libfs_attr *out);
+int libfs_setattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		  const struct libfs_attr *attr, uint32_t which, struct libfs_attr *out);
+int libfs_access(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint32_t mask);
+int libfs_create(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
+		 uint32_t mode, bool exclusive, struct libfs_attr *out);
+int libfs_mkdir(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
+		uint32_t mode, struct libfs_attr *out);
+int libfs_mknod(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
+		uint32_t mode, uint64_t rdev, struct libfs_attr *out);
+int libfs_symlink(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		  const char *name, const char *target, struct libfs_attr *out);
+int libfs_link(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, libfs_ino_t dir,
+	       const char *name, struct libfs_attr *out);
+int libfs_unlink(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name);
+int libfs_rmdir(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name);
+int libfs_rename(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t from_dir,
+		 const char *from, libfs_ino_t to_dir, const char *to, uint32_t flags);
+ssize_t libfs_readlink(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		       char *target, size_t size);
+ssize_t libfs_readdir(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		      uint64_t cookie, uint32_t flags, struct libfs_dirent *out, size_t max);
+int libfs_open(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint32_t flags,
+	       uint64_t *handle);
+void libfs_release(struct libfs *fs, libfs_ino_t ino, uint64_t handle);
+ssize_t libfs_read(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		   uint64_t handle, uint64_t offset, void *buffer, size_t len);
+ssize_t libfs_write(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		    uint64_t handle, uint64_t offset, const void *bytes, size_t len);
+int libfs_fallocate(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint32_t mode,
+		    uint64_t offset, uint64_t len);
+off_t libfs_seek(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint64_t offset,
+		 int whence);
+int libfs_fsync(struct libfs *fs, libfs_ino_t ino, bool data_only);
+int libfs_sync(struct libfs *fs);
+int libfs_statfs(struct libfs *fs, struct libfs_statfs *out);
+int libfs_setxattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		   const char *name, const void *value, size_t size, uint32_t flags);
+ssize_t libfs_getxattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		       const char *name, void *value, size_t size);
+ssize_t libfs_listxattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+			char *names, size_t size);
+int libfs_removexattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		      const char *name);
+
+/* ---- POSIX rules, for LibFSes to use ---- */
+
+#define LIBFS_MAY_EXEC	1u /* as in access(2) */
+#define LIBFS_MAY_WRITE 2u
+#define LIBFS_MAY_READ	4u
+
+/* 0 or -EACCES: owner, group, other; uid 0 may all, but execute only what somebody may. */
+int libfs_may(const struct libfs_attr *attr, const struct xn_cred *cred, uint32_t mask);
+/* May `cred` remove or rename `child` out of `dir` (sticky bit)? 0, -EPERM; write access is asked apart. */
+int libfs_may_remove(const struct libfs_attr *dir, const struct libfs_attr *child,
+		     const struct xn_cred *cred);
+/*
+ * The POSIX rules of chmod, chown, utimens, truncate: may `cred` make that
+ * change, and what else changes with it (set-id bits cleared, ctime).  Edits
+ * `attr` and `which` in place. 0, -EPERM, -EACCES.
+ */
+int libfs_setattr_prepare(const struct libfs_attr *old, const struct libfs_ctx *ctx,
+			  struct libfs_attr *attr, uint32_t *which);
+bool libfs_in_group(const struct xn_cred *cred, uint32_t gid);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Block devices: one small asynchronous table of operations.
+ *
+ * XN, fsck, the image tools and the test devices see disks only through this.
+ * A device is opened by name (URL); devices stack (a recorder or a fault
+ * injector sits on another device and owns it).
+ *
+ *  (1) A request is submitted to a queue and completes on that queue, never
+ *      through a callback: values come up when bdev_wait() is called.
+ *  (2) There are three outcomes.  DONE: it happened.  FAILED: it did not happen
+ *      and the medium is as before (for a write: each sector old or new).
+ *      UNKNOWN: nobody can say (time-out, lost connection, failed flush); the
+ *      caller must stop writing until the device is reopened.
+ *  (3) A write that is DONE is on the medium only after a later FLUSH is DONE,
+ *      unless it carried BDEV_FUA.  Between flushes the device may reorder.
+ *  (4) Sectors of 512 bytes are written atomically; nothing larger is.
+ *  (5) Requests in flight at the same time have no order among each other; the
+ *      caller never has two writes of one sector in flight.
+ *
+ * Threads: a device may be used by any number of threads; a queue by one at a
+ * time.
+ */
+#ifndef XN_BDEV_H
+#define XN_BDEV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BDEV_SECTOR 512u
+
+enum bdev_op {
+	BDEV_READ,
+	BDEV_WRITE,
+	BDEV_FLUSH,
+	BDEV_DISCARD,	   /* contents become undefined: old, zero or anything */
+	BDEV_WRITE_ZEROES, /* contents become zero */
+};
+
+enum bdev_outcome {
+	BDEV_PENDING = 0,
+	BDEV_DONE,
+	BDEV_FAILED,
+	BDEV_UNKNOWN,
+};
+
+#define BDEV_FUA 1u /* a write that is DONE is on the medium */
+
+struct bdev_request {
+	enum bdev_op op;
+	uint32_t flags;
+	uint64_t offset;	  /* bytes, a multiple of BDEV_SECTOR */
+	uint64_t len;		  /* bytes, a multiple of BDEV_SECTOR; the sum of iov for READ and WRITE */
+	const struct iovec *iov;  /* READ, WRITE: must stay valid until completion */
+	int iov_count;
+	void *user;		  /* the submitter's own */
+	enum bdev_outcome outcome; /* set at completion */
+	int error;		  /* -errno when outcome is not BDEV_DONE */
+	struct bdev_request *next; /* the device's, while in flight */
+};
+
+struct bdev;
+struct bdev_queue;
+
+/* What a device can do and how big it is. */
+struct bdev_info {
+	uint64_t size;		/* bytes, rounded down to a multiple of 4096 */
+	uint32_t logical_block; /* smallest write the medium takes at once: 512 or 4096 */
+	uint32_t optimal_io;	/* bytes; a good request size */
+	bool writable;
+	bool can_fua, can_discard, can_write_zeroes;
+	bool can_resize; /* bdev_resize works (files) */
+	char name[256];	 /* as people know it */
+};
+
+/* Who holds a disk; stored by the owner of the lock where others can read it. */
+struct bdev_holder {
+	uint64_t pid;
+	char host[64];
+	char command[32];
+};
+
+/* ---- opening ---- */
+
+#define BDEV_OPEN_RDONLY 0u
+#define BDEV_OPEN_RDWR	 1u
+#define BDEV_OPEN_CREATE 2u /* file: make it if missing, with size create_size */
+#define BDEV_OPEN_DIRECT 4u /* bypass the host's page cache where possible */
+
+/*
+ * Open a disk by name: "disk.img", "file:disk.img", "/dev/loop0", "mem:SIZE".
+ * Takes no lock.  `*out` is yours to close.
+ *
+ * Fails with
+ *   -ENOENT, -EACCES, -EROFS, ...  what the system says
+ *   -EPROTONOSUPPORT               no such kind of disk
+ *   -ENOTBLK                       neither a regular file nor a block device
+ */
+int bdev_open(const char *name, uint32_t flags, uint64_t create_size, struct bdev **out);
+void bdev_close(struct bdev *dev);
+
+/*
+ * Lock the disk: shared for readers, exclusive for a writer.  Files use an
+ * open-file-description lock, block devices an exclusive open.  Waits at most
+ * `timeout_ms` for a holder that is just finishing.  Released by bdev_close().
+ *
+ * Fails with
+ *   -EBUSY   somebody else holds it
+ */
+int bdev_lock(struct bdev *dev, bool exclusive, uint32_t timeout_ms);
+
+void bdev_info(const struct bdev *dev, struct bdev_info *info);
+
+/* Change the size of a file (sparse growth).  -ENOTSUP on others. */
+int bdev_resize(struct bdev *dev, uint64_t size);
+
+/* ---- requests ---- */
+
+int bdev_queue_create(struct bdev *dev, struct bdev_queue **out);
+void bdev_queue_destroy(struct bdev_queue *queue); /* waits for what is in flight */
+
+/*
+ * Submit `count` requests.  They may complete at once; each shows up in
+ * bdev_wait() exactly once.  A request that is malformed (beyond the end, not a
+ * multiple of a sector, a write on a read-only device) completes as FAILED with
+ * -EINVAL or -EROFS and never reaches the medium.
+ */
+void bdev_submit(struct bdev_queue *queue, struct bdev_request *requests[], size_t count);
+
+/*
+ * Take completed requests, at most `max`, waiting until at least `min` (<= what is in flight) are
+ * there.  Returns how many were taken.
+ */
+size_t bdev_wait(struct bdev_queue *queue, struct bdev_request *done[], size_t max, size_t min);
+
+/* One request and its completion, for callers with nothing else to do. */
+int bdev_read(struct bdev *dev, uint64_t offset, void *buffer, size_t len);
+int bdev_write(struct bdev *dev, uint64_t offset, const void *bytes, size_t len, uint32_t flags);
+int bdev_flush(struct bdev *dev);
+/* These return 0; -errno of a FAILED request; or XN_EUNKNOWN. */
+
+/* ---- the table an implementation fills ---- */
+
+struct bdev_ops {
+	const char *name;
+	void (*close)(struct bdev *dev);
+	int (*lock)(struct bdev *dev, bool exclusive, uint32_t timeout_ms);
+	void (*info)(const struct bdev *dev, struct bdev_info *info);
+	int (*resize)(struct bdev *dev, uint64_t size);
+	int (*queue_create)(struct bdev *dev, struct bdev_queue **out);
+	void (*queue_destroy)(struct bdev_queue *queue);
+	/* Requests arrive already checked against info(). */
+	void (*submit)(struct bdev_queue *queue, struct bdev_request *requests[], size_t count);
+	size_t (*wait)(struct bdev_queue *queue, struct bdev_request *done[], size_t max,
+		       size_t min);
+};
+
+struct bdev {
+	const struct bdev_ops *ops;
+};
+
+struct bdev_queue {
+	struct bdev *dev;
+};
+
+/* ---- memory ---- */
+
+/* A disk in memory, all zero.  Sparse: untouched parts cost nothing. */
+int bdev_mem_create(uint64_t size, struct bdev **out);
+
+/*
+ * A copy of the whole medium as it is now (cheap where the host can share pages).  For tests.
+ */
+int bdev_mem_clone(struct bdev *mem, struct bdev **out);
+
+/* ---- recorder: remembers every write and flush, for crash exploration ---- */
+
+enum bdev_event_kind {
+	BDEV_EVENT_WRITE,  /* offset, len, bytes, FUA */
+	BDEV_EVENT_FLUSH,  /* a flush that completed: everything before it is stable */
+	BDEV_EVENT_DISCARD,
+	BDEV_EVENT_ZEROES,
+	BDEV_EVENT_MARK, /* the workload's own note: "fsync of x returned" */
+};
+
+struct bdev_event {
+	enum bdev_event_kind kind;
+	uint32_t flags;
+	uint64_t offset, len;
+	const uint8_t *bytes; /* WRITE: len bytes */
+	const char *mark;     /* MARK: NUL-terminated */
+};
+
+/* Sits on `below` and owns it (closing the recorder closes both). */
+int bdev_recorder_create(struct bdev *below, struct bdev **out);
+int bdev_recorder_mark(struct bdev *recorder, const char *text);
+size_t bdev_recorder_count(const struct bdev *recorder);
+/* Borrowed until the next write or reset. */
+const struct bdev_event *bdev_recorder_event(const struct bdev *recorder, size_t index);
+void bdev_recorder_reset(struct bdev *recorder); /* forget everything so far */
+
+struct bdev_counts {
+	uint64_t reads, writes, flushes, discards, zeroes;
+	uint64_t read_bytes, written_bytes;
+};
+void bdev_recorder_counts(const struct bdev *recorder, struct bdev_counts *counts);
+
+/* ---- fault injector ---- */
+
+enum bdev_fault_kind {
+	BDEV_FAULT_FAIL,      /* outcome FAILED, nothing written */
+	BDEV_FAULT_UNKNOWN,   /* outcome UNKNOWN; a coin of `seed` decides what was written */
+	BDEV_FAULT_SHORT,     /* a write or read that stops after some sectors, FAILED */
+	BDEV_FAULT_CORRUPT,   /* a read that is DONE with flipped bits */
+};
+
+struct bdev_fault {
+	enum bdev_fault_kind kind;
+	uint32_t ops;	  /* which operations count: bit (1u << enum bdev_op); 0 = all */
+	uint64_t nth;	  /* the n-th counted operation from now fails, 1 = the next */
+	bool forever;	  /* and every one after it */
+	int error;	  /* -errno to report; 0 = -EIO */
+	uint64_t seed;
+};
+
+/* Sits on `below` and owns it. */
+int bdev_fault_create(struct bdev *below, struct bdev **out);
+void bdev_fault_arm(struct bdev *injector, const struct bdev_fault *fault);
+/* Stop failing; returns how many operations were failed since arming. */
+uint64_t bdev_fault_disarm(struct bdev *injector);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,579 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * XN: one disk, many library file systems that need not trust each other.
+ *
+ * XN knows no file-system format.  A LibFS installs templates whose functions
+ * tell which blocks a piece of metadata owns; XN runs them on every change and
+ * so knows, block by block, who owns what.  The LibFS chooses layout, write
+ * order and policy; XN refuses what would break protection or integrity.
+ * After Kaashoek et al., "Application Performance and Flexibility on Exokernel
+ * Systems" (SOSP 1997), with the order rules of Ganger and Patt (OSDI 1994).
+ *
+ *  (1) Every block in use has exactly one owner: XN, a root, or one record of
+ *      one object.
+ *  (2) All metadata changes through xn_update(), which proves conservation:
+ *      what the touched records own afterwards is what they owned before, plus
+ *      the declared allocs, minus the declared frees.
+ *  (3) A session touches only what it has bound, and binds only what an owner it
+ *      has bound names and that owner's `acl` allows.
+ *  (4) On disk, nothing reachable from a root ever names a block that is not
+ *      written; no block is reused while something on disk may still name it.
+ *  (5) I/O happens only inside calls made for it: readin, read, write (of part
+ *      of a block), writeback, flush, sync, reap, open, close, and the
+ *      catalogue and free-map calls.  xn_update() and xn_bind() without
+ *      XN_READIN do none.
+ *  (6) Requests are values: no call keeps a pointer to its arguments, none calls
+ *      back.  The same interface can be served by a process apart.
+ *
+ * Blocks are 4096 bytes, named by a 64-bit number; 0 means none.  Objects
+ * (typed metadata, one or more consecutive blocks) are named by their first
+ * block.  All functions may be called from any number of threads.
+ *
+ * Functions return 0 or a negative number (xn/error.h).  Those that are
+ * declared here but not built yet return -ENOSYS and say so.
+ */
+#ifndef XN_XN_H
+#define XN_XN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "xn/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define XN_BLOCK 4096u
+
+typedef uint64_t xn_blk_t;
+typedef uint64_t xn_binding_t; /* 0 is never one */
+
+struct xn;	   /* an open disk */
+struct xn_session; /* one LibFS instance's connection */
+struct bdev;	   /* a block device, see xn/bdev.h */
+
+/* Consecutive blocks of one type: DATA (0), RESERVED (1) or a template's id. */
+struct xn_extent {
+	xn_blk_t start;
+	uint64_t count;
+	uint32_t type;
+	uint32_t reserved; /* 0 */
+};
+
+#define XN_DATA	    0u
+#define XN_RESERVED 1u
+
+/* ---- who asks ---- */
+
+#define XN_GROUPS_MAX 32u
+
+struct xn_cred {
+	uint32_t uid, gid;
+	uint32_t n_groups;
+	uint32_t groups[XN_GROUPS_MAX];
+};
+
+/*
+ * Where and why a request was refused, for people and for tests.  Optional out
+ * argument; filled only when the call fails.
+ */
+struct xn_refusal {
+	int error;	    /* what the call returns */
+	xn_blk_t block;	    /* the block or object it is about; 0 = none */
+	uint32_t record;    /* record of the object; ~0 = none */
+	uint32_t function;  /* of the template (enum udf_function), when a function faulted */
+	uint32_t fault;	    /* enum udf_fault_code */
+	uint32_t slot;	    /* instruction that faulted */
+	uint64_t value;	    /* version found, blocks missing, damage code, ... */
+	char text[160];	    /* one sentence, NUL-terminated */
+};
+
+/* ---- disks ---- */
+
+struct xn_format_opts {
+	char label[65];
+	uint8_t uuid[16]; /* all zero: a random one */
+	bool force;	  /* overwrite whatever the device holds */
+	int64_t now_ns;	  /* time of formatting; 0 = the clock */
+};
+
+/*
+ * Make an empty XN disk of the whole device.  Cost does not depend on its size.
+ *
+ * Fails with
+ *   XN_EEXISTING  the device holds data that xn recognises (an XN disk, or sectors that are not
+ *                 zero at its start) and `force` is not set
+ *   XN_ESIZE      smaller than 1 MiB or larger than 2^48 blocks
+ *   XN_EREADONLY, XN_EIO, XN_EUNKNOWN
+ */
+int xn_format(struct bdev *dev, const struct xn_format_opts *opts);
+
+#define XN_OPEN_RDONLY	   0u
+#define XN_OPEN_RDWR	   1u
+#define XN_OPEN_BORROW_DEV 2u /* xn_open_dev: the device stays the caller's to close */
+#define XN_OPEN_NO_RECOVER 4u /* read-only looking at an unclean disk without walking it */
+
+#define XN_CACHE_DEFAULT (64ull << 20)
+#define XN_CACHE_MIN	 (512ull << 10)
+
+struct xn_open_opts {
+	uint32_t flags;
+	uint32_t lock_timeout_ms; /* wait that long for a holder that is finishing; 0 = do not */
+	uint64_t cache_bytes;	  /* bound of the cache; 0 = XN_CACHE_DEFAULT */
+	char *why;		  /* receives a sentence on failure (who holds it, what is damaged) */
+	size_t why_size;
+};
+
+/*
+ * Open a disk: lock it, read superblock and catalogues, and after an unclean
+ * stop rebuild the free map by walking every root.  A read-only open writes
+ * nothing.  Whoever opens a disk so is its administrator.
+ *
+ * Fails with
+ *   XN_EHELD       in use by another process (`why` names it)
+ *   XN_EFOREIGN, XN_EVERSION, XN_EDAMAGED, XN_ETRUNCATED
+ *   XN_EREADONLY   RDWR of something that cannot be written
+ *   -errno         the name cannot be opened
+ *   XN_EIO, XN_EUNKNOWN, -ENOMEM
+ */
+int xn_open(const char *name, const struct xn_open_opts *opts, struct xn **out);
+int xn_open_dev(struct bdev *dev, const struct xn_open_opts *opts, struct xn **out);
+
+/*
+ * Write back all that may be written, mark the disk clean, free everything.
+ * Sessions still open are closed.  The disk is closed in any case; a failure
+ * says that it was not left clean.
+ */
+int xn_close(struct xn *xn);
+
+/* Close without writing a byte, as if the power went: for tests and for hosts that must stop. */
+void xn_abandon(struct xn *xn);
+
+struct xn_disk_info {
+	uint8_t uuid[16];
+	char label[65];
+	uint32_t format_version;
+	uint64_t block_count;
+	uint64_t free_blocks; /* may be allocated now */
+	uint64_t will_free;   /* waiting for a pointer to leave the disk, or to be reaped */
+	uint64_t mount_epoch;
+	uint64_t compat, incompat, ro_compat;
+	int64_t format_time_ns;
+	uint32_t templates, roots;
+	bool writable, was_clean, damaged;
+};
+int xn_disk_info(struct xn *xn, struct xn_disk_info *info);
+
+struct xn_stats {
+	uint64_t binds, updates, refused_updates, owns_runs, acl_runs, check_runs, fuel_used;
+	uint64_t reads, writes;		      /* calls */
+	uint64_t blocks_in, blocks_out, flushes; /* device */
+	uint64_t cache_bytes, cache_limit, cache_dirty_pages, cache_pinned_pages;
+	uint64_t cache_hits, cache_misses, evictions;
+	uint64_t objects, reap_queue;
+};
+void xn_stats(struct xn *xn, struct xn_stats *stats);
+
+/* ---- sessions ---- */
+
+#define XN_SESSION_ADMIN 1u /* may create roots, set quotas, walk; state credentials per call */
+
+/*
+ * Fails with
+ *   XN_ECRED  these flags or credentials are not the caller's to use
+ *   -ENOMEM, -EINVAL
+ */
+int xn_session_open(struct xn *xn, const struct xn_cred *cred, uint32_t flags,
+		    struct xn_session **out);
+/* Drops every binding of the session. */
+void xn_session_close(struct xn_session *session);
+struct xn *xn_session_disk(struct xn_session *session);
+
+/* ---- templates ---- */
+
+struct xn_template_info {
+	uint32_t id;
+	uint32_t batch_first, batch_count;
+	char name[64];
+	uint8_t sha256[32];
+	uint32_t obj_size, hdr_len, rec_off, rec_size, rec_count;
+	uint32_t image_len;
+	uint32_t installer;
+};
+
+struct xn_image {
+	const void *bytes;
+	size_t len;
+};
+
+/*
+ * Install `count` templates together (children BATCH + k name each other).  An
+ * identical batch that is already there is found instead and its ids returned.
+ * ids[] receives `count` consecutive ids.  Durable when the call returns.
+ *
+ * Fails with
+ *   XN_ETEMPLATE       an image is refused (`why` says which and where)
+ *   XN_ENOTEMPLATE     a child names a template that is not installed
+ *   XN_EFULLCATALOGUE, XN_ENOSPACE, XN_EALLOWANCE, XN_EREADONLY, XN_EIO, -ENOMEM
+ */
+int xn_template_install(struct xn_session *session, const struct xn_image *images, uint32_t count,
+			uint32_t *ids, struct xn_refusal *why);
+
+/* XN_ENOTEMPLATE */
+int xn_template_info(struct xn *xn, uint32_t id, struct xn_template_info *info);
+/* Newest template of that name. XN_ENOTEMPLATE */
+int xn_template_find(struct xn *xn, const char *name, uint32_t *id);
+/* The lowest id above `after` (0 = first); XN_ENOTEMPLATE at the end. */
+int xn_template_next(struct xn *xn, uint32_t after, struct xn_template_info *info);
+/* Copy the image, at most `size` bytes; *len receives its whole length. */
+int xn_template_image(struct xn *xn, uint32_t id, void *bytes, size_t size, size_t *len);
+/* The global type behind a template's child index. XN_ENOTEMPLATE, -ERANGE */
+int xn_template_child(struct xn *xn, uint32_t id, uint32_t child, uint32_t *type);
+
+/* ---- roots ---- */
+
+#define XN_ROOT_NAME_MAX 63u
+#define XN_ROOT_TEMPORARY 1u /* does not survive a restart (-ENOSYS yet) */
+#define XN_ROOT_SCRATCH	  2u /* a place to build trees for another root (-ENOSYS yet) */
+
+struct xn_root_spec {
+	const char *name;
+	const char *libfs; /* who understands it, e.g. "simplefs" */
+	uint32_t type;	   /* template of the root object */
+	uint32_t uid, gid, mode; /* who may bind it: rw bits of the mode */
+	uint32_t flags;
+	uint64_t quota; /* blocks; 0 = no limit */
+	uint64_t reserve;
+	xn_blk_t near; /* place the object near this block; 0 = anywhere */
+	uint8_t uuid[16]; /* all zero: a random one */
+	int64_t now_ns;
+};
+
+struct xn_root_info {
+	uint32_t id;
+	char name[64];
+	char libfs[32];
+	xn_blk_t object;
+	uint32_t type;
+	uint32_t uid, gid, mode, flags;
+	uint64_t quota, reserve, used; /* blocks */
+	uint64_t dirty;		       /* blocks not yet written */
+	uint8_t uuid[16];
+	int64_t created_ns;
+	bool damaged;
+};
+
+/*
+ * Make a root: allocate its object, which starts as the template's initial
+ * image, and enter it into the catalogue.  Durable when the call returns.
+ *
+ * Fails with
+ *   XN_ECRED         the session is no administrator
+ *   XN_EROOTEXISTS, XN_ENOTEMPLATE, XN_ENOSPACE, XN_EFULLCATALOGUE
+ *   -EINVAL          the name is empty, too long, or holds '/' or control characters
+ *   -ENOSYS          flags
+ *   XN_EREADONLY, XN_EIO, -ENOMEM
+ */
+int xn_root_create(struct xn_session *session, const struct xn_root_spec *spec,
+		   struct xn_root_info *info);
+/* XN_ENOROOT */
+int xn_root_find(struct xn *xn, const char *name, struct xn_root_info *info);
+/* The root with the lowest id above `after`; XN_ENOROOT at the end. */
+int xn_root_next(struct xn *xn, uint32_t after, struct xn_root_info *info);
+/* Administrators only. XN_ENOROOT, XN_ECRED, XN_EIO */
+int xn_root_set_quota(struct xn_session *session, const char *name, uint64_t quota);
+/* -ENOSYS yet. */
+int xn_root_remove(struct xn_session *session, const char *name);
+
+/* ---- binding ---- */
+
+#define XN_READ	  1u
+#define XN_WRITE  2u
+#define XN_READIN 4u /* also read the object's bytes (I/O) */
+
+/*
+ * Bind a root's object.  The root's owner, group and mode decide (uid 0 may
+ * always).  `object` receives its block.
+ *
+ * Fails with
+ *   XN_ENOROOT, XN_EACL, XN_EREADONLY, XN_EOBJDAMAGED
+ *   XN_ECHECK      with XN_READIN: the object's `check` refuses it
+ *   XN_ECACHEFULL, XN_EIO, -ENOMEM
+ */
+int xn_bind_root(struct xn_session *session, const char *name, uint32_t access,
+		 xn_binding_t *binding, xn_blk_t *object);
+
+struct xn_bind_request {
+	xn_blk_t owner;	 /* an object this session has bound and read in */
+	uint32_t record; /* the record of it that owns `extent` */
+	uint32_t access; /* XN_READ, XN_WRITE, XN_READIN */
+	/*
+	 * DATA: any blocks that the record owns.  A template: exactly one object.
+	 */
+	struct xn_extent extent;
+	const struct xn_cred *cred; /* NULL: the session's own */
+	int64_t now_ns;		    /* what `acl` sees as the time */
+	struct xn_refusal *why;	    /* may be NULL */
+};
+
+/*
+ * Bind an extent by naming who owns it.  `owns` runs on that one record; the
+ * owner's `acl` is asked once, here.  The binding pins an object's bytes in the
+ * cache, or gives the right to read and write data, until xn_unbind() or until
+ * the owner frees the blocks (then its use is XN_ESTALE).
+ *
+ * Fails with
+ *   XN_ENOTBOUND    the session has not bound `owner`, or not for the access asked
+ *   XN_ENOTCACHED   the owner's bytes are not read in
+ *   XN_ENOTOWNER    that record does not own that extent, under that type
+ *   XN_ETYPE        not exactly one object; or RESERVED, which nobody may read
+ *   XN_EACL         denied
+ *   XN_EFAULT       `owns` faulted
+ *   XN_EOBJDAMAGED  the block is registered under another owner (both are now damaged)
+ *   XN_ECRED        the session may not state credentials
+ *   XN_ECHECK, XN_ECACHEFULL, XN_EIO   with XN_READIN
+ *   XN_EREADONLY, -ERANGE, -EINVAL, -ENOMEM
+ */
+int xn_bind(struct xn_session *session, const struct xn_bind_request *request,
+	    xn_binding_t *binding);
+/* XN_ESTALE: no such binding. */
+int xn_unbind(struct xn_session *session, xn_binding_t binding);
+
+/*
+ * Read the bytes of an object, or of `count` data blocks from block `first` of
+ * the binding, into the cache.  An object just read is run through `check`.
+ *
+ * Fails with
+ *   XN_ESTALE, -ERANGE
+ *   XN_ECHECK      the object is damaged; its bytes stay readable for looking, no update may touch it
+ *   XN_ECACHEFULL  nothing can be evicted; write back or unbind
+ *   XN_EIO, XN_EUNKNOWN, -ENOMEM
+ */
+int xn_readin(struct xn_session *session, xn_binding_t binding, uint64_t first, uint64_t count);
+
+/*
+ * The bytes of a bound object, read-only, valid while it stays bound; they
+ * change under the reader when somebody updates it: compare versions before and
+ * after (odd = being changed).  XN_ENOTCACHED, XN_ESTALE, XN_ETYPE (data).
+ */
+int xn_map(struct xn_session *session, xn_binding_t binding, const void **bytes, size_t *len);
+int xn_version(struct xn_session *session, xn_binding_t binding, uint64_t *version);
+
+/* ---- data ---- */
+
+/*
+ * Copy bytes of bound data blocks; `offset` counts from the start of the
+ * binding.  Missing blocks are read from the device.  A block that was
+ * allocated and not yet written reads as zeroes.
+ *
+ * Fails with
+ *   XN_ESTALE, XN_ENOTBOUND (not bound for reading), XN_ETYPE (not DATA)
+ *   -ERANGE  beyond the binding
+ *   XN_ECACHEFULL, XN_EIO, XN_EUNKNOWN, -ENOMEM
+ */
+int xn_read(struct xn_session *session, xn_binding_t binding, uint64_t offset, void *buffer,
+	    size_t len);
+
+/*
+ * Copy bytes into bound data blocks in the cache.  The first write of a new
+ * block covers all of it.  All or nothing.
+ *
+ * Fails like xn_read(), and with
+ *   XN_EUNINIT    the first write of a new block covers only a part of it
+ *   XN_EREADONLY
+ */
+int xn_write(struct xn_session *session, xn_binding_t binding, uint64_t offset, const void *bytes,
+	     size_t len);
+
+/* ---- the one way to change metadata ---- */
+
+struct xn_expect {
+	xn_blk_t object;
+	uint64_t version;
+};
+
+struct xn_edit {
+	xn_blk_t object; /* bound for writing and read in, or allocated by this update */
+	uint32_t offset;
+	uint32_t len;
+	const void *bytes;
+};
+
+struct xn_retype {
+	struct xn_extent extent; /* its type now */
+	uint32_t type;		 /* DATA or RESERVED: its type afterwards */
+	uint32_t reserved;
+};
+
+#define XN_ATOMIC   1u /* several objects, whole or absent after a crash (-ENOSYS yet) */
+#define XN_REAP	    2u /* freed objects may still own blocks: XN takes the subtree apart later */
+#define XN_LOGGED   4u /* durable with the next flush through the intent log (-ENOSYS yet) */
+#define XN_FREEING  8u /* this update frees more than it takes: may use the root's reserve */
+
+#define XN_UPDATE_OBJECTS_MAX 64u
+#define XN_UPDATE_BYTES_MAX   (256u << 10)
+#define XN_UPDATE_BLOCKS_MAX  (1u << 18)
+#define XN_UPDATE_EXTENTS_MAX 65536u
+
+struct xn_update {
+	const struct xn_expect *expects;
+	const struct xn_edit *edits;
+	const struct xn_extent *allocs;
+	const struct xn_extent *frees;
+	const struct xn_retype *retypes; /* -ENOSYS yet, as links and unlinks */
+	const xn_blk_t *links;
+	const xn_blk_t *unlinks;
+	uint32_t n_expects, n_edits, n_allocs, n_frees, n_retypes, n_links, n_unlinks;
+	uint32_t flags;
+	const struct xn_cred *cred; /* NULL: the session's own */
+	int64_t now_ns;		    /* what `acl` sees as the time */
+	struct xn_refusal *why;	    /* may be NULL */
+};
+
+/*
+ * Change metadata, all or nothing, in memory (writes nothing to disk).
+ *
+ * Over all objects edited, with `owned` taken before and after by running
+ * `owns` on the records that the bytes touch:  added = allocs, removed = frees.
+ * An allocated extent of a template with objects of S blocks stands for count/S
+ * new objects, each starting as the initial image; the same update may edit
+ * them.  A freed object must own nothing after the edits, or XN_REAP be given.
+ * Freed blocks are reusable once no pointer to them can be on disk.
+ *
+ * Fails with
+ *   XN_ECHANGED    an object's version is not the expected one (value: the one found)
+ *   XN_ENOTBOUND   an edited object is not bound for writing by this session
+ *   XN_ENOTCACHED  an edited or freed object's bytes, or a chunk's map, are not read in
+ *   XN_ENOTOBJECT  an edit names a block that is no object
+ *   XN_EOWNS       the records own something else afterwards than declared
+ *   XN_EFAULT      `owns` faulted on the old or the new bytes
+ *   XN_EFUEL       all runs together cost too much
+ *   XN_EACL        `acl` of a touched template denies it
+ *   XN_ENOTFREE    some block of `allocs` is in use; find another and retry
+ *   XN_ENOTEMPTY   a freed object still owns blocks
+ *   XN_EQUOTA, XN_ENOSPACE, XN_ECACHEFULL
+ *   XN_ETYPE       an extent is not a whole number of objects, or its type is unknown
+ *   XN_EOVERLAP    edits, allocs or frees overlap among themselves
+ *   XN_ETOOBIG     more objects, bytes, blocks or extents than one update may have
+ *   XN_EOBJDAMAGED an object is marked damaged
+ *   -ERANGE        an edit lies outside its object, an extent outside the disk
+ *   -ENOSYS        ownership moves between objects or sectors, or a straddling record of an object
+ *                  on disk changes what it owns (needs the intent log); retypes, links, unlinks,
+ *                  XN_ATOMIC, XN_LOGGED
+ *   XN_ESTALE, XN_EREADONLY, XN_ECRED, -EINVAL, -ENOMEM
+ * and on failure nothing has changed.
+ */
+int xn_update(struct xn_session *session, const struct xn_update *update);
+
+/* ---- order and write-back ---- */
+
+/*
+ * What must reach the disk before the object or data block `block` may:
+ * unwritten or unflushed blocks that it names.  Returns how many there are
+ * (may exceed `max`), at most `max` of them in out[]; 0 = it may be written.
+ * XN_ENOTCACHED: nothing is known of that block.
+ */
+int xn_blockers(struct xn_session *session, xn_blk_t block, struct xn_extent *out, uint32_t max);
+
+/* Dirty blocks of a root (0 = all roots of the session's bindings) that may be written now. */
+int xn_list_writeable(struct xn_session *session, uint32_t root, struct xn_extent *out,
+		      uint32_t max);
+
+/*
+ * Write the dirty blocks of these extents (clean or unknown ones are skipped)
+ * and wait for the device.  They are stable after the next flush.
+ *
+ * Fails with
+ *   XN_ETAINTED  a block names one that is not stable; nothing of the request was written
+ *   XN_ENOTBOUND the session has not bound a block or its owner
+ *   XN_EIO       some stay dirty;  XN_EUNKNOWN: nothing more is written until reopened
+ *   XN_EREADONLY, -ENOMEM
+ */
+int xn_writeback(struct xn_session *session, const struct xn_extent *extents, uint32_t count);
+
+/* Make everything written so far stable. XN_EUNKNOWN */
+int xn_flush(struct xn_session *session);
+
+/*
+ * Make everything stable that was dirty when the call was made: of one root, or
+ * of all (0; administrators).  Writes in waves: data, new subtrees and the free
+ * map, flush; then what names them, flush; and so on.  What XN_WRITEs do
+ * meanwhile may ride along.
+ *
+ * Fails with
+ *   XN_ETAINTED  something names blocks that were allocated and never written
+ *   XN_EIO, XN_EUNKNOWN, XN_EREADONLY, XN_ECRED, -ENOMEM
+ */
+int xn_sync(struct xn_session *session, uint32_t root);
+
+/*
+ * Take reaped subtrees apart, at most `budget` objects; reads what is not
+ * cached.  Returns how many objects remain queued.
+ */
+int64_t xn_reap(struct xn_session *session, uint64_t budget);
+
+/* `object` counts as unsound until the present version of `prior` is stable. -ENOSYS yet. */
+int xn_after(struct xn_session *session, xn_blk_t object, xn_blk_t prior);
+/* Set blocks aside for later allocs of a root; negative gives back. -ENOSYS yet. */
+int xn_claim(struct xn_session *session, uint32_t root, int64_t blocks);
+
+/* ---- space ---- */
+
+struct xn_space {
+	uint64_t total, free, will_free;
+	uint64_t quota, used; /* of the root; quota 0 = none */
+	uint64_t available;   /* what the root may still take */
+};
+/* XN_ENOROOT */
+int xn_space(struct xn_session *session, uint32_t root, struct xn_space *space);
+
+/*
+ * A free extent of 1 to `want` blocks near `near` (0 = anywhere), aligned to
+ * `align` blocks (0 or 1 = any).  Only a look: another session may take it
+ * first (xn_update() says XN_ENOTFREE).  May read map blocks.  Two sessions
+ * looking at once are led to different places when possible.
+ *
+ * Fails with
+ *   XN_ENOSPACE  nothing free
+ *   XN_EIO, -ENOMEM
+ */
+int xn_find_free(struct xn_session *session, xn_blk_t near, uint64_t want, uint32_t align,
+		 struct xn_extent *out);
+
+/* Free blocks in a chunk of 16384; -ERANGE beyond the disk. */
+int xn_chunk_summary(struct xn *xn, uint64_t chunk, uint32_t *free_blocks);
+/* Its bitmap, 2048 bytes, bit set = not free. */
+int xn_chunk_map(struct xn *xn, uint64_t chunk, uint8_t *bitmap);
+
+/* ---- looking at everything: tools and recovery ---- */
+
+struct xn_walk_item {
+	uint32_t root;	    /* id */
+	uint32_t depth;	    /* 0: the root object itself */
+	xn_blk_t owner;	    /* object that owns the extent; 0 at depth 0 */
+	uint32_t owner_type;
+	uint32_t record;    /* record of the owner; ~0 at depth 0 */
+	struct xn_extent extent;
+	int error; /* of the owner object: XN_EFAULT, XN_EIO; extent is then the object itself */
+};
+
+/*
+ * Visit everything that is owned, depth first, in no particular order among
+ * siblings.  Newest bytes are used where they are cached.  Administrators only.
+ * root 0 = all roots.  next returns 1 with an item, 0 at the end.
+ */
+struct xn_walker;
+int xn_walker_create(struct xn_session *session, uint32_t root, struct xn_walker **out);
+int xn_walker_next(struct xn_walker *walker, struct xn_walk_item *item);
+void xn_walker_destroy(struct xn_walker *walker);
+
+/* Assert every invariant that memory can show; returns the number of the first broken one or 0. */
+int xn_self_check(struct xn *xn, char *text, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
