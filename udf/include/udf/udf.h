@@ -35,19 +35,21 @@ extern "C" {
 
 /* ---- limits of ABI major 1 (never lowered for an installed template) ---- */
 
-#define UDF_SLOTS_MAX	    4096u
-#define UDF_IMAGE_MAX	    65536u
-#define UDF_RODATA_MAX	    16384u
-#define UDF_OBJECT_MIN	    512u
-#define UDF_OBJECT_MAX	    65536u
-#define UDF_RECORDS_MAX	    8192u
-#define UDF_EMIT_MAX	    4096u
-#define UDF_CHILDREN_MAX    64u
-#define UDF_NAME_MAX	    63u
-#define UDF_FUEL_DEFAULT    (1u << 18)
-#define UDF_FUEL_MAX	    (1u << 20)
-#define UDF_OP_FUEL_MAX	    (1ull << 22) /* one update, bind or install, all its runs together */
-#define UDF_OP_EMITS_MAX    (1ull << 16)
+#define UDF_SLOTS_MAX    4096u
+#define UDF_IMAGE_MAX    65536u
+#define UDF_RODATA_MAX   16384u
+#define UDF_OBJECT_MIN   512u
+#define UDF_OBJECT_MAX   65536u
+#define UDF_RECORDS_MAX  8192u
+#define UDF_EMIT_MAX     4096u
+#define UDF_CHILDREN_MAX 64u
+#define UDF_NAME_MAX     63u
+#define UDF_BATCH_MAX    65536u     /* templates of one install */
+#define UDF_ACL_ARGS_MAX (1u << 24) /* bytes */
+#define UDF_FUEL_DEFAULT (1u << 18)
+#define UDF_FUEL_MAX     (1u << 20)
+#define UDF_OP_FUEL_MAX  (1ull << 22) /* one update, bind or install, all its runs together */
+#define UDF_OP_EMITS_MAX (1ull << 16)
 
 enum udf_function {
 	UDF_FN_OWNS = 0,
@@ -62,14 +64,14 @@ const char *udf_function_name(enum udf_function fn);
 
 /* ---- errors and faults ---- */
 
-#define UDF_ERRORS(X)                                                                              \
-	X(UDF_EIMAGE, "template image is malformed")                                               \
-	X(UDF_EPROGRAM, "program is refused by the validator")                                     \
-	X(UDF_EFAULT, "function faulted")                                                          \
-	X(UDF_EABSENT, "template has no such function")                                            \
-	X(UDF_EINVAL, "argument is out of range")                                                  \
-	X(UDF_ENOMEM, "out of memory")                                                             \
-	X(UDF_EOVERLAP, "extents of one object overlap")                                           \
+#define UDF_ERRORS(X)                                          \
+	X(UDF_EIMAGE, "template image is malformed")           \
+	X(UDF_EPROGRAM, "program is refused by the validator") \
+	X(UDF_EFAULT, "function faulted")                      \
+	X(UDF_EABSENT, "template has no such function")        \
+	X(UDF_EINVAL, "argument is out of range")              \
+	X(UDF_ENOMEM, "out of memory")                         \
+	X(UDF_EOVERLAP, "extents of one object overlap")       \
 	X(UDF_ERANGE, "extent lies outside the disk or is empty")
 
 enum udf_error {
@@ -88,13 +90,13 @@ const char *udf_error_name(int error);
 const char *udf_error_text(int error);
 
 /* Why a run stopped.  All are equal in effect: outputs discarded, the call fails. */
-#define UDF_FAULTS(X)                                                                              \
-	X(MEM, "load outside every readable region")                                               \
-	X(STORE, "store outside the stack")                                                        \
-	X(FUEL, "out of fuel")                                                                     \
-	X(EMIT, "bad or too many extents emitted")                                                 \
-	X(DEPTH, "more than 8 call frames")                                                        \
-	X(ARG, "helper argument outside one readable region, or result out of range")              \
+#define UDF_FAULTS(X)                                                                 \
+	X(MEM, "load outside every readable region")                                  \
+	X(STORE, "store outside the stack")                                           \
+	X(FUEL, "out of fuel")                                                        \
+	X(EMIT, "bad or too many extents emitted")                                    \
+	X(DEPTH, "more than 8 call frames")                                           \
+	X(ARG, "helper argument outside one readable region, or result out of range") \
 	X(MALFORMED, "function reports that its input is malformed")
 
 enum udf_fault_code {
@@ -114,14 +116,14 @@ const char *udf_fault_text(enum udf_fault_code code);
 struct udf_fault {
 	enum udf_fault_code code;
 	enum udf_function function;
-	uint32_t slot;	 /* instruction that faulted */
+	uint32_t slot;   /* instruction that faulted */
 	uint32_t record; /* record index, or UDF_RECORD_NONE */
-	uint64_t value;	 /* the address, or r0 for MALFORMED */
+	uint64_t value;  /* the address, or r0 for MALFORMED */
 };
 
 /* Why an image or a program was refused: rule number and place, for people. */
 struct udf_refusal {
-	int error;		    /* UDF_EIMAGE, UDF_EPROGRAM, UDF_EFAULT, ... */
+	int error;                  /* UDF_EIMAGE, UDF_EPROGRAM, UDF_EFAULT, ... */
 	enum udf_function function; /* when a program was refused */
 	uint32_t slot;
 	char text[160]; /* one sentence, NUL-terminated */
@@ -143,8 +145,9 @@ struct udf_info {
 	uint32_t fuel[UDF_FN_COUNT];
 	bool has[UDF_FN_COUNT];
 	uint32_t n_child;
-	const uint64_t *child; /* n_child entries: id, UDF_CHILD_ID_SELF or UDF_CHILD_ID_BATCH + k */
-	const uint8_t *init;   /* init_len bytes; the rest of the initial object is zeroes */
+	const uint64_t
+		*child;      /* n_child entries: id, UDF_CHILD_ID_SELF or UDF_CHILD_ID_BATCH + k */
+	const uint8_t *init; /* init_len bytes; the rest of the initial object is zeroes */
 	uint32_t init_len;
 	const uint8_t *image; /* the whole image as loaded */
 	uint32_t image_len;
@@ -186,7 +189,7 @@ struct udf_extent {
 	uint64_t start;
 	uint64_t count;
 	uint32_t child; /* as emitted: index into the template's table (callers may translate) */
-	uint32_t tag;	/* 0 as emitted; the caller's to use, ignored by the set functions */
+	uint32_t tag;   /* 0 as emitted; the caller's to use, ignored by the set functions */
 };
 
 /* A growing list of extents.  Zero-initialise; fini frees. */
@@ -203,7 +206,7 @@ int udf_extents_add(struct udf_extents *list, struct udf_extent extent);
  * them) under `header` (info->hdr_len bytes; ignored when that is 0), and
  * append what it emits, in order, to `out`.  A template without `owns` owns
  * nothing.  `read_set` (may be NULL) receives the set of 64 slices of the record that the
- * run loaded from: bit k = bytes [k*g, (k+1)*g), g = max(64, rec_size/64).
+ * run loaded from: bit k = bytes [k*g, (k+1)*g), g = max(64, rec_size/64 rounded up).
  *
  * Fails with
  *   UDF_EFAULT  the run faulted (`fault` says how); `out` is as before
@@ -217,10 +220,19 @@ int udf_owns(const struct udf_template *tmpl, const void *record, uint32_t index
 /*
  * The same over all records of a whole object (info->obj_size bytes).
  */
-int udf_owns_object(const struct udf_template *tmpl, const void *object,
-		    struct udf_budget *budget, struct udf_extents *out, struct udf_fault *fault);
+int udf_owns_object(const struct udf_template *tmpl, const void *object, struct udf_budget *budget,
+		    struct udf_extents *out, struct udf_fault *fault);
 
-/* Fails like udf_owns, and with UDF_EABSENT. */
+/*
+ * Could changing bytes [off, off + len) of a record of `rec_size` bytes change
+ * what a run with this read set saw?  False is a proof; true is a maybe.
+ */
+bool udf_read_set_touched(uint64_t read_set, uint32_t rec_size, uint32_t off, uint32_t len);
+
+/*
+ * Each fails like udf_owns, and with UDF_EABSENT.  A `refcnt` of 2^32 or more and a
+ * `size` above info->obj_size are the fault ARG.
+ */
 int udf_refcnt(const struct udf_template *tmpl, const void *record, uint32_t index,
 	       const void *header, struct udf_budget *budget, uint32_t *count,
 	       struct udf_fault *fault);
@@ -231,7 +243,7 @@ int udf_size(const struct udf_template *tmpl, const void *object, struct udf_bud
 struct udf_acl_input {
 	const void *old_object; /* info->obj_size bytes */
 	const void *new_object; /* the same */
-	const void *owner;	/* owner record, or NULL with owner_len 0 */
+	const void *owner;      /* owner record, or NULL with owner_len 0 */
 	uint32_t owner_len;
 	const void *args; /* struct udf_acl_args and its arrays */
 	uint32_t args_len;
@@ -239,7 +251,8 @@ struct udf_acl_input {
 
 /*
  * Ask `acl`.  Returns 1 (approved), 0 (denied); a template without `acl`
- * approves.  A fault is UDF_EFAULT: treat it as a denial.
+ * approves.  A fault is UDF_EFAULT: treat it as a denial.  UDF_EINVAL: owner_len exceeds
+ * UDF_OBJECT_MAX or args_len UDF_ACL_ARGS_MAX.
  */
 int udf_acl(const struct udf_template *tmpl, const struct udf_acl_input *input,
 	    struct udf_budget *budget, struct udf_fault *fault);
