@@ -39,7 +39,7 @@ enum bdev_op {
 	BDEV_READ,
 	BDEV_WRITE,
 	BDEV_FLUSH,
-	BDEV_DISCARD,	   /* contents become undefined: old, zero or anything */
+	BDEV_DISCARD,      /* contents become undefined: old, zero or anything */
 	BDEV_WRITE_ZEROES, /* contents become zero */
 };
 
@@ -55,13 +55,13 @@ enum bdev_outcome {
 struct bdev_request {
 	enum bdev_op op;
 	uint32_t flags;
-	uint64_t offset;	  /* bytes, a multiple of BDEV_SECTOR */
-	uint64_t len;		  /* bytes, a multiple of BDEV_SECTOR; the sum of iov for READ and WRITE */
-	const struct iovec *iov;  /* READ, WRITE: must stay valid until completion */
+	uint64_t offset; /* bytes, a multiple of BDEV_SECTOR */
+	uint64_t len;    /* bytes, a multiple of BDEV_SECTOR; the sum of iov for READ and WRITE */
+	const struct iovec *iov; /* READ, WRITE: must stay valid until completion */
 	int iov_count;
-	void *user;		  /* the submitter's own */
+	void *user;                /* the submitter's own */
 	enum bdev_outcome outcome; /* set at completion */
-	int error;		  /* -errno when outcome is not BDEV_DONE */
+	int error;                 /* -errno when outcome is not BDEV_DONE */
 	struct bdev_request *next; /* the device's, while in flight */
 };
 
@@ -70,13 +70,13 @@ struct bdev_queue;
 
 /* What a device can do and how big it is. */
 struct bdev_info {
-	uint64_t size;		/* bytes, rounded down to a multiple of 4096 */
+	uint64_t size;          /* bytes, rounded down to a multiple of 4096 */
 	uint32_t logical_block; /* smallest write the medium takes at once: 512 or 4096 */
-	uint32_t optimal_io;	/* bytes; a good request size */
+	uint32_t optimal_io;    /* bytes; a good request size */
 	bool writable;
 	bool can_fua, can_discard, can_write_zeroes;
 	bool can_resize; /* bdev_resize works (files) */
-	char name[256];	 /* as people know it */
+	char name[256];  /* as people know it */
 };
 
 /* Who holds a disk; stored by the owner of the lock where others can read it. */
@@ -89,18 +89,20 @@ struct bdev_holder {
 /* ---- opening ---- */
 
 #define BDEV_OPEN_RDONLY 0u
-#define BDEV_OPEN_RDWR	 1u
+#define BDEV_OPEN_RDWR   1u
 #define BDEV_OPEN_CREATE 2u /* file: make it if missing, with size create_size */
 #define BDEV_OPEN_DIRECT 4u /* bypass the host's page cache where possible */
 
 /*
- * Open a disk by name: "disk.img", "file:disk.img", "/dev/loop0", "mem:SIZE".
- * Takes no lock.  `*out` is yours to close.
+ * Open a disk by name: "disk.img", "file:disk.img", "/dev/loop0", "mem:SIZE" (bytes, or with K, M,
+ * G or T after it).  A word of two or more small letters before the first colon is the kind of disk;
+ * write "./a:b" for a file of such a name.  Takes no lock.  `*out` is yours to close.
  *
  * Fails with
  *   -ENOENT, -EACCES, -EROFS, ...  what the system says
  *   -EPROTONOSUPPORT               no such kind of disk
  *   -ENOTBLK                       neither a regular file nor a block device
+ *   -EINVAL                        "mem:" without a size; BDEV_OPEN_CREATE without BDEV_OPEN_RDWR
  */
 int bdev_open(const char *name, uint32_t flags, uint64_t create_size, struct bdev **out);
 void bdev_close(struct bdev *dev);
@@ -112,6 +114,7 @@ void bdev_close(struct bdev *dev);
  *
  * Fails with
  *   -EBUSY   somebody else holds it
+ *   -EROFS   an exclusive lock needs a device opened for writing
  */
 int bdev_lock(struct bdev *dev, bool exclusive, uint32_t timeout_ms);
 
@@ -128,8 +131,9 @@ void bdev_queue_destroy(struct bdev_queue *queue); /* waits for what is in fligh
 /*
  * Submit `count` requests.  They may complete at once; each shows up in
  * bdev_wait() exactly once.  A request that is malformed (beyond the end, not a
- * multiple of a sector, a write on a read-only device) completes as FAILED with
- * -EINVAL or -EROFS and never reaches the medium.
+ * multiple of a sector, iov that does not sum up to len, a write on a read-only
+ * device, an operation the device cannot do) completes as FAILED with -EINVAL,
+ * -EROFS or -EOPNOTSUPP and never reaches the medium.  One of length zero is DONE.
  */
 void bdev_submit(struct bdev_queue *queue, struct bdev_request *requests[], size_t count);
 
@@ -143,7 +147,7 @@ size_t bdev_wait(struct bdev_queue *queue, struct bdev_request *done[], size_t m
 int bdev_read(struct bdev *dev, uint64_t offset, void *buffer, size_t len);
 int bdev_write(struct bdev *dev, uint64_t offset, const void *bytes, size_t len, uint32_t flags);
 int bdev_flush(struct bdev *dev);
-/* These return 0; -errno of a FAILED request; or XN_EUNKNOWN. */
+/* These return 0; -errno of a FAILED request; -ENOMEM; or XN_EUNKNOWN. */
 
 /* ---- the table an implementation fills ---- */
 
@@ -167,6 +171,8 @@ struct bdev {
 
 struct bdev_queue {
 	struct bdev *dev;
+	/* Completed without the device's help (refused, or done at once), oldest first. */
+	struct bdev_request *ready, **ready_end;
 };
 
 /* ---- memory ---- */
@@ -182,19 +188,25 @@ int bdev_mem_clone(struct bdev *mem, struct bdev **out);
 /* ---- recorder: remembers every write and flush, for crash exploration ---- */
 
 enum bdev_event_kind {
-	BDEV_EVENT_WRITE,  /* offset, len, bytes, FUA */
-	BDEV_EVENT_FLUSH,  /* a flush that completed: everything before it is stable */
+	BDEV_EVENT_WRITE, /* offset, len, bytes, FUA */
+	BDEV_EVENT_FLUSH, /* a flush that completed: what was DONE when it was submitted is stable */
 	BDEV_EVENT_DISCARD,
 	BDEV_EVENT_ZEROES,
 	BDEV_EVENT_MARK, /* the workload's own note: "fsync of x returned" */
 };
 
+/*
+ * Events stand in the order of submission (a FLUSH in that of completion).  A crash after the first
+ * `n` events may show any of these n, in any order, and must show those with stable_at < n: a write
+ * in flight while a flush runs comes before it and is not made stable by it.
+ */
 struct bdev_event {
 	enum bdev_event_kind kind;
 	uint32_t flags;
 	uint64_t offset, len;
 	const uint8_t *bytes; /* WRITE: len bytes */
 	const char *mark;     /* MARK: NUL-terminated */
+	size_t stable_at;     /* index of the event that made it stable; SIZE_MAX: none yet */
 };
 
 /* Sits on `below` and owns it (closing the recorder closes both). */
@@ -214,18 +226,18 @@ void bdev_recorder_counts(const struct bdev *recorder, struct bdev_counts *count
 /* ---- fault injector ---- */
 
 enum bdev_fault_kind {
-	BDEV_FAULT_FAIL,      /* outcome FAILED, nothing written */
-	BDEV_FAULT_UNKNOWN,   /* outcome UNKNOWN; a coin of `seed` decides what was written */
-	BDEV_FAULT_SHORT,     /* a write or read that stops after some sectors, FAILED */
-	BDEV_FAULT_CORRUPT,   /* a read that is DONE with flipped bits */
+	BDEV_FAULT_FAIL,    /* outcome FAILED, nothing written */
+	BDEV_FAULT_UNKNOWN, /* outcome UNKNOWN; a coin of `seed` decides what was written */
+	BDEV_FAULT_SHORT,   /* a write or read that stops after some sectors, FAILED */
+	BDEV_FAULT_CORRUPT, /* a read that is DONE with flipped bits */
 };
 
 struct bdev_fault {
 	enum bdev_fault_kind kind;
-	uint32_t ops;	  /* which operations count: bit (1u << enum bdev_op); 0 = all */
-	uint64_t nth;	  /* the n-th counted operation from now fails, 1 = the next */
-	bool forever;	  /* and every one after it */
-	int error;	  /* -errno to report; 0 = -EIO */
+	uint32_t ops; /* which operations count: bit (1u << enum bdev_op); 0 = all */
+	uint64_t nth; /* the n-th counted operation from now fails, 1 = the next */
+	bool forever; /* and every one after it */
+	int error;    /* -errno to report; 0 = -EIO */
 	uint64_t seed;
 };
 
