@@ -18,6 +18,7 @@
 #ifndef LIBFS_CHECK_H
 #define LIBFS_CHECK_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,15 +70,24 @@ struct libfs_checker {
 	int (*check)(struct check *check);
 };
 
+/* The checker of the LibFS of that name (as a root records it); NULL = there is none. */
+const struct libfs_checker *libfs_checker_find(const char *name);
+
 uint64_t check_root_object(const struct check *check); /* first block of the root's object */
 const char *check_root_name(const struct check *check);
 uint32_t check_type_id(const struct check *check, const char *template_name); /* 0 = none */
 /* Does this root own that block (as fsck's walk found)? */
 bool check_owns(const struct check *check, uint64_t block);
 
-/* -EIO; -ERANGE outside the disk or not owned by this root. `count` blocks. */
+/*
+ * `count` blocks.  -EIO; -ERANGE outside the disk or not owned by this root; -EINTR when the
+ * person said stop: hand it on.
+ */
 int check_read(struct check *check, uint64_t block, uint32_t count, void *buffer);
-/* -EROFS when the mode does not allow it. */
+/*
+ * Fails as check_read, and with -EROFS when the mode does not allow it.  The last problem granted
+ * counts as not repaired after a failure.
+ */
 int check_write(struct check *check, uint64_t block, uint32_t count, const void *bytes);
 
 /*
@@ -95,8 +105,9 @@ struct check_opts {
 	enum check_mode mode;
 	bool verbose;
 	FILE *out;	 /* where sentences go; NULL = nowhere (JSON, tests) */
-	FILE *in;	 /* where answers come from, for CHECK_ASK */
-	int progress_fd; /* -1 = none; lines "pass current max name" */
+	FILE *in;	 /* where answers come from, for CHECK_ASK; at its end all answers are no */
+	int progress_fd; /* -1 = none; lines "pass current max device" */
+	const volatile sig_atomic_t *stop; /* may be NULL; a signal handler makes it 1 */
 };
 
 int check_create(struct bdev *dev, const struct check_opts *opts, struct check **out);
@@ -110,15 +121,28 @@ struct check_template_name {
 void check_set_root(struct check *check, const char *name, uint64_t object,
 		    const struct check_template_name *templates, size_t n_templates,
 		    const uint8_t *owned_bitmap, uint64_t block_count);
-void check_set_pass(struct check *check, unsigned pass, const char *name);
+/* Begin a pass; its title is printed when there is one. */
+void check_set_pass(struct check *check, unsigned pass, const char *title);
 
+/*
+ * What was found, in order; the first CHECK_FINDINGS_MAX are kept, all are counted.  A finding is
+ * borrowed until the next problem.
+ */
+#define CHECK_FINDINGS_MAX 10000u
 size_t check_finding_count(const struct check *check);
 const struct check_finding *check_finding(const struct check *check, size_t index);
+size_t check_found_count(const struct check *check);
 /* Found and not repaired. */
 size_t check_left_count(const struct check *check);
+/* The repair granted last could not be made: its finding is left. */
+void check_repair_failed(struct check *check);
+/* Did a checker say so since check_set_root() or check_rewalked()? */
 bool check_must_rewalk(const struct check *check);
+void check_rewalked(struct check *check);
 /* The person said stop, or SIGINT: checkers return -EINTR from reads. */
 bool check_cancelled(const struct check *check);
+/* From now on a problem found before and left (same row, root and text) is not news: no, silently. */
+void check_set_rerun(struct check *check, bool rerun);
 void check_cancel(struct check *check); /* async-signal-safe */
 
 #ifdef __cplusplus
