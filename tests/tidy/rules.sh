@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+#
+# Who may include what: the table of CONTRIBUTING.md for scripts to source.
+# shellcheck shell=bash
+
+components="udf xn libfs libfs/simplefs libfs/cffs fuse-bridge fsck images"
+
+# The component of a path: the longest folder of the list above.
+component_of() {
+	case $1 in
+	libfs/simplefs/*) echo libfs/simplefs ;;
+	libfs/cffs/*) echo libfs/cffs ;;
+	*) echo "${1%%/*}" ;;
+	esac
+}
+
+# Public headers `component` may include (a file named check.c of a LibFS: one more).
+headers_allowed() {
+	local xn="xn/xn.h xn/error.h xn/endian.h"
+	local disk="xn/bdev.h xn/error.h xn/endian.h"
+	local host="libfs/libfs.h libfs/host.h"
+
+	case $1 in
+	udf) echo "udf/udf.h udf/abi.h udf/xn_udf.h udf/xn_template.h" ;;
+	xn) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h" ;;
+	libfs) echo "$xn xn/bdev.h $host libfs/check.h" ;;
+	libfs/*) echo "$xn libfs/libfs.h" ;;
+	fuse-bridge) echo "$host" ;;
+	fsck) echo "udf/udf.h udf/abi.h $disk xn/format.h libfs/check.h" ;;
+	images) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h $host libfs/check.h" ;;
+	esac
+}
+
+public_headers="udf/udf.h udf/abi.h xn/xn.h xn/error.h xn/endian.h xn/bdev.h xn/format.h
+libfs/libfs.h libfs/host.h libfs/check.h"
+
+header_is_allowed() { # file header
+	local component
+	component=$(component_of "$1")
+	case $1:$2 in
+	libfs/*/check.c:libfs/check.h) return 0 ;;
+	*/types/*:udf/xn_udf.h) return 0 ;;
+	esac
+	case " $(headers_allowed "$component") " in
+	*" $2 "*) return 0 ;;
+	esac
+	return 1
+}
