@@ -131,8 +131,8 @@ through_a_mount() {
 
 without_a_mount() {
 	say "/dev/fuse cannot be opened here, so the image tool copies, without a mount"
-	must "$bin/xn" cp -r "$tree" "$image" /home/tree
-	must "$bin/xn" cp -r "$tree" "$image" /work/tree
+	must "$bin/xn" cp --archive "$image" "$tree" :/home/tree
+	must "$bin/xn" cp --archive "$image" "$tree" :/work/tree
 }
 
 read_without_mounting() {
@@ -143,7 +143,7 @@ read_without_mounting() {
 	run "$bin/xn" ls "$image" /home/tree | head -8
 	run "$bin/xn" cat "$image" "/work/tree/$file" | head -5
 	rm -rf "$demo/out"
-	must "$bin/xn" cp "$image" "/work/tree/$file" "$demo/out"
+	must "$bin/xn" cp "$image" ":/work/tree/$file" "$demo/out"
 	cmp "$demo/out" "$tree/$file" || die "the copy differs"
 	echo "equal to $tree/$file"
 }
