@@ -68,7 +68,7 @@ run_build() { # preset ctest-arguments...
 	"${steady[@]}" ctest --test-dir build/$preset -j "$jobs" --output-on-failure --no-tests=error \
 		--output-junit "$PWD/$logs/$preset.xml" "$@" >$logs/$preset.log 2>&1 || {
 		failed=1
-		sed -n '/Failed\|FAILED\|Timeout/p' $logs/$preset.log | head -60
+		grep -vE ' (Passed|\*\*\*Skipped) |^ +Start +[0-9]+:' $logs/$preset.log | head -200
 	}
 	echo "== $preset: $((SECONDS - start)) s in all"
 	sed -n '/tests passed,/,$p' $logs/$preset.log >$logs/$preset.closing

@@ -92,10 +92,10 @@ copy_both() {
 	[ "$(id -u)" = 0 ] || how=(cp -dR --preserve=mode,timestamps,links)
 	"${how[@]}" "$tree" "$mount/home/tree" &
 	first=$!
-	"${how[@]}" "$tree" "$mount/work/tree" &
+	"${how[@]}" "$tree" "$mount/data/tree" &
 	second=$!
 	wait $first || die "the copy into home failed"
-	wait $second || die "the copy into work failed"
+	wait $second || die "the copy into data failed"
 	echo "$(find "$tree" -type f | wc -l) files, $(du -sh "$tree" | cut -f1), twice, in $((SECONDS - start)) s"
 }
 
@@ -107,7 +107,7 @@ attributes() {
 
 compare() {
 	local name
-	for name in home work; do
+	for name in home data; do
 		diff -r --no-dereference "$tree" "$1/$name/tree" || die "$name differs from $tree"
 		diff <(attributes "$tree") <(attributes "$1/$name/tree") >"$demo/attributes.diff" ||
 			die "$name has other modes or times; see build/demo/attributes.diff"
@@ -132,7 +132,7 @@ through_a_mount() {
 without_a_mount() {
 	say "/dev/fuse cannot be opened here, so the image tool copies, without a mount"
 	must "$bin/xn" cp --archive "$image" "$tree" :/home/tree
-	must "$bin/xn" cp --archive "$image" "$tree" :/work/tree
+	must "$bin/xn" cp --archive "$image" "$tree" :/data/tree
 }
 
 read_without_mounting() {
@@ -141,9 +141,9 @@ read_without_mounting() {
 	file=${file#./}
 	say "read it without mounting"
 	run "$bin/xn" ls "$image" /home/tree | head -8
-	run "$bin/xn" cat "$image" "/work/tree/$file" | head -5
+	run "$bin/xn" cat "$image" "/data/tree/$file" | head -5
 	rm -rf "$demo/out"
-	must "$bin/xn" cp "$image" ":/work/tree/$file" "$demo/out"
+	must "$bin/xn" cp "$image" ":/data/tree/$file" "$demo/out"
 	cmp "$demo/out" "$tree/$file" || die "the copy differs"
 	echo "equal to $tree/$file"
 }
@@ -159,7 +159,7 @@ tree=$(tree_choose) || die "no tree of $files_min files up to 400 MiB on this ma
 say "a disk of 1 GiB with two file systems"
 must "$bin/xn" format "$image" --size 1G -L demo
 must "$bin/xn" mkfs "$image" --root home --type simplefs
-must "$bin/xn" mkfs "$image" --root work --type simplefs
+must "$bin/xn" mkfs "$image" --root data --type simplefs
 must "$bin/xn" roots "$image"
 
 if [ -r /dev/fuse ] && [ -w /dev/fuse ]; then through_a_mount; else without_a_mount; fi

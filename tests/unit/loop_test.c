@@ -20,26 +20,40 @@ struct loop {
 	int fd;
 };
 
+/* Take a free loop device for `backing`; somebody may be quicker, so try a few times. */
+static bool loop_take(struct loop *loop, int control, int backing)
+{
+	for (int tries = 0; tries < 10; tries++) {
+		int number = ioctl(control, LOOP_CTL_GET_FREE);
+
+		if (number < 0)
+			return false;
+		snprintf(loop->device, sizeof(loop->device), "/dev/loop%d", number);
+		loop->fd = open(loop->device, O_RDWR | O_CLOEXEC);
+		if (loop->fd >= 0 && !ioctl(loop->fd, LOOP_SET_FD, backing))
+			return true;
+		if (loop->fd >= 0)
+			close(loop->fd);
+		loop->fd = -1;
+	}
+	return false;
+}
+
 /* Attach a fresh file; false if this host does not let us. */
 static bool loop_attach(struct loop *loop)
 {
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-	int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
 	int backing;
 	bool attached;
 
-	if (control >= 0)
-		close(control);
-	if (number < 0)
+	if (control < 0)
 		return false;
-	snprintf(loop->device, sizeof(loop->device), "/dev/loop%d", number);
 	snprintf(loop->path, sizeof(loop->path), "/tmp/xn-loop-%d.img", getpid());
 	backing = open(loop->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	loop->fd = open(loop->device, O_RDWR | O_CLOEXEC);
-	attached = backing >= 0 && loop->fd >= 0 && !ftruncate(backing, DISK) &&
-		   !ioctl(loop->fd, LOOP_SET_FD, backing);
+	attached = backing >= 0 && !ftruncate(backing, DISK) && loop_take(loop, control, backing);
 	if (backing >= 0)
 		close(backing);
+	close(control);
 	return attached;
 }
 
