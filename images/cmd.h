@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The commands, one function each; they return an exit code.  What they take is
+ * in the table of commands.c.
+ */
+#ifndef IMAGES_CMD_H
+#define IMAGES_CMD_H
+
+#include "image.h"
+#include "tool.h"
+
+int cmd_cat(struct tool *tool, const struct args *args);
+int cmd_completion(struct tool *tool, const struct args *args);
+int cmd_cp(struct tool *tool, const struct args *args);
+int cmd_format(struct tool *tool, const struct args *args);
+int cmd_fsck(struct tool *tool, const struct args *args);
+int cmd_help(struct tool *tool, const struct args *args);
+int cmd_info(struct tool *tool, const struct args *args);
+int cmd_ls(struct tool *tool, const struct args *args);
+int cmd_mkdir(struct tool *tool, const struct args *args);
+int cmd_mkfs(struct tool *tool, const struct args *args);
+int cmd_mount(struct tool *tool, const struct args *args);
+int cmd_mv(struct tool *tool, const struct args *args);
+int cmd_owner(struct tool *tool, const struct args *args);
+int cmd_probe(struct tool *tool, const struct args *args);
+int cmd_rm(struct tool *tool, const struct args *args);
+int cmd_roots(struct tool *tool, const struct args *args);
+int cmd_stat(struct tool *tool, const struct args *args);
+int cmd_templates(struct tool *tool, const struct args *args);
+int cmd_tree(struct tool *tool, const struct args *args);
+int cmd_umount(struct tool *tool, const struct args *args);
+
+/* Directories deeper than this are not followed: a damaged disk may have circles. */
+#define DEPTH_MAX 1000u
+
+/* A file's attributes as members of a JSON object. */
+void json_put_attr(json_t *object, const struct libfs_attr *attr);
+/* A link's target, NUL-terminated; empty when it cannot be read. */
+void read_target(struct image *image, struct libfs *fs, libfs_ino_t ino,
+		 char target[LIBFS_SYMLINK_MAX + 1]);
+/* "dir" and "name" joined with one slash; NULL without memory. */
+char *path_join(const char *dir, const char *name);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The table of commands.  See cli.h.
+ */
+#include <string.h>
+
+#include "cmd.h"
+
+#define INSIDE "PATHs begin with the root's name: /home/a/b."
+
+static const struct opt cp_options[] = {
+	{ 'r', "recursive", NULL, OPT_FLAG, "copy directories and what is in them" },
+	{ 'p', "preserve", NULL, OPT_FLAG, "keep modes, owners, times and hard links" },
+	{ 'a', "archive", NULL, OPT_FLAG, "both, -r and -p" },
+	{ 0, "from", "OTHER", OPT_FILE, "the sources are inside the image OTHER" },
+	{ 0 },
+};
+
+static const struct opt format_options[] = {
+	{ 's', "size", "N", OPT_SIZE, "bytes, or with K, M, G or T; rounded down to 4 KiB" },
+	{ 'L', "label", "TEXT", OPT_TEXT, "a name of at most 64 bytes" },
+	{ 'U', "uuid", "UUID", OPT_UUID, "instead of a random one" },
+	{ 0, "force", NULL, OPT_FLAG, "overwrite what is there" },
+	{ 0 },
+};
+
+static const struct opt ls_options[] = {
+	{ 'l', "long", NULL, OPT_FLAG, "mode, links, owner, size and time of each" },
+	{ 'R', "recursive", NULL, OPT_FLAG, "and what is in the directories" },
+	{ 0 },
+};
+
+static const struct opt mkdir_options[] = {
+	{ 'm', "mode", "MODE", OPT_MODE, "permission (default 755)" },
+	{ 0 },
+};
+
+static const struct opt mkfs_options[] = {
+	{ 'r', "root", "NAME", OPT_TEXT, "name of the new root (must be given)" },
+	{ 't', "type", "TYPE", OPT_TEXT, "the LibFS that keeps it (default simplefs)" },
+	{ 'd', "dir", "DIR", OPT_DIR, "fill it with what is in DIR" },
+	{ 0, "quota", "N", OPT_SIZE, "it may use that much and no more" },
+	{ 0, "uid", "ID", OPT_NUMBER, "owner of the root (default: DIR's, or you)" },
+	{ 0, "gid", "ID", OPT_NUMBER, "group of the root" },
+	{ 0, "mode", "MODE", OPT_MODE, "permission of the root (default: DIR's, or 755)" },
+	{ 'U', "uuid", "UUID", OPT_UUID, "of the root, instead of a random one" },
+	{ 'o', "options", "LIST", OPT_TEXT, "the LibFS's own: a=b,c" },
+	{ 0 },
+};
+
+static const struct opt mount_options[] = {
+	{ 'r', "read-only", NULL, OPT_FLAG, "change nothing" },
+	{ 'f', "foreground", NULL, OPT_FLAG, "stay in the foreground" },
+	{ 0, "root", "NAME", OPT_TEXT, "show this root alone" },
+	{ 'o', "options", "LIST", OPT_TEXT, "as `xn-fuse -o` takes them" },
+	{ 0 },
+};
+
+static const struct opt probe_options[] = {
+	{ 0, "export", NULL, OPT_FLAG, "lines KEY=value as udev wants them" },
+	{ 0 },
+};
+
+static const struct opt rm_options[] = {
+	{ 'r', "recursive", NULL, OPT_FLAG, "remove directories and what is in them" },
+	{ 0 },
+};
+
+static const struct opt umount_options[] = {
+	{ 't', "timeout", "SECONDS", OPT_NUMBER, "wait that long for the image (default 30)" },
+	{ 0 },
+};
+
+static const struct cmd table[] = {
+	{ "format", "IMAGE --size N [-L LABEL] [-U UUID] [--force]", "make an empty XN disk",
+	  "Makes the file when it does not exist, and changes its size when it does.  A block\n"
+	  "device keeps its own size.  Whatever the target holds already is named and left alone\n"
+	  "unless --force is given; then its signatures are erased first.  SOURCE_DATE_EPOCH\n"
+	  "sets the time of formatting.",
+	  CMD_WRITES, 1, 1, format_options, cmd_format },
+	{ "mkfs", "IMAGE --root NAME [--type TYPE] [-d DIR]", "make a root with a file system",
+	  "The disk keeps any number of roots, which share its space.  With -d the root is filled\n"
+	  "from a directory: modes, owners, times, symbolic and hard links, devices, and holes\n"
+	  "stay as they are.  Names go in sorted order.",
+	  CMD_WRITES, 1, 1, mkfs_options, cmd_mkfs },
+	{ "info", "IMAGE", "what a disk says about itself", NULL, CMD_READS, 1, 1, NULL, cmd_info },
+	{ "roots", "IMAGE", "list the roots", NULL, CMD_READS, 1, 1, NULL, cmd_roots },
+	{ "templates", "IMAGE", "list the templates that formats have installed", NULL, CMD_READS,
+	  1, 1, NULL, cmd_templates },
+	{ "ls", "IMAGE [PATH...]", "list directories", "Without a PATH, the roots.  " INSIDE,
+	  CMD_READS, 1, -1, ls_options, cmd_ls },
+	{ "tree", "IMAGE [PATH]", "draw a directory and what is below it", INSIDE, CMD_READS, 1, 2,
+	  NULL, cmd_tree },
+	{ "cat", "IMAGE PATH...", "print files", INSIDE, 0, 2, -1, NULL, cmd_cat },
+	{ "stat", "IMAGE PATH...", "everything about files",
+	  "Symbolic links at the end of a PATH are not followed.  " INSIDE, CMD_READS, 2, -1, NULL,
+	  cmd_stat },
+	{ "cp", "IMAGE SOURCE... TARGET", "copy files in, out and between",
+	  "A path that begins with a colon is inside the image, any other is a file of this\n"
+	  "machine (\"./:x\" for a file called \":x\"):\n\n"
+	  "  xn cp disk.img notes.txt :/home/notes.txt      in\n"
+	  "  xn cp disk.img -a ./project :/home             in, whole\n"
+	  "  xn cp disk.img -a :/home/project ./back        out\n"
+	  "  xn cp disk.img -a :/home/project :/work        between roots\n"
+	  "  xn cp disk.img --from old.img -a :/home :/home between images\n\n"
+	  "A TARGET that is a directory takes the SOURCEs under their names.  Without -r links\n"
+	  "are followed, with it they are copied.  Holes stay holes.",
+	  CMD_WRITES, 3, -1, cp_options, cmd_cp },
+	{ "mkdir", "IMAGE PATH...", "make directories", INSIDE, CMD_WRITES, 2, -1, mkdir_options,
+	  cmd_mkdir },
+	{ "rm", "IMAGE PATH...", "remove files and directories", INSIDE, CMD_WRITES, 2, -1,
+	  rm_options, cmd_rm },
+	{ "mv", "IMAGE FROM TO", "rename or move inside one root",
+	  "What stands at TO is replaced; a directory there takes FROM under its name.\n" INSIDE,
+	  CMD_WRITES, 3, 3, NULL, cmd_mv },
+	{ "owner", "IMAGE BLOCK", "who owns a block, and by which pointers",
+	  "Prints the chain from the root's object to the record that names the block; for what\n"
+	  "no root owns, what it is: superblock, map, catalogue, log, template image, or free.",
+	  CMD_READS, 2, 2, NULL, cmd_owner },
+	{ "mount", "IMAGE DIR [-r] [-f] [--root NAME] [-o LIST]", "mount through FUSE (xn-fuse)",
+	  "Without --root every root appears as a directory of DIR.", 0, 2, 2, mount_options,
+	  cmd_mount },
+	{ "umount", "DIR|IMAGE [-t SECONDS]", "unmount, and wait until the image is free", NULL, 0,
+	  1, 1, umount_options, cmd_umount },
+	{ "fsck", "[-n|-p|-y] [-f] [-v] [-C FD] [--json] IMAGE", "check and repair (xn-fsck)",
+	  "Everything after `fsck` goes to xn-fsck, whose exit codes are those of fsck(8).",
+	  CMD_RAW, 0, -1, NULL, cmd_fsck },
+	{ "probe", "FILE", "is it an XN disk?",
+	  "Looks without opening it as a disk; works while it is in use.  Exit code 1: it is\n"
+	  "something else, which is named.",
+	  CMD_READS, 1, 1, probe_options, cmd_probe },
+	{ "completion", "bash", "print what a shell needs to complete commands", NULL, 0, 1, 1,
+	  NULL, cmd_completion },
+	{ "help", "[COMMAND]", "this help, or a command's", NULL, 0, 0, 1, NULL, cmd_help },
+	{ 0 },
+};
+
+const struct cmd *commands(void)
+{
+	return table;
+}
+
+const struct cmd *command_find(const char *name)
+{
+	for (const struct cmd *cmd = table; cmd->name; cmd++)
+		if (!strcmp(cmd->name, name))
+			return cmd;
+	return NULL;
+}
+
+int cmd_completion(struct tool *tool, const struct args *args)
+{
+	if (strcmp(args->operands[0], "bash") != 0)
+		return say_usage(tool, args->cmd, "only for bash");
+	completion_bash(tool->out);
+	return EXIT_OK;
+}
+
+int cmd_help(struct tool *tool, const struct args *args)
+{
+	const struct cmd *cmd;
+
+	if (!args->n_operands) {
+		help_overview(tool->out);
+		return EXIT_OK;
+	}
+	cmd = command_find(args->operands[0]);
+	if (!cmd)
+		return say_usage(tool, NULL, "there is no command \"%s\"", args->operands[0]);
+	help_command(cmd, tool->out);
+	return EXIT_OK;
+}

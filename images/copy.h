@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The copier: files and trees from one side to another.
+ *
+ *  (1) Names are copied in sorted order, so one tree makes one image.
+ *  (2) Holes stay holes.  With `preserve` modes, owners, times (of directories
+ *      too) and hard links inside what is copied stay as they are.
+ *  (3) What fails is said and passed over; when the destination itself is full,
+ *      broken or read-only, the copy stops there.
+ *  (4) A directory is never copied into itself, nor a file over itself.
+ */
+#ifndef IMAGES_COPY_H
+#define IMAGES_COPY_H
+
+#include "side.h"
+
+struct copy;
+
+struct copy_opts {
+	bool recursive, preserve;
+	uint32_t umask;    /* of what is not preserved */
+	uint32_t uid, gid; /* of new files in an image, unless preserved */
+};
+
+struct copy_counts {
+	uint64_t files, directories, others; /* others: links, devices, further names */
+	uint64_t bytes;                      /* data, without holes */
+};
+
+/* A file on a side: the directory, the name in it, and the path to call it by. */
+struct copy_end {
+	const struct side_dir *dir;
+	const char *name;
+	const char *path;
+};
+
+/* -ENOMEM */
+int copy_create(struct tool *tool, struct side *from, struct side *to, const struct copy_opts *opts,
+		struct copy **out);
+void copy_destroy(struct copy *copy);
+
+/*
+ * Copy one file, or with `recursive` what is below a directory.  The directory
+ * of `to` must stay open until copy_destroy().  Failures are said; returns 0 or
+ * the first.
+ */
+int copy_file(struct copy *copy, const struct copy_end *from, const struct copy_end *to);
+/* What is in a directory, into a directory that exists. */
+int copy_contents(struct copy *copy, const struct copy_end *from, const struct copy_end *to);
+
+const struct copy_counts *copy_counted(const struct copy *copy);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Help and shell completion, written from the tables of cli.h.
+ */
+#include "cli.h"
+
+#include <string.h>
+
+void help_overview(FILE *out)
+{
+	fputs("xn - disks that many file systems share, without mounting them\n\n"
+	      "usage: xn COMMAND ...\n\n",
+	      out);
+	for (const struct cmd *cmd = commands(); cmd->name; cmd++)
+		fprintf(out, "  %-11s %s\n", cmd->name, cmd->about);
+	fputs("\n`xn help COMMAND` tells the rest; `xn --version` prints the version.\n"
+	      "Paths inside an image start with the root's name: /home/a/b.\n"
+	      "Exit codes: 0 done, 1 failed (and why, on standard error), 2 asked the wrong way.\n",
+	      out);
+}
+
+static void help_option(const struct opt *opt, FILE *out)
+{
+	char left[64];
+
+	snprintf(left, sizeof(left), "%c%c%s --%s%s%s", opt->letter ? '-' : ' ',
+		 opt->letter ? opt->letter : ' ', opt->letter ? "," : " ", opt->name,
+		 opt->value ? " " : "", opt->value ? opt->value : "");
+	fprintf(out, "  %-24s %s\n", left, opt->help);
+}
+
+void help_command(const struct cmd *cmd, FILE *out)
+{
+	const struct opt *opt;
+
+	fprintf(out, "xn %s - %s\n\nusage: xn %s %s\n", cmd->name, cmd->about, cmd->name,
+		cmd->operands);
+	if (cmd->text)
+		fprintf(out, "\n%s\n", cmd->text);
+	if (cmd->flags & CMD_RAW)
+		return;
+	fputs("\noptions:\n", out);
+	for (unsigned i = 0; (opt = command_option(cmd, i)); i++)
+		help_option(opt, out);
+}
+
+/* What a shell may offer behind an option, as a compgen action. */
+static const char *completion_action(enum opt_kind kind)
+{
+	switch (kind) {
+	case OPT_FILE: return "-f";
+	case OPT_DIR: return "-d";
+	case OPT_WHEN: return "-W 'auto always never'";
+	default: return NULL;
+	}
+}
+
+static void completion_words(const struct cmd *cmd, FILE *out)
+{
+	const struct opt *opt;
+
+	fprintf(out, "\t%s) words='", cmd->name);
+	for (unsigned i = 0; (opt = command_option(cmd, i)) && !(cmd->flags & CMD_RAW); i++) {
+		fprintf(out, "--%s ", opt->name);
+		if (opt->letter)
+			fprintf(out, "-%c ", opt->letter);
+	}
+	fputs("' ;;\n", out);
+}
+
+static void completion_values(const struct cmd *cmd, FILE *out)
+{
+	const struct opt *opt;
+
+	for (unsigned i = 0; (opt = command_option(cmd, i)); i++) {
+		const char *action = completion_action(opt->kind);
+
+		if (!action)
+			continue;
+		fprintf(out, "\t%s:--%s", cmd->name, opt->name);
+		if (opt->letter)
+			fprintf(out, "|%s:-%c", cmd->name, opt->letter);
+		fprintf(out, ") COMPREPLY=($(compgen %s -- \"$cur\")); return ;;\n", action);
+	}
+}
+
+void completion_bash(FILE *out)
+{
+	fputs("# SPDX-License-Identifier: MIT\n"
+	      "# Made by `xn completion bash`.\n"
+	      "_xn()\n{\n"
+	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
+	      "\tif ((COMP_CWORD == 1)); then\n"
+	      "\t\tCOMPREPLY=($(compgen -W '",
+	      out);
+	for (const struct cmd *cmd = commands(); cmd->name; cmd++)
+		fprintf(out, "%s ", cmd->name);
+	fputs("--help --version' -- \"$cur\"))\n\t\treturn\n\tfi\n"
+	      "\tcase ${COMP_WORDS[1]}:$prev in\n",
+	      out);
+	for (const struct cmd *cmd = commands(); cmd->name; cmd++)
+		completion_values(cmd, out);
+	fputs("\thelp:*) COMPREPLY=($(compgen -W '", out);
+	for (const struct cmd *cmd = commands(); cmd->name; cmd++)
+		fprintf(out, "%s ", cmd->name);
+	fputs("' -- \"$cur\")); return ;;\n\tesac\n\tcase ${COMP_WORDS[1]} in\n", out);
+	for (const struct cmd *cmd = commands(); cmd->name; cmd++)
+		completion_words(cmd, out);
+	fputs("\tesac\n"
+	      "\tif [[ $cur == -* ]]; then\n"
+	      "\t\tCOMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+	      "\telse\n"
+	      "\t\tCOMPREPLY=($(compgen -f -- \"$cur\"))\n"
+	      "\tfi\n}\n"
+	      "complete -o filenames -F _xn xn\n",
+	      out);
+}

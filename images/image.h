@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An image that a command works on, and the places inside it.
+ *
+ *  (1) The first component of a path inside an image is a root; each root is
+ *      mounted when it is first named and unmounted when the image is closed.
+ *  (2) Whoever may open the image may do everything in it: calls are made as
+ *      uid 0, owners of new files are set by those who make them.
+ *  (3) Symbolic links are followed inside their root only: ".." stops at the
+ *      root's directory, and an absolute target is refused, for it names a file
+ *      of the machine that will mount the image.
+ *  (4) A struct place holds references; place_put() gives them back.
+ */
+#ifndef IMAGES_IMAGE_H
+#define IMAGES_IMAGE_H
+
+#include "libfs/libfs.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include "xn/xn.h"
+
+#include "tool.h"
+
+struct image;
+
+#define IMAGE_WRITE 1u
+
+/*
+ * Open; on failure the sentence is said and -errno or an XN error returned.
+ */
+int image_open(struct tool *tool, const char *name, unsigned flags, struct image **out);
+/* Unmount and close; says what fails.  Returns 0 or the first error. */
+int image_close(struct image *image);
+
+/*
+ * Ask `work` twice: once of the image opened read-only with `really` unset, so
+ * that what can be refused is refused before a byte changes, then for writing.
+ * `work` says its own failures and returns 0 or a negative number.
+ */
+typedef int image_work(struct image *image, bool really, void *argument);
+int image_change(struct tool *tool, const char *name, image_work *work, void *argument);
+
+const char *image_name(const struct image *image);
+struct tool *image_tool(const struct image *image);
+struct xn *image_disk(const struct image *image);
+struct xn_session *image_session(const struct image *image);
+/* Who asks; time as of opening (SOURCE_DATE_EPOCH, where set). */
+const struct libfs_ctx *image_ctx(const struct image *image);
+
+/* The mount of a root; fails as host_mount_root() does, the sentence is kept for image_complain(). */
+int image_mount(struct image *image, const char *root, struct libfs **out);
+
+/* Say that something failed at a path inside: "xn: disk.img:/home/a: ...". Returns `error`. */
+int image_complain(struct image *image, const char *path, int error);
+
+/* ---- places ---- */
+
+struct place {
+	struct libfs *fs; /* NULL: the top of the image, where the roots are */
+	char root[64];
+	libfs_ino_t dir; /* directory that has the name; 0: a root's directory, or the top */
+	char name[LIBFS_NAME_MAX + 1];
+	bool exists;
+	struct libfs_attr attr; /* when it exists */
+};
+
+#define PLACE_FOLLOW  1u /* the last component too */
+#define PLACE_MISSING 2u /* the last component need not exist */
+
+/*
+ * Fails with
+ *   -EINVAL   the path does not begin with '/'
+ *   -ELOOP    too many symbolic links;  -EXDEV: one with an absolute target
+ *   -ENOENT, -ENOTDIR, -ENAMETOOLONG, and what the LibFS says
+ */
+int place_find(struct image *image, const char *path, unsigned flags, struct place *place);
+void place_put(struct place *place);
+bool place_is_dir(const struct place *place);
+
+/* ---- directories ---- */
+
+struct dir_entry {
+	char *name;
+	uint32_t type; /* DT_* */
+};
+
+struct entries {
+	struct dir_entry *entry;
+	size_t count, room;
+};
+
+/* The names of a directory (or the roots, with fs NULL), sorted by bytes, without "." and "..". */
+int entries_read(struct image *image, struct libfs *fs, libfs_ino_t dir, struct entries *out);
+int entries_add(struct entries *list, const char *name, size_t len, uint32_t type);
+void entries_sort(struct entries *list);
+void entries_free(struct entries *list);
+
+/* May a name out of an image be used as a file name of this machine? */
+bool name_is_safe(const char *name, size_t len);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xn: the image tool.  Finds the command in the table, parses, runs.
+ */
+#include <signal.h>
+#include <string.h>
+
+#include "cmd.h"
+
+static int run_command(struct tool *tool, const struct cmd *cmd, int argc, char **argv)
+{
+	struct args args;
+	char why[512];
+
+	if (args_parse(cmd, argc, argv, &args, why, sizeof(why)))
+		return say_usage(tool, cmd, "%s", why);
+	if (args_flag(&args, "help")) {
+		help_command(cmd, tool->out);
+		return EXIT_OK;
+	}
+	tool_take_options(tool, &args);
+	return cmd->run(tool, &args);
+}
+
+static int run(struct tool *tool, int argc, char **argv)
+{
+	const struct cmd *cmd;
+
+	if (argc < 2) {
+		help_overview(tool->err);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		help_overview(tool->out);
+		return EXIT_OK;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		fprintf(tool->out, "xn %s\n", XN_VERSION);
+		return EXIT_OK;
+	}
+	cmd = command_find(argv[1]);
+	if (!cmd)
+		return say_usage(tool, NULL, "there is no command \"%s\"", argv[1]);
+	return run_command(tool, cmd, argc - 2, argv + 2);
+}
+
+int main(int argc, char **argv)
+{
+	struct tool tool;
+
+	/* Whoever stops listening must not stop us in the middle of a disk. */
+	signal(SIGPIPE, SIG_IGN);
+	tool_init(&tool, stdout, stderr);
+	return tool_finish(&tool, run(&tool, argc, argv));
+}
