@@ -348,8 +348,15 @@ static void bitmap_mark(uint8_t *bitmap, uint64_t chunk, uint64_t start, uint64_
 	uint64_t to = start + count > first ? start + count - first : 0;
 
 	to = at_most(to, XN_CHUNK_BLOCKS);
-	for (uint64_t b = from; b < to; b++)
-		bitmap[b / 8] |= (uint8_t)(1u << (b % 8));
+	while (from < to) {
+		if (from % 8 == 0 && to - from >= 8) {
+			memset(bitmap + from / 8, 0xff, (to - from) / 8);
+			from += (to - from) / 8 * 8;
+		} else {
+			bitmap[from / 8] |= (uint8_t)(1u << (from % 8));
+			from++;
+		}
+	}
 }
 
 void xn_map_fresh(const struct xn_super *super, uint64_t chunk, uint8_t *bitmap)

@@ -381,9 +381,12 @@ int xn_read(struct xn_session *session, xn_binding_t binding, uint64_t offset, v
  * block covers all of it.  All or nothing.
  *
  * Fails like xn_read(), and with
- *   XN_EUNINIT    the first write of a new block covers only a part of it
+ *   XN_EUNINIT      the first write of a new block covers only a part of it
+ *   XN_ETOOBIG      more than XN_WRITE_MAX bytes
+ *   XN_EOBJDAMAGED  the owner is damaged, so nobody changes what it owns
  *   XN_EREADONLY
  */
+#define XN_WRITE_MAX (1u << 20)
 int xn_write(struct xn_session *session, xn_binding_t binding, uint64_t offset, const void *bytes,
 	     size_t len);
 

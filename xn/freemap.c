@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The free map: one bit per block, in chunks of 16384 blocks.
+ *
+ *  (1) A bit is set from the moment an update takes the block until no pointer
+ *      to it can be on disk any more.
+ *  (2) On disk the map is conservative at every instant: a pointer is written
+ *      only when the map that shows its block in use is stable (claim_seq of the
+ *      taking update <= stable_seq).
+ *  (3) Chunks at or beyond the superblock's high-water mark were never used; the
+ *      mark is raised on disk, with maps for all chunks below it, before a
+ *      pointer into them.
+ *  (4) A second bitmap in memory marks DATA blocks that were never written since
+ *      they were taken.  It needs no place on disk: no such block is named there.
+ */
+#include "internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t chunk_of(xn_blk_t block)
+{
+	return block / XN_CHUNK_BLOCKS;
+}
+
+static bool map_get(const uint8_t *map, uint32_t bit)
+{
+	return map[bit / 8] >> (bit % 8) & 1;
+}
+
+static void map_set(uint8_t *map, uint32_t bit)
+{
+	map[bit / 8] |= (uint8_t)(1u << (bit % 8));
+}
+
+static void map_clear(uint8_t *map, uint32_t bit)
+{
+	map[bit / 8] &= (uint8_t) ~(1u << (bit % 8));
+}
+
+static uint32_t map_count_free(const uint8_t *map)
+{
+	uint32_t used = 0;
+
+	for (uint32_t i = 0; i < XN_MAP_CHUNK_BYTES; i += 8) {
+		uint64_t word;
+
+		memcpy(&word, map + i, sizeof(word));
+		used += (uint32_t)__builtin_popcountll(word);
+	}
+	return XN_CHUNK_BLOCKS - used;
+}
+
+/* First bit at or after `from` that has the value `set`; XN_CHUNK_BLOCKS if none. */
+static uint32_t map_next(const uint8_t *map, uint32_t from, bool set)
+{
+	while (from < XN_CHUNK_BLOCKS) {
+		uint64_t word;
+
+		memcpy(&word, map + from / 64 * 8, sizeof(word));
+		if (!set)
+			word = ~word;
+		word &= ~0ull << (from % 64);
+		if (word)
+			return from / 64 * 64 + (uint32_t)__builtin_ctzll(word);
+		from = from / 64 * 64 + 64;
+	}
+	return XN_CHUNK_BLOCKS;
+}
+
+int freemap_init(struct xn *xn)
+{
+	struct freemap *map = &xn->freemap;
+
+	map->n_chunks = xn_chunk_count(xn->super.block_count);
+	map->chunks = calloc(map->n_chunks, sizeof(*map->chunks));
+	map->free_blocks = xn->super.free_blocks;
+	return map->chunks ? 0 : -ENOMEM;
+}
+
+void freemap_fini(struct xn *xn)
+{
+	struct freemap *map = &xn->freemap;
+
+	for (uint64_t i = 0; map->chunks && i < map->n_chunks; i++) {
+		if (map->chunks[i])
+			free(map->chunks[i]->unwritten);
+		free(map->chunks[i]);
+	}
+	free(map->chunks);
+	map->chunks = NULL;
+}
+
+struct chunk *freemap_chunk(const struct xn *xn, uint64_t chunk)
+{
+	return chunk < xn->freemap.n_chunks ? xn->freemap.chunks[chunk] : NULL;
+}
+
+int freemap_load(struct xn *xn, uint64_t index)
+{
+	struct chunk *chunk;
+	uint8_t *block;
+	int err = 0;
+
+	if (index >= xn->freemap.n_chunks)
+		return -ERANGE;
+	if (xn->freemap.chunks[index])
+		return 0;
+	chunk = calloc(1, sizeof(*chunk));
+	block = malloc(XN_BLOCK_SIZE);
+	if (!chunk || !block) {
+		err = -ENOMEM;
+		goto free_chunk;
+	}
+	chunk->index = index;
+	if (index >= xn->super.high_water) {
+		xn_map_fresh(&xn->super, index, chunk->used);
+	} else {
+		pthread_mutex_unlock(&xn->lock);
+		err = io_read_blocks(xn, xn_map_block(index), 1, block);
+		pthread_mutex_lock(&xn->lock);
+		if (err)
+			goto free_chunk;
+		if (xn_map_decode(&xn->super, index, block, chunk->used))
+			xn->damaged = true; /* unreadable parts count as in use */
+	}
+	if (xn->freemap.chunks[index])
+		goto free_chunk; /* somebody else was faster */
+	chunk->free = map_count_free(chunk->used);
+	xn->freemap.chunks[index] = chunk;
+	free(block);
+	return 0;
+
+free_chunk:
+	free(chunk);
+	free(block);
+	return err;
+}
+
+/* One step over an extent: the part of it that lies in one chunk. */
+struct span {
+	struct chunk *chunk;
+	uint32_t bit, count;
+};
+
+static struct span span_of(const struct xn *xn, xn_blk_t start, uint64_t count)
+{
+	uint32_t bit = (uint32_t)(start % XN_CHUNK_BLOCKS);
+	uint64_t room = XN_CHUNK_BLOCKS - bit;
+
+	return (struct span){ freemap_chunk(xn, chunk_of(start)), bit,
+			      (uint32_t)(count < room ? count : room) };
+}
+
+bool freemap_in_use(const struct xn *xn, xn_blk_t block)
+{
+	struct chunk *chunk = freemap_chunk(xn, chunk_of(block));
+
+	return !chunk || map_get(chunk->used, (uint32_t)(block % XN_CHUNK_BLOCKS));
+}
+
+int freemap_check_free(const struct xn *xn, xn_blk_t start, uint64_t count)
+{
+	while (count > 0) {
+		struct span span = span_of(xn, start, count);
+
+		if (!span.chunk)
+			return XN_ENOTCACHED;
+		if (map_next(span.chunk->used, span.bit, true) < span.bit + span.count)
+			return XN_ENOTFREE;
+		start += span.count;
+		count -= span.count;
+	}
+	return 0;
+}
+
+/* Get the memory that freemap_take(..., true) will need. */
+int freemap_prepare_unwritten(struct xn *xn, xn_blk_t start, uint64_t count)
+{
+	while (count > 0) {
+		struct span span = span_of(xn, start, count);
+
+		assert(span.chunk);
+		if (!span.chunk->unwritten)
+			span.chunk->unwritten = calloc(1, XN_MAP_CHUNK_BYTES);
+		if (!span.chunk->unwritten)
+			return -ENOMEM;
+		start += span.count;
+		count -= span.count;
+	}
+	return 0;
+}
+
+void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten)
+{
+	struct freemap *map = &xn->freemap;
+
+	while (count > 0) {
+		struct span span = span_of(xn, start, count);
+		struct chunk *chunk = span.chunk;
+
+		assert(chunk);
+		for (uint32_t i = span.bit; i < span.bit + span.count; i++) {
+			assert(!map_get(chunk->used, i));
+			map_set(chunk->used, i);
+			if (unwritten)
+				map_set(chunk->unwritten, i);
+		}
+		if (unwritten)
+			chunk->n_unwritten += span.count;
+		chunk->free -= span.count;
+		chunk->dirty = chunk->claims = true;
+		map->free_blocks -= span.count;
+		start += span.count;
+		count -= span.count;
+	}
+	map->claim_seq++;
+}
+
+void freemap_give(struct xn *xn, xn_blk_t start, uint64_t count)
+{
+	while (count > 0) {
+		struct span span = span_of(xn, start, count);
+
+		for (uint32_t i = span.bit; span.chunk && i < span.bit + span.count; i++) {
+			if (!map_get(span.chunk->used, i)) {
+				xn->damaged = true; /* two owners freed it: only a lying disk */
+				continue;
+			}
+			map_clear(span.chunk->used, i);
+			span.chunk->free++;
+			xn->freemap.free_blocks++;
+			span.chunk->dirty = true;
+		}
+		start += span.count;
+		count -= span.count;
+	}
+}
+
+bool freemap_unwritten(const struct xn *xn, xn_blk_t block)
+{
+	struct chunk *chunk = freemap_chunk(xn, chunk_of(block));
+
+	return chunk && chunk->n_unwritten > 0 &&
+	       map_get(chunk->unwritten, (uint32_t)(block % XN_CHUNK_BLOCKS));
+}
+
+bool freemap_written(struct xn *xn, xn_blk_t block)
+{
+	struct chunk *chunk = freemap_chunk(xn, chunk_of(block));
+
+	if (!freemap_unwritten(xn, block))
+		return false;
+	map_clear(chunk->unwritten, (uint32_t)(block % XN_CHUNK_BLOCKS));
+	chunk->n_unwritten--;
+	return true;
+}
+
+/* ---- looking for space ---- */
+
+/* The first free run of `want` blocks at or after `from`, or else the longest. */
+static bool chunk_find(const struct chunk *chunk, uint32_t from, uint64_t want, uint32_t align,
+		       struct xn_extent *out)
+{
+	uint32_t best = 0, best_len = 0;
+
+	for (uint32_t at = map_next(chunk->used, from, false); at < XN_CHUNK_BLOCKS;) {
+		uint32_t end = map_next(chunk->used, at, true);
+		uint32_t first = (at + align - 1) / align * align;
+
+		if (first < end && end - first > best_len) {
+			best = first;
+			best_len = end - first;
+			if (best_len >= want)
+				break;
+		}
+		at = map_next(chunk->used, end, false);
+	}
+	if (best_len == 0)
+		return false;
+	*out = (struct xn_extent){ chunk->index * XN_CHUNK_BLOCKS + best,
+				   best_len < want ? best_len : want, XN_DATA, 0 };
+	return true;
+}
+
+static int find_in_chunk(struct xn *xn, uint64_t index, uint32_t from, uint64_t want,
+			 uint32_t align, struct xn_extent *out)
+{
+	struct chunk *chunk;
+	int err = freemap_load(xn, index);
+
+	if (err)
+		return err;
+	chunk = freemap_chunk(xn, index);
+	if (chunk->free == 0 || !chunk_find(chunk, from, want, align, out))
+		return XN_ENOSPACE;
+	return 0;
+}
+
+/* Exactly at `near`: what keeps a growing file in one piece. */
+static bool find_here(struct xn *xn, xn_blk_t near, uint64_t want, struct xn_extent *out)
+{
+	struct span span = span_of(xn, near, want);
+	uint32_t end;
+
+	if (!span.chunk || map_get(span.chunk->used, span.bit))
+		return false;
+	end = map_next(span.chunk->used, span.bit, true);
+	*out = (struct xn_extent){ near, end - span.bit < want ? end - span.bit : want, XN_DATA,
+				   0 };
+	return true;
+}
+
+int freemap_find(struct xn *xn, xn_blk_t near, uint64_t want, uint32_t align, struct xn_extent *out)
+{
+	struct freemap *map = &xn->freemap;
+	bool any = near == 0 || near >= xn->super.block_count;
+	uint64_t first, used_chunks;
+	uint32_t from;
+	int err;
+
+	if (any)
+		near = map->rotor % xn->super.block_count;
+	first = chunk_of(near);
+	used_chunks = xn->super.high_water < map->n_chunks ? xn->super.high_water : map->n_chunks;
+	if (first > used_chunks)
+		first = used_chunks; /* new chunks are opened one after the other */
+	if (first >= map->n_chunks)
+		first = 0;
+	err = freemap_load(xn, first);
+	if (err)
+		return err;
+	if (align == 1 && chunk_of(near) == first && find_here(xn, near, want, out))
+		goto found;
+	from = chunk_of(near) == first ? (uint32_t)(near % XN_CHUNK_BLOCKS) : 0;
+	for (uint64_t tried = 0; tried <= map->n_chunks; tried++) {
+		uint64_t index = (first + tried) % map->n_chunks;
+
+		err = find_in_chunk(xn, index, tried == 0 ? from : 0, want, align, out);
+		if (err != XN_ENOSPACE)
+			break;
+	}
+	if (err)
+		return err;
+found:
+	if (any)
+		map->rotor = out->start + out->count;
+	return 0;
+}
+
+/* ---- building it anew ---- */
+
+/* Every chunk below the high-water mark starts as if only XN's fixed blocks were used. */
+int freemap_rebuild_begin(struct xn *xn)
+{
+	for (uint64_t i = 0; i < xn->super.high_water && i < xn->freemap.n_chunks; i++) {
+		struct chunk *chunk;
+		int err = freemap_load(xn, i);
+
+		if (err)
+			return err;
+		chunk = xn->freemap.chunks[i];
+		/* The old bits are kept aside in the unwritten map, which is idle now. */
+		if (!chunk->unwritten)
+			chunk->unwritten = malloc(XN_MAP_CHUNK_BYTES);
+		if (!chunk->unwritten)
+			return -ENOMEM;
+		memcpy(chunk->unwritten, chunk->used, XN_MAP_CHUNK_BYTES);
+		xn_map_fresh(&xn->super, i, chunk->used);
+	}
+	return 0;
+}
+
+bool freemap_rebuild_mark(struct xn *xn, xn_blk_t start, uint64_t count)
+{
+	bool all_new = true;
+
+	while (count > 0) {
+		struct span span = span_of(xn, start, count);
+
+		for (uint32_t i = span.bit; span.chunk && i < span.bit + span.count; i++) {
+			all_new &= !map_get(span.chunk->used, i);
+			map_set(span.chunk->used, i);
+		}
+		start += span.count;
+		count -= span.count;
+	}
+	return all_new;
+}
+
+/* Free blocks of a never-used chunk; only the first two and the last are special. */
+static uint32_t fresh_free(const struct xn *xn, uint64_t index)
+{
+	uint8_t fresh[XN_MAP_CHUNK_BYTES];
+
+	if (index > 1 && index + 1 < xn->freemap.n_chunks)
+		return XN_CHUNK_BLOCKS - 1;
+	xn_map_fresh(&xn->super, index, fresh);
+	return map_count_free(fresh);
+}
+
+/* Finish; `keep_old`: something could not be walked, so nothing that was in use becomes free. */
+void freemap_rebuild_end(struct xn *xn, bool keep_old)
+{
+	struct freemap *map = &xn->freemap;
+
+	map->free_blocks = 0;
+	for (uint64_t i = 0; i < map->n_chunks; i++) {
+		struct chunk *chunk = map->chunks[i];
+
+		if (!chunk) {
+			map->free_blocks += fresh_free(xn, i);
+			continue;
+		}
+		for (uint32_t b = 0; keep_old && chunk->unwritten && b < XN_MAP_CHUNK_BYTES; b++)
+			chunk->used[b] |= chunk->unwritten[b];
+		if (chunk->unwritten && memcmp(chunk->unwritten, chunk->used, XN_MAP_CHUNK_BYTES))
+			chunk->dirty = true;
+		free(chunk->unwritten);
+		chunk->unwritten = NULL;
+		chunk->free = map_count_free(chunk->used);
+		map->free_blocks += chunk->free;
+	}
+}
+
+/* ---- public ---- */
+
+int xn_find_free(struct xn_session *session, xn_blk_t near, uint64_t want, uint32_t align,
+		 struct xn_extent *out)
+{
+	struct xn *xn = session->xn;
+	int err;
+
+	if (want == 0 || align > XN_CHUNK_BLOCKS)
+		return -EINVAL;
+	pthread_mutex_lock(&xn->lock);
+	err = freemap_find(xn, near, want, align ? align : 1, out);
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}
+
+int xn_chunk_summary(struct xn *xn, uint64_t index, uint32_t *free_blocks)
+{
+	int err;
+
+	pthread_mutex_lock(&xn->lock);
+	err = freemap_load(xn, index);
+	if (!err)
+		*free_blocks = freemap_chunk(xn, index)->free;
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}
+
+int xn_chunk_map(struct xn *xn, uint64_t index, uint8_t *bitmap)
+{
+	int err;
+
+	pthread_mutex_lock(&xn->lock);
+	err = freemap_load(xn, index);
+	if (!err)
+		memcpy(bitmap, freemap_chunk(xn, index)->used, XN_MAP_CHUNK_BYTES);
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine's own structures.  One lock (xn->lock) guards all of them; it is
+ * never held across device I/O.  What every structure promises stands at the
+ * top of the file that owns it:
+ *
+ *   super.c      superblock, format          cache.c     frames, mapped twice
+ *   catalogue.c  templates and roots on disk registry.c  what is known of blocks
+ *   template.c   installing, types           freemap.c   which blocks are free
+ *   root.c       roots, quota                order.c     what may be written when
+ *   session.c    sessions, bindings          io.c        reads, waves, flushes
+ *   bind.c       who owns an extent          update.c    check and commit
+ *   data.c       bytes of data blocks        reap.c      subtrees taken apart
+ *   walk.c       everything that is owned    recover.c   after an unclean stop
+ *   xn.c         open, close, looking        selfcheck.c the truths, executed
+ */
+#ifndef XN_INTERNAL_H
+#define XN_INTERNAL_H
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <sys/queue.h>
+
+#include "udf/udf.h"
+#include "xn/bdev.h"
+#include "xn/format.h"
+#include "xn/xn.h"
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define NO_RECORD    UDF_RECORD_NONE
+#define BATCH_BLOCKS 256u /* blocks copied and written in one go */
+#define QUEUES_KEPT  8u
+#define DAMAGED_MAX  1024u
+
+/* ---- cache ---- */
+
+struct pool; /* frames of one root and kind */
+
+struct cache {
+	uint64_t limit_frames;    /* bound of resident frames over all pools */
+	uint64_t resident_frames; /* touched and not given back to the host */
+	uint64_t used_frames;
+	LIST_HEAD(, pool) pools;
+};
+
+/* Where an entry's bytes are. */
+struct frame {
+	struct pool *pool; /* NULL: none */
+	uint32_t index, count;
+};
+
+/* ---- types and roots ---- */
+
+struct type {
+	uint32_t id;
+	uint32_t blocks; /* of one object */
+	struct udf_template *tmpl;
+	const struct udf_info *info;
+	struct xn_template_entry entry;
+	uint32_t child[UDF_CHILDREN_MAX]; /* global type of each child */
+};
+
+struct entry;
+TAILQ_HEAD(entry_list, entry);
+
+struct root {
+	uint64_t slot; /* in the catalogue */
+	struct xn_root_entry entry;
+	struct type *type;
+	uint64_t used;           /* blocks charged now */
+	struct entry_list dirty; /* entries with unwritten bytes */
+	uint64_t n_dirty;        /* in blocks */
+	struct pool *pool[2];    /* data, metadata */
+	bool damaged;            /* read-only */
+	bool entry_changed;      /* counters on disk are behind */
+	bool present;
+};
+
+/* ---- registry ---- */
+
+/* What is known of a block (DATA) or of an object's blocks. */
+enum entry_flag {
+	E_CACHED = 1u << 0,       /* frame holds the newest bytes */
+	E_DIRTY = 1u << 1,        /* newer than what was last issued to the device */
+	E_READING = 1u << 2,      /* a read fills the frame */
+	E_WRITING = 1u << 3,      /* a private copy is on its way to the device */
+	E_SOUND = 1u << 4,        /* stable on disk, and so is all that those bytes name */
+	E_REACH = 1u << 5,        /* known to be named on disk from a root */
+	E_TAINTED_COPY = 1u << 6, /* was issued while it named something unsound */
+	E_DAMAGED = 1u << 7,      /* read-only */
+	E_DEAD = 1u << 8,         /* freed; lives only until I/O in flight ends */
+	E_UNFLUSHED = 1u << 9,    /* on the list of written and not yet flushed entries */
+	E_LRU = 1u << 10,
+	E_REAPED = 1u << 11, /* nobody owns it any more; reap.c takes it apart */
+};
+
+/* A block range whose reuse waits for its former owner to be stable without it. */
+struct will_free {
+	struct will_free *next;
+	xn_blk_t start;
+	uint64_t count;
+	uint64_t version;  /* of the owner, the first without the pointer */
+	struct type *reap; /* not NULL: an object to take apart instead */
+};
+
+struct binding;
+LIST_HEAD(binding_list, binding);
+
+struct entry {
+	struct entry *hash_next;
+	xn_blk_t start;
+	uint32_t blocks;
+	uint32_t flags;
+	struct type *type; /* NULL: DATA */
+	struct root *root;
+	struct entry *owner;   /* NULL: the root's own object */
+	uint32_t owner_record; /* a hint; NO_RECORD = not known */
+	uint32_t refs;         /* entries that name this one as owner */
+	uint32_t pins;         /* bindings and calls that need the bytes to stay */
+	struct frame frame;
+	uint64_t version;         /* of the newest bytes; even, never reused */
+	uint64_t issued_version;  /* newest handed to the device; 0 = never */
+	uint64_t written_version; /* newest whose write is done */
+	uint64_t stable_version;  /* newest written and flushed */
+	uint64_t dirty_since;     /* clock when it became dirty */
+	uint64_t named_at;        /* owner's version when this one was attached */
+	uint64_t unsound;         /* children not sound */
+	uint64_t map_seq;         /* the free map must be stable up to here */
+	struct will_free *will_free;
+	struct binding_list bindings; /* of this object, and of data it owns */
+	TAILQ_ENTRY(entry) lru;
+	TAILQ_ENTRY(entry) dirty;
+	TAILQ_ENTRY(entry) unflushed;
+};
+
+struct registry {
+	struct entry **buckets;
+	size_t n_buckets, n_entries;
+	struct entry_list lru; /* entries with a frame; head = oldest */
+};
+
+/* ---- free map ---- */
+
+struct chunk {
+	uint64_t index;
+	uint32_t free;
+	bool dirty;  /* differs from the disk */
+	bool claims; /* ... by blocks newly in use */
+	uint8_t used[XN_MAP_CHUNK_BYTES];
+	uint8_t *unwritten; /* allocated DATA never written; NULL = none */
+	uint32_t n_unwritten;
+};
+
+struct freemap {
+	struct chunk **chunks;
+	uint64_t n_chunks;
+	uint64_t free_blocks;
+	uint64_t will_free;  /* blocks waiting */
+	uint64_t claim_seq;  /* counts updates that took blocks */
+	uint64_t stable_seq; /* the map on disk shows all takes up to here */
+	uint64_t rotor;      /* where the next search without a wish begins */
+};
+
+/* ---- sessions ---- */
+
+struct binding {
+	struct xn_session *session;
+	uint32_t index, generation;
+	uint32_t access;
+	bool data, stale;
+	struct entry *entry; /* the object, or the owner of the data */
+	struct xn_extent extent;
+	LIST_ENTRY(binding) of_entry;
+};
+
+struct binding_slot {
+	struct binding *binding; /* NULL: free */
+	uint32_t generation;
+	uint32_t next_free;
+};
+
+struct xn_session {
+	struct xn *xn;
+	struct xn_cred cred;
+	uint32_t flags;
+	struct binding_slot *slots;
+	uint32_t n_slots, free_slot; /* ~0 = none */
+	LIST_ENTRY(xn_session) all;
+};
+
+/* ---- catalogues ---- */
+
+struct catalogue {
+	struct xn_cat_link *links; /* one per block of the chain */
+	uint64_t n_blocks;
+	uint64_t n_slots; /* slots ever used */
+};
+
+struct reap_item {
+	struct reap_item *next;
+	struct root *root;
+	struct type *type;
+	xn_blk_t start;
+};
+
+struct xn {
+	struct bdev *dev;
+	bool own_dev, writable, was_clean, damaged;
+	int broken; /* 0, or why nothing may be written any more */
+	struct xn_super super;
+	bool super_changed; /* high_water grew */
+
+	pthread_mutex_t admin; /* before lock: one change of a catalogue at a time */
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* I/O ended, wave ended */
+	bool wave;              /* somebody is writing back */
+
+	struct cache cache;
+	struct registry registry;
+	struct freemap freemap;
+	struct catalogue catalogue[XN_CAT_KINDS];
+	struct type **types; /* by id - XN_TYPE_FIRST; NULL = unusable slot */
+	size_t n_types;
+	struct root **roots; /* by slot */
+	size_t n_roots;
+	LIST_HEAD(, xn_session) sessions;
+
+	uint64_t version_clock;
+	struct entry_list unflushed;
+	struct will_free *wave_free; /* free when the wave in flight has ended */
+	struct reap_item *reap_head, **reap_tail;
+	uint64_t n_reap;
+	xn_blk_t damaged_objects[DAMAGED_MAX];
+	size_t n_damaged;
+
+	struct bdev_queue *queues[QUEUES_KEPT];
+	unsigned n_queues;
+	uint8_t *bounce; /* BATCH_BLOCKS blocks, the wave's */
+	struct xn_stats stats;
+};
+
+/* ---- cache.c ---- */
+int cache_init(struct cache *cache, uint64_t bytes);
+int pool_create(struct cache *cache, struct pool **out);
+void pool_destroy(struct cache *cache, struct pool *pool);
+bool cache_take(struct cache *cache, struct pool *pool, uint32_t count, struct frame *out);
+void cache_give(struct cache *cache, struct frame *frame);
+uint8_t *frame_bytes(const struct frame *frame);      /* writable */
+const uint8_t *frame_view(const struct frame *frame); /* what sessions see */
+
+/* ---- registry.c ---- */
+int registry_init(struct registry *registry);
+void registry_fini(struct xn *xn);
+struct entry *registry_find(const struct registry *registry, xn_blk_t start);
+struct entry *registry_add(struct xn *xn, xn_blk_t start, struct type *type, struct root *root,
+			   struct entry *owner);
+void registry_drop(struct xn *xn, struct entry *entry);    /* forget it; refs and pins are 0 */
+void registry_release(struct xn *xn, struct entry *entry); /* drop it if nothing needs it */
+void registry_kill(struct xn *xn, struct entry *entry);    /* its blocks were freed */
+int entry_frame(struct xn *xn, struct entry *entry);       /* give it a frame, evicting */
+bool registry_make_room(struct xn *xn, struct root *root, bool metadata, uint32_t frames,
+			struct frame *out);
+void entry_touch(struct xn *xn, struct entry *entry);
+void entry_set_dirty(struct xn *xn, struct entry *entry);
+void entry_clear_dirty(struct xn *xn, struct entry *entry);
+void entry_damage(struct xn *xn, struct entry *entry);
+uint8_t *entry_bytes(const struct entry *entry);
+uint64_t version_next(struct xn *xn);
+
+/* ---- freemap.c ---- */
+int freemap_init(struct xn *xn);
+void freemap_fini(struct xn *xn);
+int freemap_load(struct xn *xn, uint64_t chunk);                  /* drops the lock while reading */
+struct chunk *freemap_chunk(const struct xn *xn, uint64_t chunk); /* NULL: not loaded */
+int freemap_check_free(const struct xn *xn, xn_blk_t start, uint64_t count);
+int freemap_prepare_unwritten(struct xn *xn, xn_blk_t start, uint64_t count);
+void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten);
+void freemap_give(struct xn *xn, xn_blk_t start, uint64_t count);
+bool freemap_in_use(const struct xn *xn, xn_blk_t block);
+bool freemap_unwritten(const struct xn *xn, xn_blk_t block);
+bool freemap_written(struct xn *xn, xn_blk_t block); /* clear the mark; was it set? */
+int freemap_find(struct xn *xn, xn_blk_t near, uint64_t want, uint32_t align,
+		 struct xn_extent *out); /* may drop the lock */
+int freemap_rebuild_begin(struct xn *xn);
+bool freemap_rebuild_mark(struct xn *xn, xn_blk_t start, uint64_t count); /* false: was marked */
+void freemap_rebuild_end(struct xn *xn, bool keep_old);
+
+/* ---- order.c ---- */
+bool order_reachable(struct entry *entry);
+bool order_writable(const struct xn *xn, struct entry *entry);
+void order_child_unsound(struct entry *owner, uint64_t count);
+void order_child_sound(struct xn *xn, struct entry *owner, uint64_t count);
+void order_issued(struct xn *xn, struct entry *entry);
+void order_stable(struct xn *xn, struct entry *entry, uint64_t version);
+void order_map_stable(struct xn *xn, uint64_t seq);
+bool order_free_at_once(const struct entry *owner, bool child_unsound);
+void order_release(struct xn *xn, struct root *root, struct will_free *list);
+void order_release_now(struct xn *xn, struct root *root, struct will_free *list);
+void order_orphan(struct xn *xn, struct entry *entry); /* nobody owns it: keep its bytes for reap */
+bool order_reaped(const struct entry *entry);          /* it, or an object above it */
+void will_free_wait(struct entry *owner, struct will_free *list);
+
+/* ---- io.c ---- */
+struct bdev_queue *io_queue_get(struct xn *xn);
+void io_queue_put(struct xn *xn, struct bdev_queue *queue);
+int io_read_blocks(struct xn *xn, xn_blk_t start, uint64_t count, void *buffer); /* no lock held */
+int io_read_entries(struct xn *xn, struct entry *entries[], size_t count);
+int io_result(struct xn *xn, const struct bdev_request *request);
+int io_break(struct xn *xn);
+void wave_begin(struct xn *xn);
+void wave_end(struct xn *xn);
+int wave_write(struct xn *xn, struct entry *entries[], size_t count);
+int wave_flush(struct xn *xn);
+int sync_root(struct xn *xn, struct root *root);      /* NULL: all */
+int entry_readin(struct xn *xn, struct entry *entry); /* lock held; dropped while reading */
+
+/* ---- super.c, catalogue.c, template.c, root.c ---- */
+int sector_write(struct xn *xn, uint64_t offset, const void *sector);
+int super_read(struct bdev *dev, struct xn_super *super);
+int super_write(struct xn *xn); /* lock held; dropped while writing */
+int catalogue_load(struct xn *xn);
+void catalogue_fini(struct xn *xn);
+uint64_t catalogue_capacity(const struct xn *xn, enum xn_catalogue_kind kind);
+int catalogue_read(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot, void *sector);
+int catalogue_reserve(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot);
+int catalogue_write(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot, const void *sector);
+int take_own_blocks(struct xn *xn, xn_blk_t near, uint64_t count, xn_blk_t *start);
+int flush_claims(struct xn *xn);
+int device_write(struct xn *xn, uint64_t offset, const void *bytes, size_t len);
+int device_flush(struct xn *xn);
+struct type *type_find(const struct xn *xn, uint32_t id);
+int types_load(struct xn *xn);
+void types_fini(struct xn *xn);
+int roots_load(struct xn *xn);
+void roots_fini(struct xn *xn);
+struct root *root_find(const struct xn *xn, const char *name);
+struct root *root_by_id(const struct xn *xn, uint32_t id);
+int root_pool(struct xn *xn, struct root *root, bool metadata, struct pool **out);
+int roots_write_changed(struct xn *xn);
+
+/* ---- session.c, bind.c ---- */
+int binding_find(struct xn_session *session, xn_binding_t handle, struct binding **out);
+bool session_holds(const struct xn_session *session, const struct entry *entry, uint32_t access);
+int binding_add(struct xn_session *session, struct entry *entry, bool data, struct xn_extent extent,
+		uint32_t access, xn_binding_t *handle);
+void bindings_revoke(struct entry *entry, bool data, xn_blk_t start, uint64_t count);
+void entry_unbind_all(struct entry *entry);
+int cred_choose(struct xn_session *session, const struct xn_cred *wanted,
+		const struct xn_cred **out);
+
+/* Run `owns` on one record of an entry's (or other) bytes; types in .child are global. */
+int owns_record(struct xn *xn, const struct type *type, const uint8_t *object, uint32_t record,
+		struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why);
+int owns_object(struct xn *xn, const struct type *type, const uint8_t *object,
+		struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why);
+
+struct acl_request {
+	enum udf_acl_op op;
+	struct entry *entry;
+	const uint8_t *new_bytes;
+	uint32_t record;
+	const struct xn_cred *cred;
+	int64_t now_ns;
+	bool bound;
+	const struct xn_edit *const *mods;
+	size_t n_mods;
+	const struct udf_extents *added, *removed;
+};
+int acl_ask(struct xn *xn, const struct acl_request *request, struct udf_budget *budget,
+	    struct xn_refusal *why);
+
+/* ---- reap.c, recover.c, xn.c ---- */
+void reap_add(struct xn *xn, struct root *root, struct type *type, xn_blk_t start);
+int64_t reap_some(struct xn *xn, uint64_t budget);
+void reap_fini(struct xn *xn);
+int recover(struct xn *xn);
+int zero_unwritten(struct xn *xn);
+int walker_init(struct xn *xn, uint32_t root, struct xn_walker **out);
+int walker_next_locked(struct xn_walker *walker, struct xn_walk_item *item);
+int refuse(struct xn_refusal *why, int error, xn_blk_t block, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void damaged_add(struct xn *xn, xn_blk_t object);
+bool damaged_has(const struct xn *xn, xn_blk_t object);
+bool disk_holds(const struct xn *xn, xn_blk_t start, uint64_t count);
+int64_t clock_now_ns(void);
+
+#endif

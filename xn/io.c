@@ -1,0 +1,728 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * I/O: reads on demand, and writes in waves.
+ *
+ *  (1) The lock is never held while the device works.
+ *  (2) Every write is from a private copy taken under the lock; the entry may
+ *      change meanwhile and then is dirty again.
+ *  (3) One wave at a time: write entries, write the map's claims, flush.  So one
+ *      write of a block is in flight, and one flush.
+ *  (4) "Stable" is said of a version when a flush that began after its write was
+ *      done is done.
+ *  (5) After an unknown outcome nothing more is written (xn->broken).
+ */
+#include "internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define WAVES_MAX 1000u /* a tree that high, or somebody dirties faster than we write */
+
+struct bdev_queue *io_queue_get(struct xn *xn)
+{
+	struct bdev_queue *queue = NULL;
+
+	if (xn->n_queues > 0)
+		return xn->queues[--xn->n_queues];
+	return bdev_queue_create(xn->dev, &queue) ? NULL : queue;
+}
+
+void io_queue_put(struct xn *xn, struct bdev_queue *queue)
+{
+	if (xn->n_queues < QUEUES_KEPT)
+		xn->queues[xn->n_queues++] = queue;
+	else
+		bdev_queue_destroy(queue);
+}
+
+int io_break(struct xn *xn)
+{
+	xn->broken = XN_EUNKNOWN;
+	return XN_EUNKNOWN;
+}
+
+int io_result(struct xn *xn, const struct bdev_request *request)
+{
+	if (request->outcome == BDEV_DONE)
+		return 0;
+	if (request->outcome == BDEV_UNKNOWN && request->op != BDEV_READ)
+		return io_break(xn);
+	return XN_EIO;
+}
+
+int io_read_blocks(struct xn *xn, xn_blk_t start, uint64_t count, void *buffer)
+{
+	int err = bdev_read(xn->dev, start * XN_BLOCK_SIZE, buffer, count * XN_BLOCK_SIZE);
+
+	return err ? XN_EIO : 0;
+}
+
+/* ---- reads ---- */
+
+struct run {
+	struct bdev_request request;
+	size_t first, count; /* of the entries or iovecs it covers */
+};
+
+/* Neighbouring entries become one request. */
+static size_t runs_of(struct entry *entries[], size_t count, struct iovec *iov, enum bdev_op op,
+		      struct run *runs)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct run *run = n ? &runs[n - 1] : NULL;
+		struct entry *last = i ? entries[i - 1] : NULL;
+
+		if (!run || last->start + last->blocks != entries[i]->start) {
+			run = &runs[n++];
+			*run = (struct run){ .first = i };
+			run->request.op = op;
+			run->request.offset = entries[i]->start * XN_BLOCK_SIZE;
+			run->request.iov = &iov[i];
+		}
+		run->count++;
+		run->request.iov_count++;
+		run->request.len += iov[i].iov_len;
+	}
+	return n;
+}
+
+/* Hand all runs to the device and wait; called without the lock. */
+static void runs_do(struct bdev_queue *queue, struct run *runs, size_t count)
+{
+	struct bdev_request *requests[BATCH_BLOCKS];
+
+	assert(count <= BATCH_BLOCKS);
+	for (size_t i = 0; i < count; i++)
+		requests[i] = &runs[i].request;
+	bdev_submit(queue, requests, count);
+	for (size_t done = 0; done < count;)
+		done += bdev_wait(queue, requests, count - done, 1);
+}
+
+/* One batch: entries have frames and are marked E_READING by the caller. */
+static int read_batch(struct xn *xn, struct entry *entries[], size_t count)
+{
+	struct run *runs = calloc(count, sizeof(*runs));
+	struct iovec *iov = calloc(count, sizeof(*iov));
+	struct bdev_queue *queue = io_queue_get(xn);
+	size_t n_runs = 0;
+	int err = 0;
+
+	for (size_t i = 0; runs && iov && queue && i < count; i++)
+		iov[i] = (struct iovec){ entry_bytes(entries[i]),
+					 (size_t)entries[i]->blocks * XN_BLOCK_SIZE };
+	if (runs && iov && queue) {
+		n_runs = runs_of(entries, count, iov, BDEV_READ, runs);
+		pthread_mutex_unlock(&xn->lock);
+		runs_do(queue, runs, n_runs);
+		pthread_mutex_lock(&xn->lock);
+	} else {
+		err = -ENOMEM;
+	}
+	for (size_t r = 0; r < n_runs; r++) {
+		int result = io_result(xn, &runs[r].request);
+
+		err = err ? err : result;
+		for (size_t i = runs[r].first; !result && i < runs[r].first + runs[r].count; i++)
+			entries[i]->flags |= E_CACHED;
+		xn->stats.blocks_in += runs[r].request.len / XN_BLOCK_SIZE;
+	}
+	if (queue)
+		io_queue_put(xn, queue);
+	free(runs);
+	free(iov);
+	return err;
+}
+
+/*
+ * Read entries that have frames and are not cached; they come back cached, or
+ * dead, or as they were with an error.  The caller holds pins on them.
+ */
+int io_read_entries(struct xn *xn, struct entry *entries[], size_t count)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < count; i++)
+		entries[i]->flags |= E_READING;
+	for (size_t at = 0; at < count && !err; at += BATCH_BLOCKS)
+		err = read_batch(xn, entries + at,
+				 count - at < BATCH_BLOCKS ? count - at : BATCH_BLOCKS);
+	for (size_t i = 0; i < count; i++)
+		entries[i]->flags &= ~(uint32_t)E_READING;
+	pthread_cond_broadcast(&xn->changed);
+	return err;
+}
+
+/* Bring an object's bytes in and let its template check them. */
+int entry_readin(struct xn *xn, struct entry *entry)
+{
+	struct udf_budget budget = UDF_BUDGET_FULL;
+	struct udf_fault fault;
+	uint64_t damage = 0;
+	int err;
+
+	entry->pins++;
+	while (entry->flags & E_READING)
+		pthread_cond_wait(&xn->changed, &xn->lock);
+	err = 0;
+	if (entry->flags & (E_CACHED | E_DEAD))
+		goto unpin;
+	xn->stats.cache_misses++;
+	err = entry_frame(xn, entry);
+	if (err)
+		goto unpin;
+	err = io_read_entries(xn, &entry, 1);
+	if (err || (entry->flags & E_DEAD))
+		goto unpin;
+	xn->stats.check_runs++;
+	if (entry->type && (udf_check(entry->type->tmpl, entry_bytes(entry), entry->start, &budget,
+				      &damage, &fault) ||
+			    damage))
+		entry_damage(xn, entry);
+unpin:
+	entry->pins--;
+	if (!err && (entry->flags & E_DEAD)) {
+		registry_release(xn, entry);
+		return XN_ESTALE;
+	}
+	if (!err && (entry->flags & E_DAMAGED))
+		err = XN_ECHECK;
+	return err;
+}
+
+/* ---- waves ---- */
+
+void wave_begin(struct xn *xn)
+{
+	while (xn->wave)
+		pthread_cond_wait(&xn->changed, &xn->lock);
+	xn->wave = true;
+}
+
+/* What was freed while it might be in flight is free now. */
+void wave_end(struct xn *xn)
+{
+	struct will_free *list = xn->wave_free;
+
+	xn->wave_free = NULL;
+	while (list) {
+		struct will_free *next = list->next;
+
+		freemap_give(xn, list->start, list->count);
+		xn->freemap.will_free -= list->count;
+		free(list);
+		list = next;
+	}
+	xn->wave = false;
+	pthread_cond_broadcast(&xn->changed);
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct entry *const *x = a, *const *y = b;
+
+	return (*x)->start < (*y)->start ? -1 : (*x)->start > (*y)->start;
+}
+
+/* Copy an entry's bytes for the device; from here on they count as issued. */
+static void entry_issue(struct xn *xn, struct entry *entry, uint8_t *copy)
+{
+	size_t len = (size_t)entry->blocks * XN_BLOCK_SIZE;
+
+	memcpy(copy, entry_bytes(entry), len);
+	order_issued(xn, entry);
+	entry_clear_dirty(xn, entry);
+	entry->flags |= E_WRITING;
+	entry->pins++;
+}
+
+static void entry_written(struct xn *xn, struct entry *entry, int result)
+{
+	entry->flags &= ~(uint32_t)E_WRITING;
+	entry->pins--;
+	if (entry->flags & E_DEAD) {
+		registry_release(xn, entry);
+		return;
+	}
+	if (result) {
+		entry_set_dirty(xn, entry);
+		return;
+	}
+	entry->written_version = entry->issued_version;
+	if (!(entry->flags & E_UNFLUSHED)) {
+		entry->flags |= E_UNFLUSHED;
+		TAILQ_INSERT_TAIL(&xn->unflushed, entry, unflushed);
+	}
+}
+
+/* As many entries, from the first, as the bounce buffer holds. */
+static size_t batch_size(struct entry *entries[], size_t count)
+{
+	size_t blocks = 0, n = 0;
+
+	while (n < count && blocks + entries[n]->blocks <= BATCH_BLOCKS)
+		blocks += entries[n++]->blocks;
+	return n;
+}
+
+static int write_batch(struct xn *xn, struct entry *entries[], size_t count)
+{
+	struct run *runs = calloc(count, sizeof(*runs));
+	struct iovec *iov = calloc(count, sizeof(*iov));
+	struct bdev_queue *queue = io_queue_get(xn);
+	uint8_t *copy = xn->bounce;
+	size_t n_runs;
+	int err = 0;
+
+	if (!runs || !iov || !queue) {
+		err = -ENOMEM;
+		goto out;
+	}
+	for (size_t i = 0; i < count; i++) {
+		iov[i] = (struct iovec){ copy, (size_t)entries[i]->blocks * XN_BLOCK_SIZE };
+		entry_issue(xn, entries[i], copy);
+		copy += iov[i].iov_len;
+	}
+	n_runs = runs_of(entries, count, iov, BDEV_WRITE, runs);
+	pthread_mutex_unlock(&xn->lock);
+	runs_do(queue, runs, n_runs);
+	pthread_mutex_lock(&xn->lock);
+	for (size_t r = 0; r < n_runs; r++) {
+		int result = io_result(xn, &runs[r].request);
+
+		err = err ? err : result;
+		for (size_t i = runs[r].first; i < runs[r].first + runs[r].count; i++)
+			entry_written(xn, entries[i], result);
+		xn->stats.blocks_out += runs[r].request.len / XN_BLOCK_SIZE;
+	}
+	pthread_cond_broadcast(&xn->changed);
+out:
+	if (queue)
+		io_queue_put(xn, queue);
+	free(runs);
+	free(iov);
+	return err;
+}
+
+/*
+ * Write these entries, which the caller pinned and found writable.  An entry
+ * that changed its state since (freed, written) is skipped.
+ */
+int wave_write(struct xn *xn, struct entry *entries[], size_t count)
+{
+	struct entry *batch[BATCH_BLOCKS];
+	int err = 0;
+
+	assert(xn->wave);
+	qsort(entries, count, sizeof(*entries), by_start);
+	while (count > 0 && !err) {
+		size_t n = batch_size(entries, count);
+		size_t kept = 0;
+
+		if (xn->broken)
+			return xn->broken;
+		for (size_t i = 0; i < n; i++) {
+			if (!(entries[i]->flags & E_DEAD) && order_writable(xn, entries[i]))
+				batch[kept++] = entries[i];
+		}
+		if (kept)
+			err = write_batch(xn, batch, kept);
+		entries += n;
+		count -= n;
+	}
+	return err;
+}
+
+/* Maps of chunks that come under the high-water mark without having been used. */
+static int high_water_raise(struct xn *xn)
+{
+	uint64_t mark = xn->super.high_water;
+
+	for (uint64_t i = xn->freemap.n_chunks; i > mark; i--) {
+		struct chunk *chunk = freemap_chunk(xn, i - 1);
+
+		if (chunk && chunk->dirty) {
+			mark = i;
+			break;
+		}
+	}
+	if (mark == xn->super.high_water)
+		return 0;
+	for (uint64_t i = xn->super.high_water; i < mark; i++) {
+		int err = freemap_load(xn, i);
+
+		if (err)
+			return err;
+		freemap_chunk(xn, i)->dirty = freemap_chunk(xn, i)->claims = true;
+	}
+	xn->super.high_water = mark;
+	xn->super_changed = true;
+	return 0;
+}
+
+static int chunk_write(struct xn *xn, struct chunk *chunk)
+{
+	uint8_t *block = malloc(XN_BLOCK_SIZE);
+	int err;
+
+	if (!block)
+		return -ENOMEM;
+	xn_map_encode(&xn->super, chunk->index, chunk->used, block);
+	chunk->dirty = chunk->claims = false;
+	pthread_mutex_unlock(&xn->lock);
+	err = bdev_write(xn->dev, xn_map_block(chunk->index) * XN_BLOCK_SIZE, block, XN_BLOCK_SIZE,
+			 0);
+	pthread_mutex_lock(&xn->lock);
+	if (err) {
+		chunk->dirty = chunk->claims = true;
+		err = err == XN_EUNKNOWN ? io_break(xn) : XN_EIO;
+	}
+	xn->stats.blocks_out++;
+	free(block);
+	return err;
+}
+
+/* Write every map block that shows too little; `all`: also those that show too much. */
+static int write_map(struct xn *xn, bool all, uint64_t *seq)
+{
+	int err = high_water_raise(xn);
+
+	*seq = xn->freemap.claim_seq;
+	for (uint64_t i = 0; i < xn->super.high_water && !err; i++) {
+		struct chunk *chunk = freemap_chunk(xn, i);
+
+		if (chunk && (chunk->claims || (all && chunk->dirty)))
+			err = chunk_write(xn, chunk);
+	}
+	if (!err && xn->super_changed) {
+		xn->super_changed = false;
+		err = super_write(xn);
+		if (err)
+			xn->super_changed = true;
+	}
+	return err;
+}
+
+/* Write the map's claims, flush, and tell everybody who is stable now. */
+static int flush_wave(struct xn *xn, bool whole_map)
+{
+	struct entry_list done = TAILQ_HEAD_INITIALIZER(done);
+	struct entry *entry;
+	uint64_t seq;
+	int err;
+
+	assert(xn->wave);
+	if (xn->broken)
+		return xn->broken;
+	err = write_map(xn, whole_map, &seq);
+	if (err)
+		return err;
+	TAILQ_FOREACH(entry, &xn->unflushed, unflushed)
+	{
+		entry->pins++;
+	}
+	/* Entries written from here on join the list behind `last` and wait for the next flush. */
+	struct entry *last = TAILQ_LAST(&xn->unflushed, entry_list);
+
+	pthread_mutex_unlock(&xn->lock);
+	err = bdev_flush(xn->dev);
+	pthread_mutex_lock(&xn->lock);
+	xn->stats.flushes++;
+	if (err)
+		io_break(xn);
+	else
+		order_map_stable(xn, seq);
+	while (last) {
+		entry = TAILQ_FIRST(&xn->unflushed);
+		TAILQ_REMOVE(&xn->unflushed, entry, unflushed);
+		entry->flags &= ~(uint32_t)E_UNFLUSHED;
+		TAILQ_INSERT_TAIL(&done, entry, unflushed);
+		if (entry == last)
+			last = NULL;
+	}
+	while ((entry = TAILQ_FIRST(&done)) != NULL) {
+		TAILQ_REMOVE(&done, entry, unflushed);
+		if (!err && !(entry->flags & E_DEAD))
+			order_stable(xn, entry, entry->written_version);
+		entry->pins--;
+		registry_release(xn, entry);
+	}
+	return err ? XN_EUNKNOWN : 0;
+}
+
+int wave_flush(struct xn *xn)
+{
+	return flush_wave(xn, false);
+}
+
+/* ---- sync ---- */
+
+struct collected {
+	struct entry **v;
+	size_t n, cap;
+};
+
+static int collect(struct collected *list, struct entry *entry)
+{
+	if (list->n == list->cap) {
+		size_t cap = list->cap ? list->cap * 2 : 256;
+		struct entry **v = realloc(list->v, cap * sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		list->v = v;
+		list->cap = cap;
+	}
+	entry->pins++;
+	list->v[list->n++] = entry;
+	return 0;
+}
+
+static void collected_release(struct xn *xn, struct collected *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		list->v[i]->pins--;
+		registry_release(xn, list->v[i]);
+	}
+	list->n = 0;
+}
+
+static int collect_root(struct xn *xn, struct root *root, struct collected *list)
+{
+	struct entry *entry;
+
+	TAILQ_FOREACH(entry, &root->dirty, dirty)
+	{
+		if (order_writable(xn, entry) && !order_reaped(entry) && collect(list, entry))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Is something still dirty that was so at `since`? */
+static bool root_left(const struct root *root, uint64_t since)
+{
+	const struct entry *entry;
+
+	TAILQ_FOREACH(entry, &root->dirty, dirty)
+	{
+		if (entry->dirty_since <= since && !order_reaped(entry))
+			return true;
+	}
+	return false;
+}
+
+static bool left_dirty(const struct xn *xn, const struct root *only, uint64_t since)
+{
+	for (size_t i = 0; i < xn->n_roots; i++) {
+		const struct root *root = xn->roots[i];
+
+		if (root->present && (!only || root == only) && root_left(root, since))
+			return true;
+	}
+	return false;
+}
+
+/* One wave of a sync; `*wrote` says whether it could write anything. */
+static int sync_wave(struct xn *xn, struct root *only, struct collected *list, bool *wrote)
+{
+	uint64_t stable = xn->freemap.stable_seq;
+	int err = 0;
+
+	for (size_t i = 0; i < xn->n_roots && !err; i++) {
+		struct root *root = xn->roots[i];
+
+		if (root->present && (!only || root == only))
+			err = collect_root(xn, root, list);
+	}
+	*wrote = list->n > 0 || xn->freemap.claim_seq > stable || !TAILQ_EMPTY(&xn->unflushed);
+	if (!err && list->n)
+		err = wave_write(xn, list->v, list->n);
+	collected_release(xn, list);
+	if (!err && *wrote)
+		err = flush_wave(xn, !only);
+	return err;
+}
+
+int sync_root(struct xn *xn, struct root *only)
+{
+	struct collected list = { 0 };
+	uint64_t since;
+	bool wrote = true;
+	int err;
+
+	if (!xn->writable)
+		return XN_EREADONLY;
+	wave_begin(xn);
+	since = xn->version_clock;
+	err = xn->broken;
+	for (unsigned n = 0; !err && wrote && n < WAVES_MAX; n++) {
+		err = sync_wave(xn, only, &list, &wrote);
+		if (!left_dirty(xn, only, since) && TAILQ_EMPTY(&xn->unflushed))
+			break;
+	}
+	if (!err && left_dirty(xn, only, since))
+		err = XN_ETAINTED;
+	wave_end(xn);
+	free(list.v);
+	return err;
+}
+
+/* ---- public ---- */
+
+int xn_sync(struct xn_session *session, uint32_t root_id)
+{
+	struct xn *xn = session->xn;
+	struct root *root = NULL;
+	int err = 0;
+
+	pthread_mutex_lock(&xn->lock);
+	if (root_id == 0 && !(session->flags & XN_SESSION_ADMIN))
+		err = XN_ECRED;
+	else if (root_id != 0 && !(root = root_by_id(xn, root_id)))
+		err = XN_ENOROOT;
+	else
+		err = sync_root(xn, root);
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}
+
+int xn_flush(struct xn_session *session)
+{
+	struct xn *xn = session->xn;
+	int err;
+
+	pthread_mutex_lock(&xn->lock);
+	if (!xn->writable) {
+		err = XN_EREADONLY;
+	} else {
+		wave_begin(xn);
+		err = flush_wave(xn, false);
+		wave_end(xn);
+	}
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}
+
+/* The entries of an extent that are dirty; refused if one may not be written. */
+static int collect_extent(struct xn *xn, struct xn_session *session, const struct xn_extent *extent,
+			  struct collected *list)
+{
+	if (extent->count > XN_UPDATE_BLOCKS_MAX)
+		return XN_ETOOBIG;
+	for (uint64_t i = 0; i < extent->count; i++) {
+		struct entry *entry = registry_find(&xn->registry, extent->start + i);
+
+		if (!entry || !(entry->flags & E_DIRTY))
+			continue;
+		if (!session_holds(session, entry, XN_READ) &&
+		    !(entry->owner && session_holds(session, entry->owner, XN_READ)))
+			return XN_ENOTBOUND;
+		if (!(entry->flags & E_WRITING) && !order_writable(xn, entry))
+			return XN_ETAINTED;
+		if (collect(list, entry))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int xn_writeback(struct xn_session *session, const struct xn_extent *extents, uint32_t count)
+{
+	struct xn *xn = session->xn;
+	struct collected list = { 0 };
+	int err = 0;
+
+	pthread_mutex_lock(&xn->lock);
+	if (!xn->writable) {
+		err = XN_EREADONLY;
+		goto unlock;
+	}
+	wave_begin(xn);
+	for (uint32_t i = 0; i < count && !err; i++)
+		err = collect_extent(xn, session, &extents[i], &list);
+	if (!err)
+		err = xn->broken;
+	if (!err && list.n)
+		err = wave_write(xn, list.v, list.n);
+	collected_release(xn, &list);
+	wave_end(xn);
+unlock:
+	pthread_mutex_unlock(&xn->lock);
+	free(list.v);
+	return err;
+}
+
+int xn_list_writeable(struct xn_session *session, uint32_t root_id, struct xn_extent *out,
+		      uint32_t max)
+{
+	struct xn *xn = session->xn;
+	struct root *root;
+	struct entry *entry;
+	uint32_t n = 0;
+
+	pthread_mutex_lock(&xn->lock);
+	root = root_by_id(xn, root_id);
+	if (!root) {
+		pthread_mutex_unlock(&xn->lock);
+		return XN_ENOROOT;
+	}
+	TAILQ_FOREACH(entry, &root->dirty, dirty)
+	{
+		if (n == max)
+			break;
+		if (order_writable(xn, entry))
+			out[n++] = (struct xn_extent){ entry->start, entry->blocks,
+						       entry->type ? entry->type->id : XN_DATA, 0 };
+	}
+	pthread_mutex_unlock(&xn->lock);
+	return (int)n;
+}
+
+/* Unsound blocks among those that an object's newest bytes name. */
+static int blockers_of(struct xn *xn, struct entry *entry, struct xn_extent *out, uint32_t max)
+{
+	struct udf_extents owned = { 0 };
+	struct udf_budget budget = UDF_BUDGET_FULL;
+	int n = 0;
+	int err = owns_object(xn, entry->type, entry_bytes(entry), &budget, &owned, NULL);
+
+	for (size_t i = 0; i < owned.n && !err; i++) {
+		struct udf_extent *extent = &owned.v[i];
+
+		for (uint64_t b = extent->start; b < extent->start + extent->count; b++) {
+			struct entry *child = registry_find(&xn->registry, b);
+
+			if (!freemap_unwritten(xn, b) && (!child || (child->flags & E_SOUND)))
+				continue;
+			if ((uint32_t)n < max)
+				out[n] = (struct xn_extent){ b, child ? child->blocks : 1,
+							     extent->child, 0 };
+			n++;
+		}
+	}
+	udf_extents_fini(&owned);
+	return err ? err : n;
+}
+
+int xn_blockers(struct xn_session *session, xn_blk_t block, struct xn_extent *out, uint32_t max)
+{
+	struct xn *xn = session->xn;
+	struct entry *entry;
+	int n = 0;
+
+	pthread_mutex_lock(&xn->lock);
+	entry = registry_find(&xn->registry, block);
+	if (!entry || !(entry->flags & E_CACHED))
+		n = XN_ENOTCACHED;
+	else if (!session_holds(session, entry, XN_READ) &&
+		 !(entry->owner && session_holds(session, entry->owner, XN_READ)))
+		n = XN_ENOTBOUND;
+	else if (entry->type && entry->unsound > 0)
+		n = blockers_of(xn, entry, out, max);
+	pthread_mutex_unlock(&xn->lock);
+	return n;
+}

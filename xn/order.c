@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Write order, after Ganger and Patt.
+ *
+ *  (1) An entry is sound when its bytes are stable on disk (written since its
+ *      allocation, then flushed), everything those bytes name is sound, and the
+ *      free map on disk shows the blocks they name in use.
+ *  (2) An object that is, or may be, named on disk from a root is written only
+ *      when everything it names is sound.  One that is not yet reachable may be
+ *      written at any time, so a new subtree goes out in one wave.
+ *  (3) A freed block is free at once if no pointer to it was ever issued; else it
+ *      waits (will-free) until the object that named it is stable without it.
+ *      When that object is freed itself, what waits on it waits with it.
+ *  (4) Nothing is walked: each object counts its unsound children, each child
+ *      tells its owner when it becomes sound.
+ *
+ * Why a dirty entry can always be written: a data block names nothing; an
+ * object waits only for blocks below it, so the lowest dirty one waits for none
+ * but blocks allocated and never written, which zero_unwritten() can settle.
+ */
+#include "internal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+bool order_reachable(struct entry *entry)
+{
+	struct entry *at = entry;
+
+	while (!(at->flags & E_REACH)) {
+		if (!at->owner)
+			break; /* a root's object is named by its catalogue entry */
+		if (at->owner->issued_version < at->named_at)
+			return false;
+		at = at->owner;
+	}
+	for (; entry != at; entry = entry->owner)
+		entry->flags |= E_REACH;
+	return true;
+}
+
+static bool names_only_sound(const struct xn *xn, const struct entry *entry)
+{
+	return entry->unsound == 0 && entry->map_seq <= xn->freemap.stable_seq;
+}
+
+bool order_writable(const struct xn *xn, struct entry *entry)
+{
+	if (!(entry->flags & E_DIRTY) || (entry->flags & (E_WRITING | E_READING | E_REAPED)))
+		return false;
+	if (!entry->type)
+		return true;
+	if ((entry->flags & E_SOUND) || order_reachable(entry))
+		return names_only_sound(xn, entry);
+	return true;
+}
+
+void order_child_unsound(struct entry *owner, uint64_t count)
+{
+	owner->unsound += count;
+}
+
+/* The bytes on disk are the newest, and all they name is sound by now. */
+static bool became_sound(const struct xn *xn, const struct entry *entry)
+{
+	return !(entry->flags & (E_SOUND | E_DIRTY | E_WRITING)) && entry->type &&
+	       entry->stable_version == entry->version && names_only_sound(xn, entry);
+}
+
+static void set_sound(struct xn *xn, struct entry *entry);
+
+void order_child_sound(struct xn *xn, struct entry *owner, uint64_t count)
+{
+	assert(owner->unsound >= count);
+	owner->unsound -= count;
+	if (became_sound(xn, owner))
+		set_sound(xn, owner);
+}
+
+/* Mark sound and tell the owners upwards, as far as it changes them. */
+static void set_sound(struct xn *xn, struct entry *entry)
+{
+	for (;;) {
+		struct entry *owner = entry->owner;
+
+		entry->flags |= E_SOUND;
+		entry->flags &= ~(uint32_t)E_TAINTED_COPY;
+		if (!owner)
+			return;
+		assert(owner->unsound > 0);
+		owner->unsound--;
+		if (!became_sound(xn, owner))
+			return;
+		entry = owner;
+	}
+}
+
+/* A copy of the newest bytes is about to be given to the device. */
+void order_issued(struct xn *xn, struct entry *entry)
+{
+	entry->issued_version = entry->version;
+	if (entry->type && !names_only_sound(xn, entry))
+		entry->flags |= E_TAINTED_COPY;
+	else
+		entry->flags &= ~(uint32_t)E_TAINTED_COPY;
+}
+
+/* `version` of the entry is on the medium for good. */
+void order_stable(struct xn *xn, struct entry *entry, uint64_t version)
+{
+	struct will_free **at = &entry->will_free;
+	struct will_free *ready = NULL;
+
+	entry->stable_version = version;
+	while (*at) {
+		struct will_free *node = *at;
+
+		if (node->version > version) {
+			at = &node->next;
+			continue;
+		}
+		*at = node->next;
+		node->next = ready;
+		ready = node;
+	}
+	order_release(xn, entry->root, ready);
+	if (entry->flags & E_SOUND)
+		return;
+	if (!(entry->flags & E_TAINTED_COPY) || became_sound(xn, entry))
+		set_sound(xn, entry);
+}
+
+void order_map_stable(struct xn *xn, uint64_t seq)
+{
+	if (seq > xn->freemap.stable_seq)
+		xn->freemap.stable_seq = seq;
+}
+
+/*
+ * May a block that `owner` just gave up be reused at once?  Yes if no issued
+ * version of the owner names it: the owner was never issued, or the block is
+ * unsound and every issued version named sound blocks only.
+ */
+bool order_free_at_once(const struct entry *owner, bool child_unsound)
+{
+	if (owner->issued_version == 0)
+		return true;
+	return child_unsound && !(owner->flags & E_TAINTED_COPY);
+}
+
+/* Nothing on disk names these any more. */
+void order_release(struct xn *xn, struct root *root, struct will_free *list)
+{
+	while (list) {
+		struct will_free *next = list->next;
+
+		if (list->reap) {
+			reap_add(xn, root, list->reap, list->start);
+		} else {
+			freemap_give(xn, list->start, list->count);
+			xn->freemap.will_free -= list->count;
+			root->used -= list->count < root->used ? list->count : root->used;
+			root->entry_changed = true;
+		}
+		free(list);
+		list = next;
+	}
+}
+
+/* The same for blocks that a write in flight may still touch: they wait for its end. */
+void order_release_now(struct xn *xn, struct root *root, struct will_free *list)
+{
+	while (list) {
+		struct will_free *next = list->next;
+
+		if (xn->wave && !list->reap) {
+			root->used -= list->count < root->used ? list->count : root->used;
+			root->entry_changed = true;
+			list->next = xn->wave_free;
+			xn->wave_free = list;
+		} else {
+			list->next = NULL;
+			order_release(xn, root, list);
+		}
+		list = next;
+	}
+}
+
+/* These wait until `owner` is stable as it is now. */
+void will_free_wait(struct entry *owner, struct will_free *list)
+{
+	while (list) {
+		struct will_free *next = list->next;
+
+		list->version = owner->version;
+		list->next = owner->will_free;
+		owner->will_free = list;
+		list = next;
+	}
+}
+
+/*
+ * The object lost its owner and will be taken apart.  Its bytes, which may be
+ * newer than the disk's, must stay; they are not worth writing.
+ */
+void order_orphan(struct xn *xn, struct entry *entry)
+{
+	if (entry->flags & E_REAPED)
+		return;
+	entry_unbind_all(entry);
+	entry_clear_dirty(xn, entry);
+	entry->flags |= E_REAPED | E_SOUND;
+	entry->pins++;
+}
+
+bool order_reaped(const struct entry *entry)
+{
+	for (; entry; entry = entry->owner) {
+		if (entry->flags & E_REAPED)
+			return true;
+	}
+	return false;
+}

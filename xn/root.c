@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Roots: named objects, with an owner, a mode and a quota.
+ *
+ *  (1) A root's entry is written after its object is stable on disk, so a root
+ *      never names anything but a sound object.
+ *  (2) Everything that a root's objects own is charged to it, from the update
+ *      that takes a block until the block is free again.
+ *  (3) The counter on disk is an upper bound; it is exact on a clean disk.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+struct root *root_find(const struct xn *xn, const char *name)
+{
+	for (size_t i = 0; i < xn->n_roots; i++) {
+		if (xn->roots[i]->present && !strcmp(xn->roots[i]->entry.name, name))
+			return xn->roots[i];
+	}
+	return NULL;
+}
+
+struct root *root_by_id(const struct xn *xn, uint32_t id)
+{
+	if (id == 0 || id > xn->n_roots || !xn->roots[id - 1]->present)
+		return NULL;
+	return xn->roots[id - 1];
+}
+
+int root_pool(struct xn *xn, struct root *root, bool metadata, struct pool **out)
+{
+	int err = 0;
+
+	if (!root->pool[metadata])
+		err = pool_create(&xn->cache, &root->pool[metadata]);
+	*out = root->pool[metadata];
+	return err;
+}
+
+static int root_append(struct xn *xn, const struct xn_root_entry *entry, struct root **out)
+{
+	struct root **roots = realloc(xn->roots, (xn->n_roots + 1) * sizeof(struct root *));
+	struct root *root;
+
+	if (!roots)
+		return -ENOMEM;
+	xn->roots = roots;
+	root = calloc(1, sizeof(*root));
+	if (!root)
+		return -ENOMEM;
+	root->slot = xn->n_roots;
+	root->entry = *entry;
+	root->used = entry->used;
+	TAILQ_INIT(&root->dirty);
+	roots[xn->n_roots++] = root;
+	*out = root;
+	return 0;
+}
+
+/* A root whose template is missing, or whose object cannot be there, is shown but not usable. */
+static void root_settle(struct xn *xn, struct root *root)
+{
+	root->type = type_find(xn, (uint32_t)root->entry.type);
+	root->present = root->entry.state == XN_ENTRY_USED && root->type != NULL;
+	if (root->present && !disk_holds(xn, root->entry.object, root->type->blocks))
+		root->present = false;
+	if (root->entry.state == XN_ENTRY_USED && !root->present)
+		xn->damaged = true;
+}
+
+int roots_load(struct xn *xn)
+{
+	uint64_t capacity = catalogue_capacity(xn, XN_CAT_ROOTS);
+
+	for (uint64_t slot = 0; slot < capacity && slot < XN_ROOTS_MAX; slot++) {
+		struct xn_root_entry entry = { 0 };
+		uint8_t sector[XN_SECTOR_SIZE];
+		struct root *root;
+		int err = catalogue_read(xn, XN_CAT_ROOTS, slot, sector);
+
+		if (err || xn_root_entry_decode(&xn->super, slot, sector, &entry))
+			memset(&entry, 0, sizeof(entry));
+		if (slot >= xn->catalogue[XN_CAT_ROOTS].n_slots)
+			continue;
+		while (xn->n_roots < slot) { /* slots passed over stay empty */
+			struct xn_root_entry none = { 0 };
+
+			err = root_append(xn, &none, &root);
+			if (err)
+				return err;
+		}
+		err = root_append(xn, &entry, &root);
+		if (err)
+			return err;
+		root_settle(xn, root);
+	}
+	return 0;
+}
+
+void roots_fini(struct xn *xn)
+{
+	for (size_t i = 0; i < xn->n_roots; i++) {
+		pool_destroy(&xn->cache, xn->roots[i]->pool[0]);
+		pool_destroy(&xn->cache, xn->roots[i]->pool[1]);
+		free(xn->roots[i]);
+	}
+	free(xn->roots);
+}
+
+static void info_fill(const struct root *root, struct xn_root_info *info)
+{
+	const struct xn_root_entry *entry = &root->entry;
+
+	memset(info, 0, sizeof(*info));
+	info->id = (uint32_t)root->slot + 1;
+	memcpy(info->name, entry->name, sizeof(info->name));
+	memcpy(info->libfs, entry->libfs, sizeof(info->libfs));
+	info->object = entry->object;
+	info->type = (uint32_t)entry->type;
+	info->uid = entry->uid;
+	info->gid = entry->gid;
+	info->mode = entry->mode;
+	info->flags = entry->flags;
+	info->quota = entry->quota;
+	info->reserve = entry->reserve;
+	info->used = root->used;
+	info->dirty = root->n_dirty;
+	memcpy(info->uuid, entry->uuid, sizeof(info->uuid));
+	info->created_ns = entry->time;
+	info->damaged = root->damaged;
+}
+
+/* Write the entry as it is now; without the lock. */
+static int entry_store(struct xn *xn, const struct xn_root_entry *entry)
+{
+	uint8_t sector[XN_SECTOR_SIZE];
+	uint64_t slot = entry->id - 1;
+	int err = catalogue_reserve(xn, XN_CAT_ROOTS, slot);
+
+	if (err)
+		return err;
+	xn_root_entry_encode(&xn->super, entry, sector);
+	return catalogue_write(xn, XN_CAT_ROOTS, slot, sector);
+}
+
+/* The counters of roots that changed, at a clean close. */
+int roots_write_changed(struct xn *xn)
+{
+	for (size_t i = 0; i < xn->n_roots; i++) {
+		struct root *root = xn->roots[i];
+		struct xn_root_entry entry;
+		int err;
+
+		if (!root->present || !root->entry_changed || root->used == root->entry.used)
+			continue;
+		root->entry.used = root->used;
+		root->entry.seq++;
+		entry = root->entry;
+		pthread_mutex_unlock(&xn->lock);
+		err = entry_store(xn, &entry);
+		pthread_mutex_lock(&xn->lock);
+		if (err)
+			return err;
+		root->entry_changed = false;
+	}
+	return 0;
+}
+
+/* ---- creating ---- */
+
+/* The object in its initial state, stable on disk. */
+static int object_store(struct xn *xn, const struct type *type, xn_blk_t near, xn_blk_t *object)
+{
+	size_t len = (size_t)type->blocks * XN_BLOCK_SIZE;
+	uint8_t *bytes = calloc(1, len);
+	int err = bytes ? take_own_blocks(xn, near, type->blocks, object) : -ENOMEM;
+
+	if (!err) {
+		udf_template_init(type->tmpl, bytes);
+		err = device_write(xn, *object * XN_BLOCK_SIZE, bytes, len);
+	}
+	if (!err)
+		err = device_flush(xn);
+	free(bytes);
+	return err;
+}
+
+static int spec_check(struct xn *xn, const struct xn_root_spec *spec, struct type **type)
+{
+	if (!xn->writable)
+		return XN_EREADONLY;
+	if (!spec->name || !xn_root_name_ok(spec->name) || !spec->libfs ||
+	    strlen(spec->libfs) == 0 || strlen(spec->libfs) > 31)
+		return -EINVAL;
+	if (spec->flags)
+		return -ENOSYS;
+	pthread_mutex_lock(&xn->lock);
+	*type = type_find(xn, spec->type);
+	if (!*type) {
+		pthread_mutex_unlock(&xn->lock);
+		return XN_ENOTEMPLATE;
+	}
+	for (size_t i = 0; i < xn->n_roots; i++) {
+		if (xn->roots[i]->entry.state == XN_ENTRY_USED &&
+		    !strcmp(xn->roots[i]->entry.name, spec->name)) {
+			pthread_mutex_unlock(&xn->lock);
+			return XN_EROOTEXISTS;
+		}
+	}
+	pthread_mutex_unlock(&xn->lock);
+	return xn->n_roots < XN_ROOTS_MAX ? 0 : XN_EFULLCATALOGUE;
+}
+
+static int entry_from_spec(const struct xn *xn, const struct xn_root_spec *spec,
+			   struct xn_root_entry *entry)
+{
+	static const uint8_t none[16];
+
+	memset(entry, 0, sizeof(*entry));
+	entry->seq = 1;
+	entry->id = xn->n_roots + 1;
+	entry->state = XN_ENTRY_USED;
+	entry->time = spec->now_ns ? spec->now_ns : clock_now_ns();
+	entry->type = spec->type;
+	entry->quota = spec->quota;
+	entry->reserve = spec->reserve;
+	entry->uid = spec->uid;
+	entry->gid = spec->gid;
+	entry->mode = spec->mode & 07777;
+	entry->weight = 1;
+	memcpy(entry->name, spec->name, strlen(spec->name));
+	memcpy(entry->libfs, spec->libfs, strlen(spec->libfs));
+	memcpy(entry->uuid, spec->uuid, sizeof(entry->uuid));
+	if (!memcmp(entry->uuid, none, sizeof(none)) && getrandom(entry->uuid, 16, 0) != 16)
+		return -EIO;
+	return 0;
+}
+
+static int root_create_admin(struct xn *xn, const struct xn_root_spec *spec,
+			     struct xn_root_info *info)
+{
+	struct xn_root_entry entry;
+	struct root *root;
+	struct type *type;
+	int err = spec_check(xn, spec, &type);
+
+	if (!err)
+		err = entry_from_spec(xn, spec, &entry);
+	if (!err)
+		err = object_store(xn, type, spec->near, &entry.object);
+	if (err)
+		return err;
+	entry.used = type->blocks;
+	err = entry_store(xn, &entry);
+	pthread_mutex_lock(&xn->lock);
+	if (err) {
+		if (!xn->broken)
+			freemap_give(xn, entry.object, type->blocks);
+	} else {
+		err = root_append(xn, &entry, &root);
+	}
+	if (!err) {
+		root_settle(xn, root);
+		if (info)
+			info_fill(root, info);
+	}
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}
+
+int xn_root_create(struct xn_session *session, const struct xn_root_spec *spec,
+		   struct xn_root_info *info)
+{
+	struct xn *xn = session->xn;
+	int err;
+
+	if (!(session->flags & XN_SESSION_ADMIN))
+		return XN_ECRED;
+	pthread_mutex_lock(&xn->admin);
+	err = root_create_admin(xn, spec, info);
+	pthread_mutex_unlock(&xn->admin);
+	return err;
+}
+
+int xn_root_set_quota(struct xn_session *session, const char *name, uint64_t quota)
+{
+	struct xn *xn = session->xn;
+	struct xn_root_entry entry;
+	struct root *root;
+	int err = XN_ENOROOT;
+
+	if (!(session->flags & XN_SESSION_ADMIN))
+		return XN_ECRED;
+	if (!xn->writable)
+		return XN_EREADONLY;
+	pthread_mutex_lock(&xn->admin);
+	pthread_mutex_lock(&xn->lock);
+	root = root_find(xn, name);
+	if (root) {
+		root->entry.quota = quota;
+		root->entry.seq++;
+		entry = root->entry;
+	}
+	pthread_mutex_unlock(&xn->lock);
+	if (root)
+		err = entry_store(xn, &entry);
+	pthread_mutex_unlock(&xn->admin);
+	return err;
+}
+
+int xn_root_remove(struct xn_session *session, const char *name)
+{
+	(void)session;
+	(void)name;
+	return -ENOSYS;
+}
+
+/* ---- looking ---- */
+
+int xn_root_find(struct xn *xn, const char *name, struct xn_root_info *info)
+{
+	struct root *root;
+
+	pthread_mutex_lock(&xn->lock);
+	root = root_find(xn, name);
+	if (root)
+		info_fill(root, info);
+	pthread_mutex_unlock(&xn->lock);
+	return root ? 0 : XN_ENOROOT;
+}
+
+int xn_root_next(struct xn *xn, uint32_t after, struct xn_root_info *info)
+{
+	int err = XN_ENOROOT;
+
+	pthread_mutex_lock(&xn->lock);
+	for (size_t i = after; i < xn->n_roots && err; i++) {
+		if (!xn->roots[i]->present)
+			continue;
+		info_fill(xn->roots[i], info);
+		err = 0;
+	}
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}
+
+int xn_space(struct xn_session *session, uint32_t root_id, struct xn_space *space)
+{
+	struct xn *xn = session->xn;
+	struct root *root;
+	int err = 0;
+
+	pthread_mutex_lock(&xn->lock);
+	root = root_by_id(xn, root_id);
+	if (!root) {
+		err = XN_ENOROOT;
+		goto unlock;
+	}
+	*space = (struct xn_space){ .total = xn->super.block_count,
+				    .free = xn->freemap.free_blocks,
+				    .will_free = xn->freemap.will_free,
+				    .quota = root->entry.quota,
+				    .used = root->used,
+				    .available = xn->freemap.free_blocks };
+	if (space->quota) {
+		uint64_t left = space->quota > root->used ? space->quota - root->used : 0;
+
+		space->available = left < space->available ? left : space->available;
+	}
+unlock:
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The truths of the other files, executed: what memory can show of them.
+ *
+ *   1  every entry's owner is registered and counts it
+ *   2  an object counts exactly its unsound children
+ *   3  a dirty entry is on its root's list, and the list's length is right
+ *   4  what is cached has a frame, and frames in use add up
+ *   5  the free count is what the bitmaps say
+ *   6  a registered block is in use, and so is every unwritten one
+ *   7  what is not sound, dirty or pinned could be forgotten: nothing else is
+ *      without bytes
+ */
+#include "internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct verdict {
+	int truth;
+	char *text;
+	size_t size;
+};
+
+static bool broken(struct verdict *verdict, int truth, xn_blk_t block, const char *what)
+{
+	verdict->truth = truth;
+	if (verdict->size)
+		snprintf(verdict->text, verdict->size, "truth %d: %s (block %llu)", truth, what,
+			 (unsigned long long)block);
+	return true;
+}
+
+/* Unsound children of an object, counted from its bytes. */
+static uint64_t count_unsound(struct xn *xn, const struct entry *entry, int *err)
+{
+	struct udf_extents owned = { 0 };
+	struct udf_budget budget = UDF_BUDGET_FULL;
+	uint64_t n = 0;
+
+	*err = owns_object(xn, entry->type, frame_bytes(&entry->frame), &budget, &owned, NULL);
+	for (size_t i = 0; i < owned.n && !*err; i++) {
+		const struct udf_extent *e = &owned.v[i];
+		const struct type *type = type_find(xn, e->child);
+		uint32_t step = type ? type->blocks : 1;
+
+		for (uint64_t b = 0; b < e->count; b += step) {
+			const struct entry *child = registry_find(&xn->registry, e->start + b);
+
+			n += freemap_unwritten(xn, e->start + b) ||
+			     (child && !(child->flags & E_SOUND));
+		}
+	}
+	udf_extents_fini(&owned);
+	return n;
+}
+
+static bool check_entry(struct xn *xn, const struct entry *entry, struct verdict *v)
+{
+	int err = 0;
+
+	if (entry->owner && (entry->owner->refs == 0 ||
+			     (!(entry->owner->flags & E_DEAD) &&
+			      registry_find(&xn->registry, entry->owner->start) != entry->owner)))
+		return broken(v, 1, entry->start, "owner is not registered");
+	if (entry->type && (entry->flags & E_CACHED) && !(entry->flags & (E_REAPED | E_DAMAGED)) &&
+	    count_unsound(xn, entry, &err) != entry->unsound && !err)
+		return broken(v, 2, entry->start, "unsound children are miscounted");
+	if ((entry->flags & E_DIRTY) && !(entry->flags & E_CACHED))
+		return broken(v, 3, entry->start, "dirty without bytes");
+	if ((entry->flags & E_CACHED) && !entry->frame.pool)
+		return broken(v, 4, entry->start, "cached without a frame");
+	if (freemap_chunk(xn, entry->start / XN_CHUNK_BLOCKS) &&
+	    !freemap_in_use(xn, entry->start) && !xn->damaged)
+		return broken(v, 6, entry->start, "registered but free");
+	if (!entry->type && freemap_unwritten(xn, entry->start))
+		return broken(v, 6, entry->start, "cached but marked unwritten");
+	if (!(entry->flags & (E_SOUND | E_CACHED | E_READING)))
+		return broken(v, 7, entry->start, "unsound bytes left the cache");
+	return false;
+}
+
+static bool check_chunks(const struct xn *xn, struct verdict *v)
+{
+	for (uint64_t i = 0; i < xn->freemap.n_chunks; i++) {
+		const struct chunk *chunk = xn->freemap.chunks[i];
+		uint32_t used = 0, odd = 0;
+
+		if (!chunk)
+			continue;
+		for (uint32_t b = 0; b < XN_MAP_CHUNK_BYTES; b++) {
+			used += (uint32_t)__builtin_popcount(chunk->used[b]);
+			if (chunk->unwritten)
+				odd |= chunk->unwritten[b] & (uint8_t)~chunk->used[b];
+		}
+		if (used + chunk->free != XN_CHUNK_BLOCKS)
+			return broken(v, 5, i * XN_CHUNK_BLOCKS, "free count of a chunk is wrong");
+		if (odd)
+			return broken(v, 6, i * XN_CHUNK_BLOCKS, "unwritten but free");
+	}
+	return false;
+}
+
+int xn_self_check(struct xn *xn, char *text, size_t size)
+{
+	struct verdict v = { 0, text, size };
+	uint64_t dirty = 0, listed = 0, frames = 0;
+
+	pthread_mutex_lock(&xn->lock);
+	for (size_t i = 0; i < xn->registry.n_buckets && !v.truth; i++) {
+		const struct entry *entry = xn->registry.buckets[i];
+
+		for (; entry && !v.truth; entry = entry->hash_next) {
+			check_entry(xn, entry, &v);
+			dirty += entry->flags & E_DIRTY ? entry->blocks : 0;
+			frames += entry->frame.count;
+		}
+	}
+	for (size_t i = 0; i < xn->n_roots; i++)
+		listed += xn->roots[i]->n_dirty;
+	if (!v.truth && dirty != listed)
+		broken(&v, 3, 0, "dirty blocks do not add up");
+	if (!v.truth && !xn->wave && frames > xn->cache.used_frames)
+		broken(&v, 4, 0, "frames do not add up");
+	if (!v.truth)
+		check_chunks(xn, &v);
+	pthread_mutex_unlock(&xn->lock);
+	return v.truth;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * xn_update(): the one way to change metadata.
+ *
+ *  (1) The request is copied once; what was checked is what is committed.
+ *  (2) The check changes nothing that anybody can see and reserves all memory
+ *      that the commit needs.  The commit cannot fail.
+ *  (3) The lock is held from the first look to the last byte and no I/O is done.
+ */
+#include "update.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EDITS_MAX 8192u
+
+static int copy_array(const void *from, uint32_t count, size_t size, uint32_t max, const void **out)
+{
+	void *copy;
+
+	*out = NULL;
+	if (count > max)
+		return XN_ETOOBIG;
+	if (count == 0)
+		return 0;
+	if (!from)
+		return -EINVAL;
+	copy = malloc(count * size);
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, from, count * size);
+	*out = copy;
+	return 0;
+}
+
+static int by_object_and_offset(const void *a, const void *b)
+{
+	const struct xn_edit *x = a, *y = b;
+
+	if (x->object != y->object)
+		return x->object < y->object ? -1 : 1;
+	return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static int flags_check(const struct xn_update *update)
+{
+	if (update->flags & ~(XN_ATOMIC | XN_REAP | XN_LOGGED | XN_FREEING))
+		return -EINVAL;
+	if (update->flags & (XN_ATOMIC | XN_LOGGED))
+		return -ENOSYS;
+	if (update->n_retypes || update->n_links || update->n_unlinks)
+		return -ENOSYS;
+	return 0;
+}
+
+static int plan_init(struct plan *plan, struct xn_session *session, const struct xn_update *from)
+{
+	struct xn_update *update = &plan->update;
+	uint64_t bytes = 0;
+	int err;
+
+	plan->xn = session->xn;
+	plan->session = session;
+	plan->budget = UDF_BUDGET_FULL;
+	*update = *from;
+	update->expects = NULL;
+	update->edits = NULL;
+	update->allocs = update->frees = NULL;
+	err = flags_check(update);
+	if (!err)
+		err = cred_choose(session, from->cred, &plan->cred);
+	if (!err)
+		err = copy_array(from->expects, from->n_expects, sizeof(*from->expects),
+				 XN_UPDATE_OBJECTS_MAX, (const void **)&update->expects);
+	if (!err)
+		err = copy_array(from->edits, from->n_edits, sizeof(*from->edits), EDITS_MAX,
+				 (const void **)&update->edits);
+	if (!err)
+		err = copy_array(from->allocs, from->n_allocs, sizeof(*from->allocs),
+				 XN_UPDATE_EXTENTS_MAX, (const void **)&update->allocs);
+	if (!err)
+		err = copy_array(from->frees, from->n_frees, sizeof(*from->frees),
+				 XN_UPDATE_EXTENTS_MAX, (const void **)&update->frees);
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < update->n_edits; i++)
+		bytes += update->edits[i].len;
+	if (bytes > XN_UPDATE_BYTES_MAX)
+		return XN_ETOOBIG;
+	if (update->n_edits > 1)
+		qsort((void *)(uintptr_t)update->edits, update->n_edits, sizeof(struct xn_edit),
+		      by_object_and_offset);
+	return 0;
+}
+
+static void plan_fini(struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		free(plan->changes[i].bytes);
+		udf_extents_fini(&plan->changes[i].added);
+		udf_extents_fini(&plan->changes[i].removed);
+	}
+	udf_extents_fini(&plan->allocs);
+	udf_extents_fini(&plan->frees);
+	udf_extents_fini(&plan->added);
+	udf_extents_fini(&plan->removed);
+	while (plan->nodes) {
+		struct will_free *next = plan->nodes->next;
+
+		free(plan->nodes);
+		plan->nodes = next;
+	}
+	free(plan->fresh);
+	free(plan->freed);
+	free((void *)(uintptr_t)plan->update.expects);
+	free((void *)(uintptr_t)plan->update.edits);
+	free((void *)(uintptr_t)plan->update.allocs);
+	free((void *)(uintptr_t)plan->update.frees);
+}
+
+int xn_update(struct xn_session *session, const struct xn_update *update)
+{
+	struct xn *xn = session->xn;
+	struct xn_refusal *why = update->why;
+	struct plan *plan = calloc(1, sizeof(*plan));
+	int err;
+
+	if (!plan)
+		return -ENOMEM;
+	if (why)
+		memset(why, 0, sizeof(*why));
+	err = plan_init(plan, session, update);
+	pthread_mutex_lock(&xn->lock);
+	xn->stats.updates++;
+	if (!err && !xn->writable)
+		err = XN_EREADONLY;
+	if (!err)
+		err = xn->broken;
+	if (!err)
+		err = plan_check(plan);
+	if (!err)
+		plan_commit(plan);
+	else
+		xn->stats.refused_updates++;
+	pthread_mutex_unlock(&xn->lock);
+	plan_fini(plan);
+	free(plan);
+	if (err && why && why->error != err)
+		refuse(why, err, 0, "%s", xn_strerror(err));
+	return err;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the two halves of an update share: update_check.c fills a plan and
+ * changes nothing that anybody can see, update_commit.c carries it out and
+ * cannot fail.
+ */
+#ifndef XN_UPDATE_H
+#define XN_UPDATE_H
+
+#include "internal.h"
+
+/* One edited object. */
+struct change {
+	struct entry *entry;
+	const struct type *type;
+	bool fresh;                  /* allocated by this update */
+	uint8_t *bytes;              /* the object as it will be */
+	const struct xn_edit *edits; /* of this object, by offset */
+	uint32_t n_edits;
+	bool needs_log; /* what it changes may tear on disk */
+	struct udf_extents added, removed;
+};
+
+/* One freed object of a template. */
+struct freed {
+	struct entry *owner;
+	struct entry *entry; /* NULL: not registered (only with reap) */
+	struct type *type;
+	xn_blk_t start;
+	bool reap;
+};
+
+struct plan {
+	struct xn *xn;
+	struct xn_session *session;
+	struct xn_update update; /* the request; its arrays are the plan's copies */
+	const struct xn_cred *cred;
+	struct udf_budget budget;
+	struct root *root;
+	struct change changes[XN_UPDATE_OBJECTS_MAX];
+	uint32_t n_changes;
+	struct udf_extents allocs, frees;  /* as declared, normalised */
+	struct udf_extents added, removed; /* as `owns` says, normalised */
+	uint64_t n_blocks;                 /* allocated */
+	struct entry **fresh;              /* entries of new objects, not yet owned */
+	size_t n_fresh;
+	struct freed *freed;
+	size_t n_freed, freed_cap;
+	struct will_free *nodes; /* as many as the commit can need */
+};
+
+int plan_check(struct plan *plan);
+void plan_commit(struct plan *plan);
+
+/*
+ * The longest run of blocks from `at` that are freed alike: all at once or all
+ * later.  Both halves use it, so the nodes counted are the nodes used.
+ */
+uint64_t free_run(struct xn *xn, const struct entry *owner, xn_blk_t at, xn_blk_t end,
+		  bool *at_once);
+bool child_is_unsound(struct xn *xn, xn_blk_t block);
+
+#endif

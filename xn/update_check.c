@@ -1,0 +1,673 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The check of an update: may it happen?
+ *
+ *  (1) The records whose `owns` is run follow from the bytes that change, never
+ *      from what the caller says.
+ *  (2) owned(after) = owned(before) + allocs - frees, as sets of typed blocks,
+ *      over all objects of the update.
+ *  (3) Every allocated block is free; every freed object owns nothing, or the
+ *      caller asked for XN_REAP.
+ *  (4) On disk, sectors of an object may be mixed old and new.  So ownership that
+ *      would change in two sectors at once is refused until the intent log can
+ *      make it atomic (-ENOSYS).
+ *  (5) A refused update leaves no trace.
+ */
+#include "update.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the objects ---- */
+
+static int expects_check(struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->update.n_expects; i++) {
+		const struct xn_expect *expect = &plan->update.expects[i];
+		struct entry *entry = registry_find(&plan->xn->registry, expect->object);
+
+		if (!entry || !session_holds(plan->session, entry, XN_READ))
+			return refuse(plan->update.why, XN_ENOTBOUND, expect->object,
+				      "an expected object is not bound by this session");
+		if (entry->version == expect->version)
+			continue;
+		refuse(plan->update.why, XN_ECHANGED, expect->object,
+		       "the object changed since that version");
+		if (plan->update.why)
+			plan->update.why->value = entry->version;
+		return XN_ECHANGED;
+	}
+	return 0;
+}
+
+/* Is `block` the first of an object that this update allocates? */
+static struct type *allocated_type(const struct plan *plan, xn_blk_t block)
+{
+	for (uint32_t i = 0; i < plan->update.n_allocs; i++) {
+		const struct xn_extent *extent = &plan->update.allocs[i];
+		struct type *type = type_find(plan->xn, extent->type);
+
+		if (type && block >= extent->start && block < extent->start + extent->count)
+			return (block - extent->start) % type->blocks == 0 ? type : NULL;
+	}
+	return NULL;
+}
+
+static int change_existing(struct plan *plan, struct change *change, xn_blk_t object)
+{
+	struct entry *entry = registry_find(&plan->xn->registry, object);
+
+	if (!entry || !session_holds(plan->session, entry, XN_WRITE))
+		return refuse(plan->update.why, XN_ENOTBOUND, object,
+			      "the object is not bound for writing by this session");
+	if (!entry->type)
+		return refuse(plan->update.why, XN_ENOTOBJECT, object, "the block is data");
+	if (!(entry->flags & E_CACHED))
+		return refuse(plan->update.why, XN_ENOTCACHED, object,
+			      "the object's bytes are not read in");
+	if ((entry->flags & E_DAMAGED) || entry->root->damaged)
+		return refuse(plan->update.why, XN_EOBJDAMAGED, object,
+			      "the object is damaged and read-only");
+	if (plan->root && plan->root != entry->root)
+		return refuse(plan->update.why, -EINVAL, object,
+			      "one update changes objects of one root");
+	plan->root = entry->root;
+	change->entry = entry;
+	change->type = entry->type;
+	return 0;
+}
+
+/* Copy the object and apply its edits; this is the only time their bytes are read. */
+static int change_build(struct plan *plan, struct change *change)
+{
+	uint32_t end = 0;
+
+	change->bytes = malloc((size_t)change->type->blocks * XN_BLOCK_SIZE);
+	if (!change->bytes)
+		return -ENOMEM;
+	if (change->fresh)
+		udf_template_init(change->type->tmpl, change->bytes);
+	else
+		memcpy(change->bytes, entry_bytes(change->entry), change->type->info->obj_size);
+	for (uint32_t i = 0; i < change->n_edits; i++) {
+		const struct xn_edit *edit = &change->edits[i];
+
+		if (edit->len == 0 || edit->offset > change->type->info->obj_size ||
+		    edit->len > change->type->info->obj_size - edit->offset)
+			return refuse(plan->update.why, -ERANGE, edit->object,
+				      "an edit of %u bytes at %u lies outside the object",
+				      edit->len, edit->offset);
+		if (i > 0 && edit->offset < end)
+			return refuse(plan->update.why, XN_EOVERLAP, edit->object,
+				      "two edits of the object overlap");
+		if (!edit->bytes)
+			return -EINVAL;
+		memcpy(change->bytes + edit->offset, edit->bytes, edit->len);
+		end = edit->offset + edit->len;
+	}
+	return 0;
+}
+
+/* Sorted edits become one change per object. */
+static int changes_gather(struct plan *plan)
+{
+	const struct xn_edit *edits = plan->update.edits;
+
+	for (uint32_t i = 0; i < plan->update.n_edits;) {
+		struct change *change = &plan->changes[plan->n_changes];
+		uint32_t n = 1;
+		int err = 0;
+
+		if (plan->n_changes == XN_UPDATE_OBJECTS_MAX)
+			return XN_ETOOBIG;
+		while (i + n < plan->update.n_edits && edits[i + n].object == edits[i].object)
+			n++;
+		change->edits = &edits[i];
+		change->n_edits = n;
+		plan->n_changes++;
+		change->type = allocated_type(plan, edits[i].object);
+		change->fresh = change->type != NULL;
+		if (!change->fresh)
+			err = change_existing(plan, change, edits[i].object);
+		if (!err)
+			err = change_build(plan, change);
+		if (err)
+			return err;
+		i += n;
+	}
+	if (plan->n_changes == 0)
+		return refuse(plan->update.why, -EINVAL, 0, "the update changes no object");
+	if (!plan->root)
+		return refuse(plan->update.why, XN_EOWNS, 0,
+			      "nothing that exists would own the new objects");
+	return 0;
+}
+
+/* ---- what the records own, before and after ---- */
+
+/* Runs of `owns` whose results may mix on disk only as a whole. */
+struct comparison {
+	struct plan *plan;
+	struct change *change;
+	struct udf_extents before, after;
+	uint32_t group; /* sector of the records in it */
+	bool by_sector;
+};
+
+static int comparison_end(struct comparison *cmp)
+{
+	int err = udf_extents_diff(&cmp->before, &cmp->after, cmp->plan->xn->super.block_count,
+				   &cmp->change->added, &cmp->change->removed);
+
+	cmp->before.n = cmp->after.n = 0;
+	if (err == UDF_EOVERLAP)
+		return refuse(cmp->plan->update.why, XN_EOWNS, cmp->change->edits->object,
+			      "the records would name a block twice");
+	if (err == UDF_ENOMEM)
+		return -ENOMEM;
+	return err ? refuse(cmp->plan->update.why, -ERANGE, cmp->change->edits->object,
+			    "a record names an impossible extent")
+		   : 0;
+}
+
+static int compare_record(struct comparison *cmp, uint32_t record)
+{
+	struct plan *plan = cmp->plan;
+	const struct type *type = cmp->change->type;
+	const struct udf_info *info = type->info;
+	uint32_t from = info->rec_off + record * info->rec_size;
+	uint32_t group = from / XN_SECTOR_SIZE;
+	int err = 0;
+
+	if (cmp->by_sector && (from + info->rec_size - 1) / XN_SECTOR_SIZE != group)
+		cmp->change->needs_log = true;
+	if (cmp->by_sector && group != cmp->group)
+		err = comparison_end(cmp);
+	cmp->group = group;
+	if (!err && !cmp->change->fresh)
+		err = owns_record(plan->xn, type, entry_bytes(cmp->change->entry), record,
+				  &plan->budget, &cmp->before, plan->update.why);
+	if (!err)
+		err = owns_record(plan->xn, type, cmp->change->bytes, record, &plan->budget,
+				  &cmp->after, plan->update.why);
+	return err;
+}
+
+/* Compare the records that one edit touches, from `next` on; returns the first untouched one. */
+static int compare_edit(struct comparison *cmp, const struct xn_edit *edit, uint32_t *next)
+{
+	const struct udf_info *info = cmp->change->type->info;
+	uint32_t first = 0, end = info->rec_count;
+	int err = 0;
+
+	if (edit->offset >= info->hdr_len) {
+		uint32_t records_end = info->rec_off + info->rec_size * info->rec_count;
+
+		if (edit->offset >= records_end || edit->offset + edit->len <= info->rec_off)
+			return 0; /* raw bytes */
+		first = edit->offset > info->rec_off
+				? (edit->offset - info->rec_off) / info->rec_size
+				: 0;
+		end = (edit->offset + edit->len - info->rec_off + info->rec_size - 1) /
+		      info->rec_size;
+	} else if (cmp->by_sector && info->obj_size > XN_SECTOR_SIZE) {
+		cmp->change->needs_log = true;
+	}
+	if (end > info->rec_count)
+		end = info->rec_count;
+	if (first < *next)
+		first = *next;
+	for (; first < end && !err; first++)
+		err = compare_record(cmp, first);
+	if (end > *next)
+		*next = end;
+	return err;
+}
+
+static int change_compare(struct plan *plan, struct change *change)
+{
+	struct comparison cmp = { .plan = plan, .change = change, .group = UINT32_MAX };
+	uint32_t next = 0;
+	int err = 0;
+
+	if (!change->type->info->has[UDF_FN_OWNS])
+		return 0;
+	/* An object that no disk names yet may be written in pieces: no mixture can be met. */
+	cmp.by_sector = !change->fresh &&
+			((change->entry->flags & E_SOUND) || order_reachable(change->entry));
+	for (uint32_t i = 0; i < change->n_edits && !err; i++)
+		err = compare_edit(&cmp, &change->edits[i], &next);
+	if (!err)
+		err = comparison_end(&cmp);
+	udf_extents_fini(&cmp.before);
+	udf_extents_fini(&cmp.after);
+	if (!err && change->needs_log)
+		err = refuse(plan->update.why, -ENOSYS, change->edits->object,
+			     "a header or a record over two sectors needs the intent log");
+	return err;
+}
+
+/* ---- conservation ---- */
+
+static int append(struct udf_extents *to, const struct udf_extents *from)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		if (udf_extents_add(to, from->v[i]))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int declared(struct plan *plan, const struct xn_extent *extents, uint32_t count,
+		    struct udf_extents *out, uint64_t *blocks)
+{
+	*blocks = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct xn_extent *e = &extents[i];
+		const struct type *type = type_find(plan->xn, e->type);
+
+		if (e->count == 0 || e->start == 0 || e->reserved)
+			return refuse(plan->update.why, -EINVAL, e->start, "an extent is empty");
+		if (!disk_holds(plan->xn, e->start, e->count))
+			return refuse(plan->update.why, -ERANGE, e->start,
+				      "an extent lies outside the disk");
+		if ((!type && e->type != XN_DATA && e->type != XN_RESERVED) ||
+		    (type && e->count % type->blocks))
+			return refuse(
+				plan->update.why, XN_ETYPE, e->start,
+				"an extent has no such type, or is no whole number of objects");
+		*blocks += e->count;
+		if (udf_extents_add(out, (struct udf_extent){ e->start, e->count, e->type, 0 }))
+			return -ENOMEM;
+	}
+	if (*blocks > XN_UPDATE_BLOCKS_MAX)
+		return XN_ETOOBIG;
+	if (udf_extents_normalise(out, plan->xn->super.block_count))
+		return refuse(plan->update.why, XN_EOVERLAP, 0, "declared extents overlap");
+	return 0;
+}
+
+/* Do two normalised lists share a block? */
+static bool lists_meet(const struct udf_extents *a, const struct udf_extents *b)
+{
+	for (size_t i = 0, k = 0; i < a->n && k < b->n;) {
+		if (a->v[i].start + a->v[i].count <= b->v[k].start)
+			i++;
+		else if (b->v[k].start + b->v[k].count <= a->v[i].start)
+			k++;
+		else
+			return true;
+	}
+	return false;
+}
+
+static int conserve(struct plan *plan)
+{
+	uint64_t disk = plan->xn->super.block_count, freed;
+	struct xn_refusal *why = plan->update.why;
+	int err = 0;
+
+	for (uint32_t i = 0; i < plan->n_changes && !err; i++) {
+		err = append(&plan->added, &plan->changes[i].added);
+		if (!err)
+			err = append(&plan->removed, &plan->changes[i].removed);
+	}
+	if (!err)
+		err = declared(plan, plan->update.allocs, plan->update.n_allocs, &plan->allocs,
+			       &plan->n_blocks);
+	if (!err)
+		err = declared(plan, plan->update.frees, plan->update.n_frees, &plan->frees,
+			       &freed);
+	if (err)
+		return err;
+	if (udf_extents_normalise(&plan->added, disk) ||
+	    udf_extents_normalise(&plan->removed, disk))
+		return refuse(why, XN_EOWNS, 0, "two objects would name the same block");
+	if (lists_meet(&plan->added, &plan->removed))
+		return refuse(why, -ENOSYS, 0, "moving ownership needs the intent log");
+	if (!udf_extents_equal(&plan->added, &plan->allocs))
+		return refuse(why, XN_EOWNS, plan->added.n ? plan->added.v[0].start : 0,
+			      "the records take other blocks than `allocs` declares");
+	if (!udf_extents_equal(&plan->removed, &plan->frees))
+		return refuse(why, XN_EOWNS, plan->removed.n ? plan->removed.v[0].start : 0,
+			      "the records give up other blocks than `frees` declares");
+	return 0;
+}
+
+static int acls_check(struct plan *plan)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < plan->n_changes && !err; i++) {
+		struct change *change = &plan->changes[i];
+		const struct xn_edit *mods[64];
+		struct acl_request ask = { .op = UDF_ACL_UPDATE,
+					   .entry = change->entry,
+					   .new_bytes = change->bytes,
+					   .record = NO_RECORD,
+					   .cred = plan->cred,
+					   .now_ns = plan->update.now_ns,
+					   .bound = true,
+					   .mods = mods,
+					   .added = &change->added,
+					   .removed = &change->removed };
+
+		if (change->fresh || !change->type->info->has[UDF_FN_ACL])
+			continue; /* a new object is judged by who takes it */
+		if (change->n_edits > ARRAY_LEN(mods))
+			return XN_ETOOBIG;
+		for (uint32_t k = 0; k < change->n_edits; k++)
+			mods[k] = &change->edits[k];
+		ask.n_mods = change->n_edits;
+		err = acl_ask(plan->xn, &ask, &plan->budget, plan->update.why);
+	}
+	return err;
+}
+
+/* ---- what is taken ---- */
+
+/* A free block that is known under an owner: the disk lies, and that owner is not believed. */
+static int unregistered_check(struct plan *plan, const struct udf_extent *e)
+{
+	for (uint64_t b = e->start; b < e->start + e->count; b++) {
+		struct entry *entry = registry_find(&plan->xn->registry, b);
+
+		if (!entry)
+			continue;
+		entry_damage(plan->xn, entry);
+		return refuse(plan->update.why, XN_ENOTFREE, b,
+			      "the map says free, but an object names it");
+	}
+	return 0;
+}
+
+static int allocs_check(struct plan *plan)
+{
+	struct xn *xn = plan->xn;
+	struct root *root = plan->root;
+
+	for (size_t i = 0; i < plan->allocs.n; i++) {
+		const struct udf_extent *e = &plan->allocs.v[i];
+		int err = freemap_check_free(xn, e->start, e->count);
+
+		if (err)
+			return refuse(plan->update.why, err, e->start, "%s", xn_strerror(err));
+		err = unregistered_check(plan, e);
+		if (err)
+			return err;
+	}
+	if (root->entry.quota && root->used + plan->n_blocks > root->entry.quota) {
+		refuse(plan->update.why, XN_EQUOTA, 0, "root %s has a quota of %llu blocks",
+		       root->entry.name, (unsigned long long)root->entry.quota);
+		return XN_EQUOTA;
+	}
+	for (size_t i = 0; i < plan->allocs.n; i++) {
+		const struct udf_extent *e = &plan->allocs.v[i];
+
+		if (e->child == XN_DATA && freemap_prepare_unwritten(xn, e->start, e->count))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* ---- what is given up ---- */
+
+bool child_is_unsound(struct xn *xn, xn_blk_t block)
+{
+	const struct entry *entry;
+
+	if (freemap_unwritten(xn, block))
+		return true;
+	entry = registry_find(&xn->registry, block);
+	return entry && !(entry->flags & E_SOUND);
+}
+
+uint64_t free_run(struct xn *xn, const struct entry *owner, xn_blk_t at, xn_blk_t end,
+		  bool *at_once)
+{
+	uint64_t n = 1;
+
+	*at_once = order_free_at_once(owner, child_is_unsound(xn, at));
+	while (at + n < end && order_free_at_once(owner, child_is_unsound(xn, at + n)) == *at_once)
+		n++;
+	return n;
+}
+
+static int node_add(struct plan *plan)
+{
+	struct will_free *node = calloc(1, sizeof(*node));
+
+	if (!node)
+		return -ENOMEM;
+	node->next = plan->nodes;
+	plan->nodes = node;
+	return 0;
+}
+
+static const struct change *change_of(const struct plan *plan, const struct entry *entry)
+{
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		if (plan->changes[i].entry == entry)
+			return &plan->changes[i];
+	}
+	return NULL;
+}
+
+/* Does an object about to be freed own something after the edits? */
+static int owns_nothing(struct plan *plan, const struct freed *freed)
+{
+	const struct change *change = change_of(plan, freed->entry);
+	const uint8_t *bytes = change ? change->bytes : NULL;
+	struct udf_extents owned = { 0 };
+	bool empty;
+	int err;
+
+	if (!bytes && !(freed->entry->flags & E_CACHED))
+		return XN_ENOTCACHED;
+	if (!bytes)
+		bytes = entry_bytes(freed->entry);
+	err = owns_object(plan->xn, freed->type, bytes, &plan->budget, &owned, plan->update.why);
+	empty = owned.n == 0;
+	udf_extents_fini(&owned);
+	return err ? err : empty ? 0 : XN_ENOTEMPTY;
+}
+
+static int freed_acl(struct plan *plan, const struct freed *freed)
+{
+	struct acl_request ask = { .op = UDF_ACL_FREE,
+				   .entry = freed->entry,
+				   .record = NO_RECORD,
+				   .cred = plan->cred,
+				   .now_ns = plan->update.now_ns };
+
+	if (!freed->type->info->has[UDF_FN_ACL])
+		return 0;
+	if (!freed->entry || !(freed->entry->flags & E_CACHED))
+		return refuse(plan->update.why, XN_ENOTCACHED, freed->start,
+			      "acl must see the freed object");
+	ask.bound = session_holds(plan->session, freed->entry, XN_WRITE);
+	return acl_ask(plan->xn, &ask, &plan->budget, plan->update.why);
+}
+
+static int freed_object(struct plan *plan, struct entry *owner, struct type *type, xn_blk_t start)
+{
+	struct freed *freed;
+	int err;
+
+	if (plan->n_freed == plan->freed_cap) {
+		size_t cap = plan->freed_cap ? plan->freed_cap * 2 : 8;
+		struct freed *grown = realloc(plan->freed, cap * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		plan->freed = grown;
+		plan->freed_cap = cap;
+	}
+	freed = &plan->freed[plan->n_freed];
+	*freed = (struct freed){ owner, registry_find(&plan->xn->registry, start), type, start,
+				 false };
+	if (freed->entry && (freed->entry->type != type || freed->entry->owner != owner)) {
+		entry_damage(plan->xn, owner);
+		entry_damage(plan->xn, freed->entry);
+		return refuse(plan->update.why, XN_EOBJDAMAGED, start,
+			      "the freed object is registered under another owner");
+	}
+	err = freed->entry ? owns_nothing(plan, freed) : XN_ENOTCACHED;
+	if ((err == XN_ENOTEMPTY || err == XN_ENOTCACHED) && (plan->update.flags & XN_REAP)) {
+		freed->reap = true;
+		err = 0;
+	}
+	if (err)
+		return refuse(plan->update.why, err, start, "freed object: %s", xn_strerror(err));
+	plan->n_freed++;
+	return freed_acl(plan, freed);
+}
+
+static int removed_check(struct plan *plan, struct entry *owner, const struct udf_extent *e)
+{
+	struct type *type = type_find(plan->xn, e->child);
+	int err = 0;
+
+	for (uint64_t b = e->start; b < e->start + e->count; b++) {
+		if (freemap_chunk(plan->xn, b / XN_CHUNK_BLOCKS) && !freemap_in_use(plan->xn, b)) {
+			entry_damage(plan->xn, owner);
+			return refuse(plan->update.why, XN_EOBJDAMAGED, b,
+				      "a block that is free was owned");
+		}
+		if (!freemap_chunk(plan->xn, b / XN_CHUNK_BLOCKS))
+			return refuse(plan->update.why, XN_ENOTCACHED, b,
+				      "the chunk's map is not read in");
+	}
+	if (!type) {
+		for (xn_blk_t at = e->start; at < e->start + e->count && !err;) {
+			bool at_once;
+
+			at += free_run(plan->xn, owner, at, e->start + e->count, &at_once);
+			err = node_add(plan);
+		}
+		return err;
+	}
+	if (e->count % type->blocks)
+		return refuse(plan->update.why, XN_ETYPE, e->start, "no whole number of objects");
+	for (uint64_t at = 0; at < e->count && !err; at += type->blocks) {
+		err = freed_object(plan, owner, type, e->start + at);
+		if (!err)
+			err = node_add(plan);
+	}
+	return err;
+}
+
+static int frees_check(struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		struct change *change = &plan->changes[i];
+
+		for (size_t k = 0; k < change->removed.n; k++) {
+			int err = removed_check(plan, change->entry, &change->removed.v[k]);
+
+			if (err)
+				return err;
+		}
+	}
+	return 0;
+}
+
+/* ---- new objects ---- */
+
+/* Entries and frames for them, in the table but owned by nobody: the commit's last memory. */
+static int fresh_reserve(struct plan *plan)
+{
+	size_t n = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < plan->allocs.n; i++) {
+		const struct type *type = type_find(plan->xn, plan->allocs.v[i].child);
+
+		n += type ? plan->allocs.v[i].count / type->blocks : 0;
+	}
+	if (n == 0)
+		return 0;
+	plan->fresh = calloc(n, sizeof(*plan->fresh));
+	if (!plan->fresh)
+		return -ENOMEM;
+	for (size_t i = 0; i < plan->allocs.n && !err; i++) {
+		const struct udf_extent *e = &plan->allocs.v[i];
+		struct type *type = type_find(plan->xn, e->child);
+
+		for (uint64_t at = 0; type && at < e->count && !err; at += type->blocks) {
+			struct entry *entry =
+				registry_add(plan->xn, e->start + at, type, plan->root, NULL);
+
+			if (!entry)
+				return -ENOMEM;
+			plan->fresh[plan->n_fresh++] = entry;
+			entry->pins++;
+			err = entry_frame(plan->xn, entry);
+		}
+	}
+	for (uint32_t i = 0; i < plan->n_changes && !err; i++) {
+		struct change *change = &plan->changes[i];
+
+		if (!change->fresh)
+			continue;
+		change->entry = registry_find(&plan->xn->registry, change->edits->object);
+		if (!change->entry || change->entry->type != change->type)
+			return refuse(plan->update.why, XN_ENOTOBJECT, change->edits->object,
+				      "an edit names the inside of a new object");
+	}
+	return err;
+}
+
+static void fresh_release(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_fresh; i++) {
+		plan->fresh[i]->pins--;
+		registry_drop(plan->xn, plan->fresh[i]);
+	}
+	plan->n_fresh = 0;
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		if (plan->changes[i].fresh)
+			plan->changes[i].entry = NULL;
+	}
+}
+
+/* Make room may evict, never an object of this update. */
+static void changes_pin(struct plan *plan, int by)
+{
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		if (plan->changes[i].entry && !plan->changes[i].fresh)
+			plan->changes[i].entry->pins += (uint32_t)by;
+	}
+	for (size_t i = 0; i < plan->n_freed; i++) {
+		if (plan->freed[i].entry)
+			plan->freed[i].entry->pins += (uint32_t)by;
+	}
+}
+
+int plan_check(struct plan *plan)
+{
+	int err = expects_check(plan);
+
+	if (!err)
+		err = changes_gather(plan);
+	for (uint32_t i = 0; i < plan->n_changes && !err; i++)
+		err = change_compare(plan, &plan->changes[i]);
+	if (!err)
+		err = conserve(plan);
+	if (!err)
+		err = acls_check(plan);
+	if (!err)
+		err = allocs_check(plan);
+	if (!err)
+		err = frees_check(plan);
+	if (err)
+		return err;
+	changes_pin(plan, 1);
+	err = fresh_reserve(plan);
+	changes_pin(plan, -1);
+	if (err)
+		fresh_release(plan);
+	return err;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The commit of an update: what the check found good happens, and nothing here
+ * can fail.
+ *
+ *  (1) The bytes installed are the very bytes that `owns` saw.
+ *  (2) New objects exist, with their owners, before anything counts them.
+ *  (3) Freed blocks go to the free map at once only if no pointer to them was
+ *      ever issued; else they wait for their former owner.
+ */
+#include "update.h"
+
+#include <assert.h>
+#include <string.h>
+
+static struct will_free *node_take(struct plan *plan, xn_blk_t start, uint64_t count)
+{
+	struct will_free *node = plan->nodes;
+
+	assert(node);
+	plan->nodes = node->next;
+	node->next = NULL;
+	node->start = start;
+	node->count = count;
+	node->reap = NULL;
+	return node;
+}
+
+static void take_blocks(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->allocs.n; i++) {
+		const struct udf_extent *e = &plan->allocs.v[i];
+
+		freemap_take(plan->xn, e->start, e->count, e->child == XN_DATA);
+	}
+	if (plan->n_blocks == 0)
+		return;
+	plan->root->used += plan->n_blocks;
+	plan->root->entry_changed = true;
+}
+
+/* New objects: the initial image, unsound, nothing of them on disk. */
+static void fresh_start(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_fresh; i++) {
+		struct entry *entry = plan->fresh[i];
+		size_t size = (size_t)entry->blocks * XN_BLOCK_SIZE;
+
+		memset(entry_bytes(entry), 0, size);
+		udf_template_init(entry->type->tmpl, entry_bytes(entry));
+		entry->flags &= ~(uint32_t)(E_SOUND | E_REACH);
+		entry->flags |= E_CACHED;
+		entry->issued_version = entry->written_version = entry->stable_version = 0;
+		entry->version = version_next(plan->xn);
+		entry_set_dirty(plan->xn, entry);
+		entry_touch(plan->xn, entry);
+	}
+}
+
+static void install_bytes(struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		struct change *change = &plan->changes[i];
+		uint8_t *bytes = entry_bytes(change->entry);
+
+		for (uint32_t k = 0; k < change->n_edits; k++)
+			memcpy(bytes + change->edits[k].offset,
+			       change->bytes + change->edits[k].offset, change->edits[k].len);
+		change->entry->version = version_next(plan->xn);
+		entry_set_dirty(plan->xn, change->entry);
+		entry_touch(plan->xn, change->entry);
+	}
+}
+
+/* Each taken block counts as unsound with the object that took it. */
+static void attach(struct plan *plan, struct change *change)
+{
+	struct entry *owner = change->entry;
+
+	for (size_t i = 0; i < change->added.n; i++) {
+		const struct udf_extent *e = &change->added.v[i];
+		struct type *type = type_find(plan->xn, e->child);
+
+		owner->map_seq = plan->xn->freemap.claim_seq;
+		if (e->child == XN_DATA)
+			order_child_unsound(owner, e->count);
+		for (uint64_t at = 0; type && at < e->count; at += type->blocks) {
+			struct entry *child = registry_find(&plan->xn->registry, e->start + at);
+
+			assert(child);
+			assert(!child->owner);
+			child->owner = owner;
+			child->named_at = owner->version;
+			owner->refs++;
+			order_child_unsound(owner, 1);
+		}
+	}
+}
+
+/* Forget what is known of a data block that its owner gave up. */
+static void forget_data(struct xn *xn, struct entry *owner, xn_blk_t block)
+{
+	struct entry *page = registry_find(&xn->registry, block);
+
+	if (freemap_written(xn, block))
+		order_child_sound(xn, owner, 1); /* one unsound child less */
+	if (!page || page->type)
+		return;
+	if (!(page->flags & E_SOUND))
+		order_child_sound(xn, owner, 1);
+	registry_kill(xn, page);
+}
+
+static void free_extent(struct plan *plan, struct entry *owner, const struct udf_extent *e)
+{
+	struct xn *xn = plan->xn;
+	xn_blk_t end = e->start + e->count;
+
+	bindings_revoke(owner, true, e->start, e->count);
+	for (xn_blk_t at = e->start; at < end;) {
+		bool at_once;
+		uint64_t n = free_run(xn, owner, at, end, &at_once);
+		struct will_free *node = node_take(plan, at, n);
+
+		for (uint64_t i = 0; i < n; i++)
+			forget_data(xn, owner, at + i);
+		xn->freemap.will_free += n;
+		if (at_once)
+			order_release_now(xn, owner->root, node);
+		else
+			will_free_wait(owner, node);
+		at += n;
+	}
+}
+
+static void free_object(struct plan *plan, struct freed *freed)
+{
+	struct xn *xn = plan->xn;
+	struct entry *owner = freed->owner, *entry = freed->entry;
+	bool unsound = entry && !(entry->flags & E_SOUND);
+	bool at_once = order_free_at_once(owner, unsound);
+	struct will_free *node = node_take(plan, freed->start, freed->type->blocks);
+	struct will_free *waiting = entry ? entry->will_free : NULL;
+
+	if (entry)
+		entry->will_free = NULL;
+	if (unsound)
+		order_child_sound(xn, owner, 1);
+	if (freed->reap) {
+		node->reap = freed->type;
+		if (entry)
+			order_orphan(xn, entry);
+	} else {
+		xn->freemap.will_free += node->count;
+		registry_kill(xn, entry);
+	}
+	node->next = waiting;
+	if (at_once)
+		order_release_now(xn, owner->root, node);
+	else
+		will_free_wait(owner, node);
+}
+
+void plan_commit(struct plan *plan)
+{
+	take_blocks(plan);
+	fresh_start(plan);
+	install_bytes(plan);
+	for (uint32_t i = 0; i < plan->n_changes; i++)
+		attach(plan, &plan->changes[i]);
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		struct change *change = &plan->changes[i];
+
+		for (size_t k = 0; k < change->removed.n; k++) {
+			if (!type_find(plan->xn, change->removed.v[k].child))
+				free_extent(plan, change->entry, &change->removed.v[k]);
+		}
+	}
+	for (size_t i = 0; i < plan->n_fresh; i++)
+		plan->fresh[i]->pins--;
+	plan->n_fresh = 0;
+	for (size_t i = 0; i < plan->n_freed; i++)
+		free_object(plan, &plan->freed[i]);
+}

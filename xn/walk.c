@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The walker: everything that is owned, one extent at a time.
+ *
+ *  (1) It iterates and never recurses: depth belongs to the LibFS.
+ *  (2) It comes by every object once; an object met again is reported and not
+ *      entered, so a disk with cycles ends too.
+ *  (3) It uses the newest bytes where they are cached, the disk's elsewhere, and
+ *      puts nothing into the cache.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct place {
+	xn_blk_t start;
+	struct type *type;
+	uint32_t root, depth;
+};
+
+struct xn_walker {
+	struct xn *xn;
+	struct place *stack;
+	size_t n, cap;
+	uint8_t **seen; /* per chunk: bitmap of objects met */
+	uint32_t next_root, last_root;
+	/* the object being told about */
+	struct place at;
+	struct udf_extents owned;
+	size_t pos;
+	uint8_t *bytes;
+};
+
+int walker_init(struct xn *xn, uint32_t root, struct xn_walker **out)
+{
+	struct xn_walker *walker = calloc(1, sizeof(*walker));
+
+	if (!walker)
+		return -ENOMEM;
+	walker->xn = xn;
+	walker->next_root = root ? root : 1;
+	walker->last_root = root ? root : (uint32_t)xn->n_roots;
+	walker->seen = calloc(xn->freemap.n_chunks, sizeof(*walker->seen));
+	walker->bytes = malloc(UDF_OBJECT_MAX);
+	if (!walker->seen || !walker->bytes) {
+		xn_walker_destroy(walker);
+		return -ENOMEM;
+	}
+	*out = walker;
+	return 0;
+}
+
+void xn_walker_destroy(struct xn_walker *walker)
+{
+	if (!walker)
+		return;
+	for (uint64_t i = 0; walker->seen && i < walker->xn->freemap.n_chunks; i++)
+		free(walker->seen[i]);
+	free(walker->seen);
+	free(walker->stack);
+	free(walker->bytes);
+	udf_extents_fini(&walker->owned);
+	free(walker);
+}
+
+/* Note that the object was met; 1 = it was already. */
+static int walker_see(struct xn_walker *walker, xn_blk_t block)
+{
+	uint8_t **map = &walker->seen[block / XN_CHUNK_BLOCKS];
+	uint32_t bit = (uint32_t)(block % XN_CHUNK_BLOCKS);
+
+	if (!*map)
+		*map = calloc(1, XN_MAP_CHUNK_BYTES);
+	if (!*map)
+		return -ENOMEM;
+	if ((*map)[bit / 8] >> (bit % 8) & 1)
+		return 1;
+	(*map)[bit / 8] |= (uint8_t)(1u << (bit % 8));
+	return 0;
+}
+
+static int walker_push(struct xn_walker *walker, struct place place)
+{
+	if (walker->n == walker->cap) {
+		size_t cap = walker->cap ? walker->cap * 2 : 256;
+		struct place *stack = realloc(walker->stack, cap * sizeof(*stack));
+
+		if (!stack)
+			return -ENOMEM;
+		walker->stack = stack;
+		walker->cap = cap;
+	}
+	walker->stack[walker->n++] = place;
+	return 0;
+}
+
+static int place_read(struct xn_walker *walker)
+{
+	struct xn *xn = walker->xn;
+	struct entry *entry = registry_find(&xn->registry, walker->at.start);
+	size_t len = (size_t)walker->at.type->blocks * XN_BLOCK_SIZE;
+	int err;
+
+	if (entry && (entry->flags & E_CACHED) && entry->type == walker->at.type) {
+		memcpy(walker->bytes, entry_bytes(entry), len);
+		return 0;
+	}
+	pthread_mutex_unlock(&xn->lock);
+	err = io_read_blocks(xn, walker->at.start, walker->at.type->blocks, walker->bytes);
+	pthread_mutex_lock(&xn->lock);
+	return err;
+}
+
+/* Open the next object of the stack, or the next root. 1: told an item, 0: at the end. */
+static int walker_enter(struct xn_walker *walker, struct xn_walk_item *item)
+{
+	struct xn *xn = walker->xn;
+	const struct udf_info *info;
+	int err;
+
+	walker->at = walker->stack[--walker->n];
+	walker->owned.n = walker->pos = 0;
+	err = place_read(walker);
+	info = walker->at.type->info;
+	for (uint32_t i = 0; i < info->rec_count && info->has[UDF_FN_OWNS] && !err; i++) {
+		struct udf_budget budget = UDF_BUDGET_FULL;
+		size_t from = walker->owned.n;
+
+		err = owns_record(xn, walker->at.type, walker->bytes, i, &budget, &walker->owned,
+				  NULL);
+		for (size_t k = from; k < walker->owned.n; k++)
+			walker->owned.v[k].tag = i;
+	}
+	if (!err)
+		return 0;
+	walker->owned.n = 0;
+	if (err == -ENOMEM)
+		return err;
+	*item = (struct xn_walk_item){ .root = walker->at.root,
+				       .depth = walker->at.depth,
+				       .owner = walker->at.start,
+				       .owner_type = walker->at.type->id,
+				       .record = NO_RECORD,
+				       .extent = { walker->at.start, walker->at.type->blocks,
+						   walker->at.type->id, 0 },
+				       .error = err };
+	return 1;
+}
+
+static int walker_next_root(struct xn_walker *walker, struct xn_walk_item *item)
+{
+	while (walker->next_root <= walker->last_root) {
+		struct root *root = root_by_id(walker->xn, walker->next_root++);
+		int seen, err;
+
+		if (!root)
+			continue;
+		*item = (struct xn_walk_item){ .root = (uint32_t)root->slot + 1,
+					       .record = NO_RECORD,
+					       .extent = { root->entry.object, root->type->blocks,
+							   root->type->id, 0 } };
+		seen = walker_see(walker, root->entry.object);
+		if (seen < 0)
+			return seen;
+		if (seen)
+			item->error = XN_EOBJDAMAGED;
+		else if ((err = walker_push(walker, (struct place){ root->entry.object, root->type,
+								    item->root, 0 })))
+			return err;
+		return 1;
+	}
+	return 0;
+}
+
+/* Objects of an extent wait on the stack until this object is told. */
+static int walker_push_children(struct xn_walker *walker, const struct udf_extent *e,
+				struct xn_walk_item *item)
+{
+	struct type *type = type_find(walker->xn, e->child);
+
+	for (uint64_t at = 0; type && at < e->count; at += type->blocks) {
+		int seen = walker_see(walker, e->start + at);
+		int err;
+
+		if (seen < 0)
+			return seen;
+		if (seen) {
+			item->error = XN_EOBJDAMAGED;
+			continue;
+		}
+		err = walker_push(walker, (struct place){ e->start + at, type, walker->at.root,
+							  walker->at.depth + 1 });
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int walker_next_locked(struct xn_walker *walker, struct xn_walk_item *item)
+{
+	while (walker->pos >= walker->owned.n) {
+		int result =
+			walker->n ? walker_enter(walker, item) : walker_next_root(walker, item);
+
+		if (result || (walker->n == 0 && walker->pos >= walker->owned.n &&
+			       walker->next_root > walker->last_root))
+			return result;
+	}
+	const struct udf_extent *e = &walker->owned.v[walker->pos++];
+	int err;
+
+	*item = (struct xn_walk_item){ .root = walker->at.root,
+				       .depth = walker->at.depth + 1,
+				       .owner = walker->at.start,
+				       .owner_type = walker->at.type->id,
+				       .record = e->tag,
+				       .extent = { e->start, e->count, e->child, 0 } };
+	err = walker_push_children(walker, e, item);
+	return err ? err : 1;
+}
+
+/* ---- public ---- */
+
+int xn_walker_create(struct xn_session *session, uint32_t root, struct xn_walker **out)
+{
+	struct xn *xn = session->xn;
+	int err;
+
+	if (!(session->flags & XN_SESSION_ADMIN))
+		return XN_ECRED;
+	pthread_mutex_lock(&xn->lock);
+	if (root && !root_by_id(xn, root))
+		err = XN_ENOROOT;
+	else
+		err = walker_init(xn, root, out);
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}
+
+int xn_walker_next(struct xn_walker *walker, struct xn_walk_item *item)
+{
+	int result;
+
+	pthread_mutex_lock(&walker->xn->lock);
+	result = walker_next_locked(walker, item);
+	pthread_mutex_unlock(&walker->xn->lock);
+	return result;
+}

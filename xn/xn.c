@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening and closing a disk, and looking at it.
+ *
+ *  (1) Opening for writing marks the disk in use, with the holder's name and a
+ *      new mount epoch, before anything else is written.
+ *  (2) "Clean" is written when everything is stable, never before.
+ *  (3) A read-only open writes nothing at all.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int refuse(struct xn_refusal *why, int error, xn_blk_t block, const char *format, ...)
+{
+	va_list args;
+
+	if (!why)
+		return error;
+	memset(why, 0, sizeof(*why));
+	why->error = error;
+	why->block = block;
+	why->record = NO_RECORD;
+	va_start(args, format);
+	vsnprintf(why->text, sizeof(why->text), format, args);
+	va_end(args);
+	return error;
+}
+
+void damaged_add(struct xn *xn, xn_blk_t object)
+{
+	xn->damaged = true;
+	if (damaged_has(xn, object))
+		return;
+	if (xn->n_damaged < DAMAGED_MAX) {
+		xn->damaged_objects[xn->n_damaged++] = object;
+		return;
+	}
+	for (size_t i = 0; i < xn->n_roots; i++)
+		xn->roots[i]->damaged = true; /* too many to tell apart */
+}
+
+bool damaged_has(const struct xn *xn, xn_blk_t object)
+{
+	for (size_t i = 0; i < xn->n_damaged; i++) {
+		if (xn->damaged_objects[i] == object)
+			return true;
+	}
+	return false;
+}
+
+bool disk_holds(const struct xn *xn, xn_blk_t start, uint64_t count)
+{
+	return start != 0 && count <= xn->super.block_count &&
+	       start <= xn->super.block_count - count;
+}
+
+/* ---- opening ---- */
+
+static void say(const struct xn_open_opts *opts, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void say(const struct xn_open_opts *opts, const char *format, ...)
+{
+	va_list args;
+
+	if (!opts->why || opts->why_size == 0)
+		return;
+	va_start(args, format);
+	vsnprintf(opts->why, opts->why_size, format, args);
+	va_end(args);
+}
+
+/* Who has it?  The superblock says, without any lock. */
+static int say_held(struct bdev *dev, const struct xn_open_opts *opts)
+{
+	struct xn_super super;
+
+	if (!super_read(dev, &super) && super.holder_pid)
+		say(opts, "in use by process %llu (%s) on %s", (unsigned long long)super.holder_pid,
+		    super.holder_command, super.holder_host);
+	else
+		say(opts, "in use by another process");
+	return XN_EHELD;
+}
+
+static int check_super(struct xn *xn, const struct xn_open_opts *opts)
+{
+	struct bdev_info info;
+	int err = super_read(xn->dev, &xn->super);
+
+	bdev_info(xn->dev, &info);
+	if (err) {
+		say(opts, "%s", xn_strerror(err));
+		return err;
+	}
+	if (info.size / XN_BLOCK_SIZE < xn->super.block_count) {
+		say(opts, "the disk has %llu blocks, but %llu are there",
+		    (unsigned long long)xn->super.block_count,
+		    (unsigned long long)(info.size / XN_BLOCK_SIZE));
+		return XN_ETRUNCATED;
+	}
+	if ((opts->flags & XN_OPEN_RDWR) && (!info.writable || xn->super.ro_compat)) {
+		say(opts, info.writable ? "its features allow reading only"
+					: "the device cannot be written");
+		return XN_EREADONLY;
+	}
+	return 0;
+}
+
+static void holder_set(struct xn_super *super)
+{
+	FILE *comm = fopen("/proc/self/comm", "re");
+
+	super->holder_pid = (uint64_t)getpid();
+	memset(super->holder_host, 0, sizeof(super->holder_host));
+	gethostname(super->holder_host, 63);
+	memset(super->holder_command, 0, sizeof(super->holder_command));
+	if (!comm)
+		return;
+	if (fgets(super->holder_command, 32, comm))
+		super->holder_command[strcspn(super->holder_command, "\n")] = '\0';
+	fclose(comm);
+}
+
+/* Before anything else is written: in use, by whom, since which epoch. */
+static int mark_in_use(struct xn *xn)
+{
+	int err;
+
+	xn->super.mount_epoch++;
+	xn->super.state = XN_STATE_INUSE;
+	xn->super.open_time = clock_now_ns();
+	holder_set(&xn->super);
+	err = super_write(xn);
+	if (!err) {
+		pthread_mutex_unlock(&xn->lock);
+		err = device_flush(xn);
+		pthread_mutex_lock(&xn->lock);
+	}
+	return err;
+}
+
+static int free_count_from_maps(struct xn *xn)
+{
+	for (uint64_t i = 0; i < xn->super.high_water && i < xn->freemap.n_chunks; i++) {
+		int err = freemap_load(xn, i);
+
+		if (err)
+			return err;
+	}
+	freemap_rebuild_end(xn, false); /* only counts: nothing was set aside */
+	return 0;
+}
+
+static int load(struct xn *xn, const struct xn_open_opts *opts)
+{
+	int err = freemap_init(xn);
+
+	if (!err)
+		err = registry_init(&xn->registry);
+	if (!err)
+		err = catalogue_load(xn);
+	if (err)
+		say(opts, "the catalogues cannot be read: %s", xn_strerror(err));
+	if (!err)
+		err = types_load(xn);
+	if (!err)
+		err = roots_load(xn);
+	if (!err && xn->writable)
+		err = mark_in_use(xn);
+	if (err || xn->was_clean)
+		return err;
+	if (xn->writable)
+		err = recover(xn);
+	else if (!(opts->flags & XN_OPEN_NO_RECOVER))
+		err = free_count_from_maps(xn);
+	return err;
+}
+
+static void xn_free(struct xn *xn)
+{
+	while (!LIST_EMPTY(&xn->sessions))
+		xn_session_close(LIST_FIRST(&xn->sessions));
+	reap_fini(xn);
+	while (xn->wave_free) {
+		struct will_free *next = xn->wave_free->next;
+
+		free(xn->wave_free);
+		xn->wave_free = next;
+	}
+	registry_fini(xn);
+	roots_fini(xn);
+	types_fini(xn);
+	catalogue_fini(xn);
+	freemap_fini(xn);
+	for (unsigned i = 0; i < xn->n_queues; i++)
+		bdev_queue_destroy(xn->queues[i]);
+	free(xn->bounce);
+	if (xn->own_dev && xn->dev)
+		bdev_close(xn->dev);
+	pthread_cond_destroy(&xn->changed);
+	pthread_mutex_destroy(&xn->lock);
+	pthread_mutex_destroy(&xn->admin);
+	free(xn);
+}
+
+static struct xn *xn_alloc(struct bdev *dev, const struct xn_open_opts *opts)
+{
+	struct xn *xn = calloc(1, sizeof(*xn));
+
+	if (!xn)
+		return NULL;
+	pthread_mutex_init(&xn->admin, NULL);
+	pthread_mutex_init(&xn->lock, NULL);
+	pthread_cond_init(&xn->changed, NULL);
+	TAILQ_INIT(&xn->unflushed);
+	LIST_INIT(&xn->sessions);
+	xn->reap_tail = &xn->reap_head;
+	xn->dev = dev;
+	xn->writable = opts->flags & XN_OPEN_RDWR;
+	xn->version_clock = 2;
+	xn->bounce = malloc((size_t)BATCH_BLOCKS * XN_BLOCK_SIZE);
+	if (!xn->bounce || cache_init(&xn->cache, opts->cache_bytes)) {
+		xn_free(xn);
+		return NULL;
+	}
+	return xn;
+}
+
+int xn_open_dev(struct bdev *dev, const struct xn_open_opts *opts, struct xn **out)
+{
+	struct xn *xn = xn_alloc(dev, opts);
+	int err;
+
+	if (!xn)
+		return -ENOMEM;
+	err = bdev_lock(dev, xn->writable, opts->lock_timeout_ms);
+	if (err == -EBUSY)
+		err = say_held(dev, opts);
+	else if (err)
+		say(opts, "it cannot be locked: %s", strerror(-err));
+	if (!err)
+		err = check_super(xn, opts);
+	if (!err) {
+		xn->was_clean = xn->super.state == XN_STATE_CLEAN;
+		xn->damaged = xn->super.flags & XN_SUPER_DAMAGED;
+		pthread_mutex_lock(&xn->lock);
+		err = load(xn, opts);
+		pthread_mutex_unlock(&xn->lock);
+	}
+	if (err) {
+		if (opts->why && opts->why_size && !opts->why[0])
+			say(opts, "%s", xn_strerror(err));
+		xn_free(xn);
+		return err;
+	}
+	xn->own_dev = !(opts->flags & XN_OPEN_BORROW_DEV);
+	*out = xn;
+	return 0;
+}
+
+int xn_open(const char *name, const struct xn_open_opts *opts, struct xn **out)
+{
+	struct xn_open_opts own = *opts;
+	struct bdev *dev;
+	int err;
+
+	if (own.why && own.why_size)
+		own.why[0] = '\0';
+	own.flags &= ~XN_OPEN_BORROW_DEV;
+	err = bdev_open(name, own.flags & XN_OPEN_RDWR ? BDEV_OPEN_RDWR : BDEV_OPEN_RDONLY, 0,
+			&dev);
+	if (err) {
+		say(&own, "%s", xn_strerror(err));
+		return err;
+	}
+	err = xn_open_dev(dev, &own, out);
+	if (err)
+		bdev_close(dev);
+	return err;
+}
+
+/* ---- closing ---- */
+
+/* Write back until nothing is left to write, free or take apart. */
+static int settle(struct xn *xn)
+{
+	for (;;) {
+		int zeroed = zero_unwritten(xn);
+		int64_t left;
+		int err = zeroed < 0 && zeroed != XN_ECACHEFULL ? zeroed : sync_root(xn, NULL);
+
+		if (err == XN_ETAINTED && zeroed > 0)
+			continue;
+		if (err)
+			return err;
+		if (zeroed > 0)
+			continue;
+		if (!xn->reap_head)
+			return 0;
+		left = reap_some(xn, UINT64_MAX);
+		if (left < 0)
+			return (int)left;
+	}
+}
+
+/* Blocks given back by the last wave are in the map now; "clean" comes last of all. */
+static int mark_clean(struct xn *xn)
+{
+	int err = roots_write_changed(xn);
+
+	if (!err)
+		err = sync_root(xn, NULL);
+	if (err)
+		return err;
+	xn->super.state = XN_STATE_CLEAN;
+	xn->super.holder_pid = 0;
+	xn->super.free_blocks = xn->freemap.free_blocks;
+	xn->super.flags = xn->damaged ? xn->super.flags | XN_SUPER_DAMAGED : xn->super.flags;
+	err = super_write(xn);
+	if (!err) {
+		pthread_mutex_unlock(&xn->lock);
+		err = device_flush(xn);
+		pthread_mutex_lock(&xn->lock);
+	}
+	return err;
+}
+
+int xn_close(struct xn *xn)
+{
+	int err = 0;
+
+	pthread_mutex_lock(&xn->lock);
+	if (xn->writable) {
+		err = xn->broken ? xn->broken : settle(xn);
+		if (!err)
+			err = mark_clean(xn);
+	}
+	pthread_mutex_unlock(&xn->lock);
+	xn_free(xn);
+	return err;
+}
+
+void xn_abandon(struct xn *xn)
+{
+	xn_free(xn);
+}
+
+/* ---- looking ---- */
+
+int xn_disk_info(struct xn *xn, struct xn_disk_info *info)
+{
+	pthread_mutex_lock(&xn->lock);
+	memset(info, 0, sizeof(*info));
+	memcpy(info->uuid, xn->super.uuid, sizeof(info->uuid));
+	memcpy(info->label, xn->super.label, sizeof(info->label));
+	info->format_version = XN_FORMAT_VERSION;
+	info->block_count = xn->super.block_count;
+	info->free_blocks = xn->freemap.free_blocks;
+	info->will_free = xn->freemap.will_free;
+	info->mount_epoch = xn->super.mount_epoch;
+	info->compat = xn->super.compat;
+	info->incompat = xn->super.incompat;
+	info->ro_compat = xn->super.ro_compat;
+	info->format_time_ns = xn->super.format_time;
+	for (size_t i = 0; i < xn->n_types; i++)
+		info->templates += xn->types[i] != NULL;
+	for (size_t i = 0; i < xn->n_roots; i++)
+		info->roots += xn->roots[i]->present;
+	info->writable = xn->writable;
+	info->was_clean = xn->was_clean;
+	info->damaged = xn->damaged;
+	pthread_mutex_unlock(&xn->lock);
+	return 0;
+}
+
+void xn_stats(struct xn *xn, struct xn_stats *stats)
+{
+	pthread_mutex_lock(&xn->lock);
+	*stats = xn->stats;
+	stats->cache_bytes = xn->cache.resident_frames * XN_BLOCK_SIZE;
+	stats->cache_limit = xn->cache.limit_frames * XN_BLOCK_SIZE;
+	stats->objects = xn->registry.n_entries;
+	stats->reap_queue = xn->n_reap;
+	for (size_t i = 0; i < xn->n_roots; i++)
+		stats->cache_dirty_pages += xn->roots[i]->n_dirty;
+	for (size_t i = 0; i < xn->registry.n_buckets; i++) {
+		const struct entry *entry = xn->registry.buckets[i];
+
+		for (; entry; entry = entry->hash_next)
+			stats->cache_pinned_pages += entry->pins ? entry->frame.count : 0;
+	}
+	pthread_mutex_unlock(&xn->lock);
+}
+
+int xn_after(struct xn_session *session, xn_blk_t object, xn_blk_t prior)
+{
+	(void)session;
+	(void)object;
+	(void)prior;
+	return -ENOSYS;
+}
+
+int xn_claim(struct xn_session *session, uint32_t root, int64_t blocks)
+{
+	(void)session;
+	(void)root;
+	(void)blocks;
+	return -ENOSYS;
+}
