@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which LibFSes there are: those built in, and those found as shared objects.
+ *
+ *  (1) A name comes from a disk, so it is checked before it becomes part of a
+ *      path: it cannot leave the directories searched.
+ *  (2) A shared object that was loaded stays loaded; the system keeps count, so
+ *      there is no table here and no lock.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "libfs/libfs.h"
+
+#ifndef LIBFS_DIR
+#define LIBFS_DIR "/usr/local/lib/xn"
+#endif
+
+extern const struct libfs_type simplefs_type;
+
+static const struct libfs_type *const builtins[] = { &simplefs_type };
+
+const struct libfs_type *libfs_builtin(unsigned index)
+{
+	return index < sizeof(builtins) / sizeof(builtins[0]) ? builtins[index] : NULL;
+}
+
+static bool name_is_good(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 0 && len < 32 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == len;
+}
+
+/* -ENOENT when the directory has no such file. */
+static int load_from(const char *dir, size_t dir_len, const char *name,
+		     const struct libfs_type **out)
+{
+	char path[4096];
+	void *object;
+	int n = snprintf(path, sizeof(path), "%.*s/xn-libfs-%s.so", (int)dir_len, dir, name);
+
+	if (dir_len == 0 || n < 0 || (size_t)n >= sizeof(path) || access(path, F_OK) != 0)
+		return -ENOENT;
+	object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+	if (!object)
+		return -ELIBBAD;
+	*out = dlsym(object, "libfs_plugin");
+	if (*out && (*out)->name && (*out)->ops && strcmp((*out)->name, name) == 0)
+		return 0;
+	dlclose(object);
+	return -ELIBBAD;
+}
+
+static int load(const char *name, const struct libfs_type **out)
+{
+	const char *path = getenv("XN_LIBFS_PATH");
+
+	while (path && *path) {
+		size_t len = strcspn(path, ":");
+		int err = load_from(path, len, name, out);
+
+		if (err != -ENOENT)
+			return err;
+		path += len;
+		path += *path == ':';
+	}
+	return load_from(LIBFS_DIR, strlen(LIBFS_DIR), name, out);
+}
+
+int libfs_find_type(const char *name, const struct libfs_type **out)
+{
+	const struct libfs_type *type;
+
+	*out = NULL;
+	if (!name_is_good(name))
+		return -EINVAL;
+	for (unsigned i = 0; (type = libfs_builtin(i)) != NULL; i++)
+		if (strcmp(type->name, name) == 0) {
+			*out = type;
+			return 0;
+		}
+	return load(name, out);
+}
