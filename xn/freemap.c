@@ -53,10 +53,10 @@ static uint32_t map_count_free(const uint8_t *map)
 	return XN_CHUNK_BLOCKS - used;
 }
 
-/* First bit at or after `from` that has the value `set`; XN_CHUNK_BLOCKS if none. */
-static uint32_t map_next(const uint8_t *map, uint32_t from, bool set)
+/* First bit in [from, end) that has the value `set`; `end` or beyond if none. */
+static uint32_t map_next_until(const uint8_t *map, uint32_t from, uint32_t end, bool set)
 {
-	while (from < XN_CHUNK_BLOCKS) {
+	while (from < end) {
 		uint64_t word;
 
 		memcpy(&word, map + from / 64 * 8, sizeof(word));
@@ -67,7 +67,12 @@ static uint32_t map_next(const uint8_t *map, uint32_t from, bool set)
 			return from / 64 * 64 + (uint32_t)__builtin_ctzll(word);
 		from = from / 64 * 64 + 64;
 	}
-	return XN_CHUNK_BLOCKS;
+	return from;
+}
+
+static uint32_t map_next(const uint8_t *map, uint32_t from, bool set)
+{
+	return map_next_until(map, from, XN_CHUNK_BLOCKS, set);
 }
 
 int freemap_init(struct xn *xn)
@@ -165,10 +170,11 @@ int freemap_check_free(const struct xn *xn, xn_blk_t start, uint64_t count)
 {
 	while (count > 0) {
 		struct span span = span_of(xn, start, count);
+		uint32_t end = span.bit + span.count;
 
 		if (!span.chunk)
 			return XN_ENOTCACHED;
-		if (map_next(span.chunk->used, span.bit, true) < span.bit + span.count)
+		if (map_next_until(span.chunk->used, span.bit, end, true) < end)
 			return XN_ENOTFREE;
 		start += span.count;
 		count -= span.count;

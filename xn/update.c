@@ -91,7 +91,10 @@ static int plan_init(struct plan *plan, struct xn_session *session, const struct
 	if (update->n_edits > 1)
 		qsort((void *)(uintptr_t)update->edits, update->n_edits, sizeof(struct xn_edit),
 		      by_object_and_offset);
-	return 0;
+	plan->changes = calloc(update->n_edits < XN_UPDATE_OBJECTS_MAX ? update->n_edits + 1
+								       : XN_UPDATE_OBJECTS_MAX,
+			       sizeof(*plan->changes));
+	return plan->changes ? 0 : -ENOMEM;
 }
 
 static void plan_fini(struct plan *plan)
@@ -101,6 +104,7 @@ static void plan_fini(struct plan *plan)
 		udf_extents_fini(&plan->changes[i].added);
 		udf_extents_fini(&plan->changes[i].removed);
 	}
+	free(plan->changes);
 	udf_extents_fini(&plan->allocs);
 	udf_extents_fini(&plan->frees);
 	udf_extents_fini(&plan->added);

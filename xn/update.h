@@ -37,7 +37,7 @@ struct plan {
 	const struct xn_cred *cred;
 	struct udf_budget budget;
 	struct root *root;
-	struct change changes[XN_UPDATE_OBJECTS_MAX];
+	struct change *changes; /* room for as many as there are edits, at most 64 */
 	uint32_t n_changes;
 	struct udf_extents allocs, frees;  /* as declared, normalised */
 	struct udf_extents added, removed; /* as `owns` says, normalised */

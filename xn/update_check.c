@@ -116,12 +116,13 @@ static int changes_gather(struct plan *plan)
 	const struct xn_edit *edits = plan->update.edits;
 
 	for (uint32_t i = 0; i < plan->update.n_edits;) {
-		struct change *change = &plan->changes[plan->n_changes];
+		struct change *change;
 		uint32_t n = 1;
 		int err = 0;
 
 		if (plan->n_changes == XN_UPDATE_OBJECTS_MAX)
 			return XN_ETOOBIG;
+		change = &plan->changes[plan->n_changes];
 		while (i + n < plan->update.n_edits && edits[i + n].object == edits[i].object)
 			n++;
 		change->edits = &edits[i];
