@@ -185,6 +185,16 @@ void check_set_pass(struct check *check, unsigned pass, const char *title)
 		fprintf(check->opts.out, "Pass %u: %s\n", pass, title);
 }
 
+/* A counter that is written over itself; gone when the pass is done. */
+static void counter_show(const struct check *check, int percent)
+{
+	if (!check->opts.out)
+		return;
+	fprintf(check->opts.out, percent < 100 ? "\r%u: %d%% \r" : "\r       \r", check->pass,
+		percent);
+	fflush(check->opts.out);
+}
+
 /* One line per hundredth of a pass, so that a slow reader costs nothing. */
 void check_progress(struct check *check, uint64_t done, uint64_t total)
 {
@@ -198,6 +208,10 @@ void check_progress(struct check *check, uint64_t done, uint64_t total)
 	if (percent == check->percent)
 		return;
 	check->percent = percent;
+	if (check->opts.progress_fd == 0) {
+		counter_show(check, percent);
+		return;
+	}
 	dprintf(check->opts.progress_fd, "%u %llu %llu %s\n", check->pass, (unsigned long long)done,
 		(unsigned long long)total, check->device);
 }

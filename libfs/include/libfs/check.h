@@ -106,7 +106,7 @@ struct check_opts {
 	bool verbose;
 	FILE *out;	 /* where sentences go; NULL = nowhere (JSON, tests) */
 	FILE *in;	 /* where answers come from, for CHECK_ASK; at its end all answers are no */
-	int progress_fd; /* -1 = none; lines "pass current max device" */
+	int progress_fd; /* -1 = none; lines "pass current max device"; 0 = a counter in `out` */
 	const volatile sig_atomic_t *stop; /* may be NULL; a signal handler makes it 1 */
 };
 

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the passes share.
+ *
+ *   super.c      pass 1: superblock and copies; pass 7: writing them
+ *   catalogue.c  pass 2 and 3: chains with twins, entries
+ *   template.c   pass 2: images become templates
+ *   root.c       pass 3: roots and principals; pass 6: the LibFSes' checkers
+ *   walk.c       pass 4: everything that roots own
+ *   map.c        pass 5: the free map against that
+ *   fsck.c       the order of it all
+ *   io.c         reads, writes, batches
+ */
+#ifndef FSCK_INTERNAL_H
+#define FSCK_INTERNAL_H
+
+#include "blockset.h"
+#include "fsck/fsck.h"
+#include "problems.h"
+#include "udf/udf.h"
+#include "xn/bdev.h"
+#include "xn/error.h"
+#include "xn/format.h"
+
+#define OBJECT_BLOCKS_MAX (UDF_OBJECT_MAX / XN_BLOCK_SIZE)
+#define BATCH_MAX         32u
+#define BATCH_BLOCKS      128u /* 512 KiB */
+
+/* Reads in flight together. */
+struct batch {
+	struct bdev_request requests[BATCH_MAX];
+	struct iovec iov[BATCH_MAX];
+	unsigned n;
+	uint32_t blocks;
+	uint8_t *buffer; /* BATCH_BLOCKS blocks */
+};
+
+/* An installed template, by slot (id - 16). */
+struct type {
+	struct xn_template_entry entry;
+	struct udf_template *tmpl; /* NULL: cannot be used */
+	const struct udf_info *info;
+	uint32_t blocks; /* of one object */
+};
+
+struct root {
+	struct xn_root_entry entry;
+	uint64_t home[2]; /* catalogue block and twin that hold the entry */
+	uint32_t sector;
+	struct blockset owned;
+	bool complete; /* everything it owns was read and understood */
+};
+
+/* Objects of one type that wait to be read: `count` blocks from `start`. */
+struct pending {
+	uint64_t start, count;
+	uint64_t type;
+};
+
+struct fsck {
+	struct bdev *dev;
+	const struct fsck_opts *opts;
+	struct fsck_result *result;
+	struct check *check;
+	struct bdev_queue *queue;
+	struct batch batch;
+	uint64_t dev_blocks;
+	char name[256]; /* label, or else the device's */
+
+	struct xn_super super; /* as it shall become */
+	uint32_t first_state;  /* as it was found */
+	uint64_t limit;        /* blocks that exist: of the disk and of the device */
+	bool super_stale;      /* a copy waits to be rewritten */
+	bool look_only;        /* nothing may be written */
+	bool begun;            /* superblock on disk says "in use" */
+	bool changed;          /* something else than the superblock was written */
+	bool stopped;
+	bool complete;
+
+	struct type *types;
+	size_t n_types, cap_types; /* slots seen */
+	bool templates_lost;       /* a part of their catalogue cannot be read */
+	struct root *roots;
+	size_t n_roots, cap_roots;
+	uint32_t *principals; /* uids */
+	size_t n_principals, cap_principals;
+
+	struct blockset own;  /* XN's, where not computable: catalogues, images */
+	struct blockset seen; /* all that has an owner, XN's own included */
+	struct pending *stack;
+	size_t n_stack, cap_stack;
+	uint64_t kept;       /* blocks in use without an owner that stay so */
+	uint64_t found_used; /* ... and which were in use when they were found */
+	uint64_t found_free; /* blocks with an owner that the map calls free */
+	uint32_t logical_block;
+};
+
+/* ---- io.c ---- */
+
+int fsck_read(struct fsck *f, uint64_t block, uint32_t count, void *buffer);
+/* Marks the disk in use first.  -EROFS when nothing may be written, -EIO. */
+int fsck_write(struct fsck *f, uint64_t offset, const void *bytes, size_t len);
+/* The same without all that: for the superblock. */
+int fsck_write_raw(struct fsck *f, uint64_t offset, const void *bytes, size_t len);
+void batch_reset(struct batch *batch);
+/* Add a read; false when there is no room for it. */
+bool batch_add(struct fsck *f, uint64_t block, uint32_t count);
+/* Run what was added.  Outcomes are in the requests. */
+void batch_run(struct fsck *f);
+static inline bool batch_ok(const struct batch *batch, unsigned index)
+{
+	return batch->requests[index].outcome == BDEV_DONE;
+}
+
+bool fsck_stopped(struct fsck *f);
+bool fsck_may_write(const struct fsck *f);
+/* One line for people, not in preen mode. */
+void fsck_say(const struct fsck *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- passes ---- */
+
+/* 1 when the disk is no business of ours (result->why says why), 0, -errno. */
+int super_read(struct fsck *f);
+int super_check_copies(struct fsck *f);
+/* The superblock says "in use" on disk from here on. */
+int super_begin(struct fsck *f);
+int super_finish(struct fsck *f);
+
+/* Does [start, start + count) touch a block that is XN's at a computed place? */
+bool super_owns(const struct fsck *f, uint64_t start, uint64_t count);
+
+int catalogues_read(struct fsck *f);
+/* Roots in the catalogue as far as it can be read, without a word. */
+uint32_t catalogue_count_roots(struct fsck *f);
+/* -ENOMEM; 1 when some block is outside the disk or owned already. */
+int xn_claim_blocks(struct fsck *f, uint64_t start, uint64_t count);
+
+int templates_load(struct fsck *f);
+struct type *type_find(const struct fsck *f, uint64_t id); /* usable ones only */
+const char *type_name(const struct fsck *f, uint64_t id);
+/* The global type behind a child index; UINT64_MAX when there is none. */
+uint64_t type_child(const struct type *type, uint32_t child);
+
+int roots_check(struct fsck *f);
+int roots_run_checkers(struct fsck *f);
+int roots_count_used(struct fsck *f);
+
+int walk_roots(struct fsck *f);
+int map_check(struct fsck *f);
+
+/* Make room for one more in an array of `size`-byte members. */
+int array_grow(void **array, size_t n, size_t *cap, size_t size);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The free map against what the walk found.
+ *
+ *  (1) The truth of a chunk is what is XN's at computed places plus what somebody
+ *      owns.
+ *  (2) A block is freed only when the walk is complete; it is marked in use
+ *      whenever it has an owner.
+ *  (3) Chunks at or beyond the high-water mark have no map; nothing there is
+ *      looked at unless somebody owns a block of it.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct difference {
+	uint64_t leaked, first_leaked;
+	uint64_t lost, first_lost; /* owned and free */
+};
+
+static void truth_of(const struct fsck *f, uint64_t chunk, uint8_t *truth)
+{
+	const uint8_t *seen = blockset_chunk(&f->seen, chunk);
+
+	xn_map_fresh(&f->super, chunk, truth);
+	for (size_t i = 0; seen && i < XN_MAP_CHUNK_BYTES; i++)
+		truth[i] |= seen[i];
+}
+
+static uint64_t first_bit(uint64_t base, uint8_t bits)
+{
+	return base + (uint64_t)__builtin_ctz(bits);
+}
+
+/* Sectors of the map that are damaged have nothing to say and are left out. */
+static struct difference compare(uint64_t chunk, const uint8_t *map, const uint8_t *truth,
+				 uint8_t damaged_sectors)
+{
+	struct difference diff = { 0 };
+
+	for (uint64_t i = 0; i < XN_MAP_CHUNK_BYTES; i++) {
+		uint8_t leaked = map[i] & (uint8_t)~truth[i], lost = truth[i] & (uint8_t)~map[i];
+		uint64_t base = chunk * XN_CHUNK_BLOCKS + 8 * i;
+
+		if (map[i] == truth[i] || (damaged_sectors >> (i / 256) & 1))
+			continue;
+		if (leaked && diff.leaked == 0)
+			diff.first_leaked = first_bit(base, leaked);
+		if (lost && diff.lost == 0)
+			diff.first_lost = first_bit(base, lost);
+		diff.leaked += (uint64_t)__builtin_popcount(leaked);
+		diff.lost += (uint64_t)__builtin_popcount(lost);
+	}
+	return diff;
+}
+
+/* Decode a map block; the result says which of its sectors fail their checks. */
+static uint8_t map_decode(const struct fsck *f, uint64_t chunk, const uint8_t *block, uint8_t *map)
+{
+	uint8_t one[XN_BLOCK_SIZE], bits[XN_MAP_CHUNK_BYTES], mask = 0;
+
+	if (xn_map_decode(&f->super, chunk, block, map) == 0)
+		return 0;
+	/* Each sector alone among zeroes: seven fail when it is whole, eight when not. */
+	for (unsigned i = 0; i < XN_BLOCK_SECTORS; i++) {
+		memset(one, 0, sizeof(one));
+		memcpy(one + i * XN_SECTOR_SIZE, block + i * XN_SECTOR_SIZE, XN_SECTOR_SIZE);
+		if (xn_map_decode(&f->super, chunk, one, bits) == XN_BLOCK_SECTORS)
+			mask |= (uint8_t)(1u << i);
+	}
+	return mask;
+}
+
+static enum fsck_problem_id leak_row(const struct fsck *f)
+{
+	bool expected = f->first_state != XN_STATE_CLEAN || (f->super.flags & XN_SUPER_RECLAIM);
+
+	if (!f->complete)
+		return MAP_LEAK_KEPT;
+	return expected ? MAP_LEAK : MAP_LEAK_CLEAN;
+}
+
+/* Report one chunk's differences; the answers become the bits to clear and to set. */
+static void chunk_ask(struct fsck *f, const struct difference *diff, bool *free_leaked,
+		      bool *mark_lost)
+{
+	*free_leaked = diff->leaked && fsck_found(f->check, leak_row(f),
+						  &(struct fsck_note){ .block = diff->first_leaked,
+								       .count = diff->leaked });
+	*mark_lost = diff->lost && fsck_found(f->check, MAP_FREE_BUT_OWNED,
+					      &(struct fsck_note){ .block = diff->first_lost,
+								   .count = diff->lost });
+}
+
+static int map_write(struct fsck *f, uint64_t chunk, const uint8_t *bitmap)
+{
+	uint8_t block[XN_BLOCK_SIZE];
+	int err;
+
+	xn_map_encode(&f->super, chunk, bitmap, block);
+	err = fsck_write(f, xn_map_block(chunk) * XN_BLOCK_SIZE, block, sizeof(block));
+	if (err)
+		check_repair_failed(f->check);
+	return err;
+}
+
+/* What the map of a damaged sector is made of: the truth, if that is known, or all in use. */
+static void rebuild_sectors(const struct fsck *f, uint8_t sectors, const uint8_t *truth,
+			    uint8_t *map)
+{
+	for (unsigned i = 0; i < XN_BLOCK_SECTORS; i++)
+		if ((sectors >> i & 1) && f->complete)
+			memcpy(map + 256 * i, truth + 256 * i, 256);
+}
+
+/* Bits of `a` that are not in `b`. */
+static uint64_t count_extra(const uint8_t *a, const uint8_t *b)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < XN_MAP_CHUNK_BYTES; i++)
+		n += (uint64_t)__builtin_popcount(a[i] & (uint8_t)~b[i]);
+	return n;
+}
+
+static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
+{
+	uint8_t map[XN_MAP_CHUNK_BYTES], truth[XN_MAP_CHUNK_BYTES], before[XN_MAP_CHUNK_BYTES];
+	uint8_t damaged = map_decode(f, chunk, block, map);
+	bool free_leaked, mark_lost, rebuild;
+	struct difference diff;
+
+	memcpy(before, map, sizeof(before));
+	truth_of(f, chunk, truth);
+	rebuild = damaged &&
+		  fsck_found(f->check, MAP_SECTOR_DAMAGED,
+			     &(struct fsck_note){ .block = xn_map_block(chunk),
+						  .count = (uint64_t)__builtin_popcount(damaged) });
+	if (rebuild)
+		rebuild_sectors(f, damaged, truth, map);
+	diff = compare(chunk, map, truth, damaged);
+	chunk_ask(f, &diff, &free_leaked, &mark_lost);
+	for (size_t i = 0; i < sizeof(map); i++) {
+		if (damaged >> (i / 256) & 1)
+			continue;
+		if (free_leaked)
+			map[i] &= truth[i];
+		if (mark_lost)
+			map[i] |= truth[i];
+	}
+	if ((rebuild || free_leaked || mark_lost) && map_write(f, chunk, map))
+		memcpy(map, before, sizeof(map));
+	f->kept += count_extra(map, truth);
+	f->found_used += count_extra(before, truth);
+	f->found_free += count_extra(truth, before);
+}
+
+static void chunk_unreadable(struct fsck *f, uint64_t chunk)
+{
+	f->complete = false;
+	fsck_found(f->check, MAP_UNREADABLE,
+		   &(struct fsck_note){ .block = xn_map_block(chunk), .count = chunk });
+}
+
+static void maps_below_mark(struct fsck *f)
+{
+	for (uint64_t chunk = 0; chunk < f->super.high_water && !fsck_stopped(f);) {
+		uint64_t next = chunk;
+
+		batch_reset(&f->batch);
+		while (next < f->super.high_water && batch_add(f, xn_map_block(next), 1))
+			next++;
+		batch_run(f);
+		for (unsigned i = 0; i < f->batch.n; i++) {
+			if (batch_ok(&f->batch, i))
+				chunk_check(f, chunk + i, f->batch.iov[i].iov_base);
+			else
+				chunk_unreadable(f, chunk + i);
+		}
+		chunk = next;
+		check_progress(f->check, chunk, f->super.high_water);
+	}
+}
+
+/* Write the maps of all chunks up to `chunk` and move the mark behind it. */
+static void mark_raise(struct fsck *f, uint64_t chunk)
+{
+	uint8_t truth[XN_MAP_CHUNK_BYTES];
+
+	for (uint64_t c = f->super.high_water; c <= chunk; c++) {
+		truth_of(f, c, truth);
+		if (map_write(f, c, truth))
+			return;
+	}
+	f->super.high_water = chunk + 1;
+}
+
+/* Owned blocks where the disk was never used: the highest such chunk decides. */
+static void maps_beyond_mark(struct fsck *f)
+{
+	uint64_t first = UINT64_MAX, last = 0;
+
+	for (size_t i = 0; i < f->seen.cap; i++) {
+		const struct blockset_chunk *place = &f->seen.table[i];
+
+		if (!place->bits || place->chunk < f->super.high_water)
+			continue;
+		first = place->chunk < first ? place->chunk : first;
+		last = place->chunk > last ? place->chunk : last;
+	}
+	if (first != UINT64_MAX &&
+	    fsck_found(f->check, MAP_BEYOND_HIGH_WATER,
+		       &(struct fsck_note){ .block = first * XN_CHUNK_BLOCKS }))
+		mark_raise(f, last);
+}
+
+/* Blocks that are XN's at computed places, of the whole disk. */
+static uint64_t fixed_count(const struct fsck *f)
+{
+	uint64_t places[3];
+
+	return xn_super_places(f->super.block_count, places) +
+	       xn_chunk_count(f->super.block_count) + 2 * XN_CAT_KINDS + f->super.log_blocks;
+}
+
+/*
+ * The superblock's count shall be what the map as it was found says; whatever
+ * this run repaired is then taken into account without another word.  After a
+ * crash the count is not expected to be right.
+ */
+static void free_count(struct fsck *f)
+{
+	uint64_t used = fixed_count(f) + f->seen.blocks;
+	uint64_t found = f->super.block_count - (used + f->found_used - f->found_free);
+	bool wrong = f->super.free_blocks != found && f->first_state == XN_STATE_CLEAN;
+
+	used += f->kept;
+	f->result->used_blocks = used;
+	if (f->stopped)
+		return;
+	if (wrong &&
+	    (!fsck_found(f->check, SUPER_FREE_COUNT,
+			 &(struct fsck_note){ .other = f->super.free_blocks, .count = found })))
+		return;
+	if (wrong && super_begin(f))
+		check_repair_failed(f->check);
+	f->super.free_blocks = f->super.block_count - used;
+}
+
+int map_check(struct fsck *f)
+{
+	f->kept = f->found_used = f->found_free = 0;
+	maps_below_mark(f);
+	if (!f->stopped)
+		maps_beyond_mark(f);
+	free_count(f);
+	return 0;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Roots and principals, and the checkers of the LibFSes that understand roots.
+ *
+ *  (1) A checker sees only a root that was walked completely, and only the
+ *      blocks that the walk found to be its own.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* ---- pass 3 ---- */
+
+static int by_name(const void *a, const void *b)
+{
+	const struct root *const *x = a, *const *y = b;
+
+	return strcmp((*x)->entry.name, (*y)->entry.name);
+}
+
+static int by_uid(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static int names_check(struct fsck *f)
+{
+	struct root **sorted = calloc(f->n_roots ? f->n_roots : 1, sizeof(struct root *));
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < f->n_roots; i++)
+		sorted[i] = &f->roots[i];
+	qsort(sorted, f->n_roots, sizeof(struct root *), by_name);
+	for (size_t i = 1; i < f->n_roots; i++)
+		if (by_name(&sorted[i - 1], &sorted[i]) == 0)
+			fsck_found(f->check, ROOT_NAME_TWICE,
+				   &(struct fsck_note){ .count = sorted[i - 1]->entry.id,
+							.other = sorted[i]->entry.id,
+							.name = sorted[i]->entry.name });
+	free(sorted);
+	return 0;
+}
+
+int roots_check(struct fsck *f)
+{
+	f->result->roots = (uint32_t)f->n_roots;
+	for (size_t i = 0; i < f->n_roots; i++) {
+		const struct xn_root_entry *entry = &f->roots[i].entry;
+
+		if (!type_find(f, entry->type))
+			fsck_found(
+				f->check, ROOT_TYPE,
+				&(struct fsck_note){ .count = entry->type, .name = entry->name });
+	}
+	if (f->n_principals)
+		qsort(f->principals, f->n_principals, sizeof(*f->principals), by_uid);
+	for (size_t i = 1; i < f->n_principals; i++)
+		if (f->principals[i] == f->principals[i - 1])
+			fsck_found(f->check, PRINCIPAL_TWICE,
+				   &(struct fsck_note){ .count = f->principals[i] });
+	return names_check(f);
+}
+
+/* ---- counters ---- */
+
+static void used_write(struct fsck *f, struct root *root, uint64_t used)
+{
+	uint8_t sector[XN_SECTOR_SIZE];
+
+	root->entry.used = used;
+	root->entry.seq++;
+	xn_root_entry_encode(&f->super, &root->entry, sector);
+	for (unsigned side = 0; side < 2; side++)
+		if (fsck_write(f,
+			       root->home[side] * XN_BLOCK_SIZE +
+				       (uint64_t)root->sector * XN_SECTOR_SIZE,
+			       sector, sizeof(sector)))
+			check_repair_failed(f->check);
+}
+
+/* The count of a disk in use is not expected to be right; it is made so without a word. */
+int roots_count_used(struct fsck *f)
+{
+	bool clean = f->first_state == XN_STATE_CLEAN;
+
+	for (size_t i = 0; i < f->n_roots && !fsck_stopped(f); i++) {
+		struct root *root = &f->roots[i];
+		uint64_t used = root->owned.blocks;
+
+		if (!root->complete || root->entry.used == used)
+			continue;
+		if (clean ? fsck_found(f->check, ROOT_USED,
+				       &(struct fsck_note){ .other = root->entry.used,
+							    .count = used,
+							    .name = root->entry.name })
+			  : fsck_may_write(f) && f->opts->mode != CHECK_ASK)
+			used_write(f, root, used);
+	}
+	return 0;
+}
+
+/* ---- pass 6 ---- */
+
+/* A bitmap of the whole disk; the host gives memory only to the parts in use. */
+struct flat {
+	uint8_t *bits;
+	size_t len;
+};
+
+static int flat_init(struct flat *flat, uint64_t blocks)
+{
+	flat->len = (size_t)((blocks + XN_CHUNK_BLOCKS - 1) / XN_CHUNK_BLOCKS * XN_MAP_CHUNK_BYTES);
+	flat->bits = mmap(NULL, flat->len, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (flat->bits == MAP_FAILED)
+		flat->bits = NULL;
+	return flat->bits ? 0 : -ENOMEM;
+}
+
+static void flat_fini(struct flat *flat)
+{
+	if (flat->bits)
+		munmap(flat->bits, flat->len);
+}
+
+/* The same set as a flat bitmap, or (with `clear`) none of it. */
+static void flat_fill(struct flat *flat, const struct blockset *set, bool clear)
+{
+	for (size_t i = 0; i < set->cap; i++) {
+		const struct blockset_chunk *place = &set->table[i];
+		uint8_t *to = flat->bits + place->chunk * XN_MAP_CHUNK_BYTES;
+
+		if (!place->bits)
+			continue;
+		if (clear)
+			memset(to, 0, XN_MAP_CHUNK_BYTES);
+		else
+			memcpy(to, place->bits, XN_MAP_CHUNK_BYTES);
+	}
+}
+
+static void name_add(struct check_template_name *names, size_t *n, const struct type *type)
+{
+	if (!type->tmpl)
+		return;
+	snprintf(names[*n].name, sizeof(names[*n].name), "%s", type->info->name);
+	names[(*n)++].id = (uint32_t)type->entry.id;
+}
+
+/* The templates a checker may ask for by name: those installed with the root's, then the newest. */
+static struct check_template_name *names_of(const struct fsck *f, const struct type *type,
+					    size_t *n)
+{
+	struct check_template_name *names = calloc(2 * f->n_types, sizeof(*names));
+	uint64_t first = type->entry.batch_first - XN_TYPE_FIRST;
+
+	*n = 0;
+	if (!names)
+		return NULL;
+	for (uint64_t i = 0; i < type->entry.batch_count && first + i < f->n_types; i++)
+		name_add(names, n, &f->types[first + i]);
+	for (size_t i = f->n_types; i > 0; i--)
+		name_add(names, n, &f->types[i - 1]);
+	return names;
+}
+
+static int checker_run(struct fsck *f, struct root *root, const struct libfs_checker *checker,
+		       struct flat *owned)
+{
+	const struct type *type = type_find(f, root->entry.type);
+	struct check_template_name *names;
+	size_t n;
+	int err;
+
+	if (!type)
+		return 0;
+	names = names_of(f, type, &n);
+	if (!names)
+		return -ENOMEM;
+	flat_fill(owned, &root->owned, false);
+	check_set_root(f->check, root->entry.name, root->entry.object, names, n, owned->bits,
+		       f->limit);
+	err = checker->check(f->check);
+	if (err && err != -ENOMEM && !fsck_stopped(f))
+		fsck_found(
+			f->check, LIBFS_FAILED,
+			&(struct fsck_note){ .name = root->entry.libfs, .what = xn_strerror(err) });
+	check_set_root(f->check, NULL, 0, NULL, 0, NULL, 0);
+	flat_fill(owned, &root->owned, true);
+	free(names);
+	return err == -ENOMEM ? err : 0;
+}
+
+int roots_run_checkers(struct fsck *f)
+{
+	struct flat owned = { 0 };
+	int err = 0;
+
+	for (size_t i = 0; !err && i < f->n_roots && !fsck_stopped(f); i++) {
+		struct root *root = &f->roots[i];
+		const struct libfs_checker *checker = libfs_checker_find(root->entry.libfs);
+
+		check_progress(f->check, i, f->n_roots);
+		if (!checker) {
+			fsck_say(f, "[%s] no checker for %s: only its templates vouch for it\n",
+				 root->entry.name,
+				 *root->entry.libfs ? root->entry.libfs : "an unnamed LibFS");
+			continue;
+		}
+		if (!root->complete) {
+			fsck_say(f, "[%s] not all of it is readable: names and sizes not checked\n",
+				 root->entry.name);
+			continue;
+		}
+		if (!owned.bits)
+			err = flat_init(&owned, f->limit);
+		if (!err)
+			err = checker_run(f, root, checker, &owned);
+	}
+	flat_fini(&owned);
+	return err;
+}

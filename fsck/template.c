@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Installed templates, loaded again from the disk.
+ *
+ *  (1) A template is used only when its image has the recorded SHA-256 and the
+ *      loader accepts it.
+ *  (2) Its types are those of the catalogue: child ids resolve to templates that
+ *      can be used.
+ *  (3) Templates installed together are there together.  A batch with a missing
+ *      member is what a crash during the installation leaves: it does not exist,
+ *      and its images are nobody's.  Unless entries of the catalogue were lost:
+ *      then it is damage.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <nettle/sha2.h>
+#include <stdint.h>
+#include <string.h>
+
+static bool is_present(const struct fsck *f, uint64_t id)
+{
+	return id >= XN_TYPE_FIRST && id - XN_TYPE_FIRST < f->n_types &&
+	       f->types[id - XN_TYPE_FIRST].entry.state == XN_ENTRY_USED;
+}
+
+struct type *type_find(const struct fsck *f, uint64_t id)
+{
+	struct type *type;
+
+	if (!is_present(f, id))
+		return NULL;
+	type = &f->types[id - XN_TYPE_FIRST];
+	return type->tmpl ? type : NULL;
+}
+
+const char *type_name(const struct fsck *f, uint64_t id)
+{
+	return is_present(f, id) ? f->types[id - XN_TYPE_FIRST].entry.name : "?";
+}
+
+uint64_t type_child(const struct type *type, uint32_t child)
+{
+	if (child >= type->info->n_child)
+		return UINT64_MAX;
+	return xn_template_child_type(&type->entry, type->info->child[child]);
+}
+
+static void template_found(struct fsck *f, enum fsck_problem_id id, const struct type *type,
+			   uint64_t other, const char *what)
+{
+	f->complete = false;
+	fsck_found(f->check, id,
+		   &(struct fsck_note){ .block = type->entry.image_start,
+					.other = other,
+					.count = type->entry.id,
+					.name = type->entry.name,
+					.what = what });
+}
+
+static bool hash_matches(const struct type *type, const uint8_t *image)
+{
+	struct sha256_ctx ctx;
+	uint8_t digest[SHA256_DIGEST_SIZE];
+
+	sha256_init(&ctx);
+	sha256_update(&ctx, type->entry.image_len, image);
+	sha256_digest(&ctx, sizeof(digest), digest);
+	return memcmp(digest, type->entry.sha256, sizeof(digest)) == 0;
+}
+
+static void type_init(struct type *type, struct udf_template *tmpl)
+{
+	type->tmpl = tmpl;
+	type->info = udf_template_info(tmpl);
+	type->blocks = (type->info->obj_size + XN_BLOCK_SIZE - 1) / XN_BLOCK_SIZE;
+}
+
+/* `image` has room for the largest one. */
+static int template_load(struct fsck *f, struct type *type, uint8_t *image)
+{
+	const struct xn_template_entry *entry = &type->entry;
+	struct udf_template *tmpl;
+	struct udf_refusal why;
+	int err = xn_claim_blocks(f, entry->image_start, entry->image_blocks);
+
+	if (err < 0)
+		return err;
+	if (err)
+		template_found(f, TEMPLATE_IMAGE_SHARED, type, 0, NULL);
+	if (fsck_read(f, entry->image_start, entry->image_blocks, image)) {
+		template_found(f, TEMPLATE_IMAGE_UNREADABLE, type, 0, NULL);
+		return 0;
+	}
+	if (!hash_matches(type, image)) {
+		template_found(f, TEMPLATE_HASH, type, 0, NULL);
+		return 0;
+	}
+	memset(&why, 0, sizeof(why));
+	err = udf_template_load(image, entry->image_len, &tmpl, &why);
+	if (err == UDF_ENOMEM)
+		return -ENOMEM;
+	if (err) {
+		template_found(f, TEMPLATE_REFUSED, type, 0,
+			       *why.text ? why.text : udf_error_text(err));
+		return 0;
+	}
+	type_init(type, tmpl);
+	if (strcmp(type->info->name, entry->name) != 0)
+		template_found(f, TEMPLATE_NAME, type, 0, type->info->name);
+	return 0;
+}
+
+/* How many entries from slot `i` on belong to one batch and follow each other? */
+static size_t batch_run_len(const struct fsck *f, size_t i)
+{
+	const struct xn_template_entry *first = &f->types[i].entry;
+	size_t n = 1;
+
+	while (i + n < f->n_types && f->types[i + n].entry.state == XN_ENTRY_USED &&
+	       f->types[i + n].entry.batch_first == first->batch_first &&
+	       f->types[i + n].entry.batch_count == first->batch_count)
+		n++;
+	return n;
+}
+
+/* An entry's index is its id minus batch_first, so a run that is long enough is the whole batch. */
+static void batches_check(struct fsck *f)
+{
+	for (size_t i = 0, n; i < f->n_types; i += n) {
+		struct type *type = &f->types[i];
+
+		n = 1;
+		if (type->entry.state != XN_ENTRY_USED)
+			continue;
+		n = batch_run_len(f, i);
+		if (type->entry.batch_index == 0 && n == type->entry.batch_count)
+			continue;
+		if (f->templates_lost) {
+			template_found(f, TEMPLATE_BATCH, type, type->entry.batch_first, NULL);
+			continue;
+		}
+		fsck_say(f, "%zu templates from %ju on were never completely installed\n", n,
+			 (uintmax_t)type->entry.id);
+		for (size_t k = 0; k < n; k++)
+			f->types[i + k].entry.state = XN_ENTRY_REMOVED;
+	}
+}
+
+static void children_check(struct fsck *f, const struct type *type)
+{
+	for (uint32_t child = 2; type->tmpl && child < type->info->n_child; child++) {
+		uint64_t id = type_child(type, child);
+
+		if (!type_find(f, id))
+			template_found(f, TEMPLATE_CHILD, type, id, NULL);
+	}
+}
+
+int templates_load(struct fsck *f)
+{
+	int err;
+
+	batches_check(f);
+	for (size_t i = 0; i < f->n_types && !fsck_stopped(f); i++) {
+		if (f->types[i].entry.state != XN_ENTRY_USED)
+			continue;
+		err = template_load(f, &f->types[i], f->batch.buffer);
+		if (err)
+			return err;
+		f->result->templates++;
+		check_progress(f->check, i + 1, f->n_types);
+	}
+	for (size_t i = 0; i < f->n_types && !fsck_stopped(f); i++)
+		children_check(f, &f->types[i]);
+	return 0;
+}

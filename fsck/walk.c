@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Everything that roots own, found by running the templates' `owns`.
+ *
+ *  (1) No recursion: objects to visit wait on a stack of extents.
+ *  (2) A block is claimed by the first that names it and visited once, so the
+ *      walk ends whatever the disk says.
+ *  (3) Whatever could not be read or understood makes the root incomplete, and
+ *      then nothing on the disk is freed.
+ */
+#include "internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct visit {
+	struct fsck *f;
+	struct root *root;
+	const struct type *type; /* of the object whose pointers are looked at */
+	uint64_t object;         /* its block; 0 = the root's own entry */
+	struct udf_extents extents;
+};
+
+static void visit_found(struct visit *visit, enum fsck_problem_id id, const struct udf_extent *at,
+			uint64_t count, const char *what)
+{
+	visit->root->complete = false;
+	visit->f->complete = false;
+	fsck_found(visit->f->check, id,
+		   &(struct fsck_note){ .block = at->start,
+					.other = visit->object,
+					.count = count,
+					.name = visit->object ? visit->type->entry.name
+							      : "its root entry",
+					.what = what });
+}
+
+static void object_found(struct visit *visit, enum fsck_problem_id id, uint64_t count,
+			 const char *what)
+{
+	visit_found(visit, id, &(struct udf_extent){ .start = visit->object }, count, what);
+}
+
+/* " (root x)" for a second owner's sake; only when looking is cheap. */
+static void name_owner(const struct visit *visit, const struct udf_extent *at, char *text,
+		       size_t size)
+{
+	const struct fsck *f = visit->f;
+
+	*text = '\0';
+	for (size_t i = 0; f->n_roots <= 64 && i < f->n_roots; i++)
+		if (blockset_count(&f->roots[i].owned, at->start, at->count)) {
+			snprintf(text, size, " (in root %s)", f->roots[i].entry.name);
+			return;
+		}
+}
+
+static bool extent_acceptable(struct visit *visit, const struct udf_extent *at)
+{
+	struct fsck *f = visit->f;
+	char owner[96];
+
+	if (at->count == 0 || at->start == 0 || at->start >= f->limit ||
+	    at->count > f->limit - at->start) {
+		visit_found(visit, EXTENT_OUTSIDE, at, at->count, NULL);
+		return false;
+	}
+	if (super_owns(f, at->start, at->count) || blockset_count(&f->own, at->start, at->count)) {
+		visit_found(visit, EXTENT_XN_OWN, at, at->count, NULL);
+		return false;
+	}
+	if (blockset_count(&f->seen, at->start, at->count) == 0)
+		return true;
+	name_owner(visit, at, owner, sizeof(owner));
+	visit_found(visit, EXTENT_OWNED_TWICE, at, at->count, owner);
+	return false;
+}
+
+static int push(struct fsck *f, uint64_t start, uint64_t count, uint64_t type)
+{
+	if (array_grow((void **)&f->stack, f->n_stack, &f->cap_stack, sizeof(*f->stack)))
+		return -ENOMEM;
+	f->stack[f->n_stack++] = (struct pending){ start, count, type };
+	return 0;
+}
+
+/* One extent that the object names, of a global type. */
+static int extent_visit(struct visit *visit, const struct udf_extent *at, uint64_t type_id)
+{
+	struct fsck *f = visit->f;
+	const struct type *type = NULL;
+
+	if (type_id != XN_TYPE_DATA && type_id != XN_TYPE_RESERVED) {
+		type = type_find(f, type_id);
+		if (!type)
+			visit_found(visit, EXTENT_TYPE, at, type_id, NULL);
+	}
+	if (!extent_acceptable(visit, at))
+		return 0;
+	if (blockset_add(&f->seen, at->start, at->count) ||
+	    blockset_add(&visit->root->owned, at->start, at->count))
+		return -ENOMEM;
+	if (!type)
+		return 0;
+	if (at->count % type->blocks) {
+		visit_found(visit, EXTENT_MISFIT, at, at->count, type->entry.name);
+		return 0;
+	}
+	return push(f, at->start, at->count, type_id);
+}
+
+static void fault_text(const struct udf_fault *fault, int err, char *text, size_t size)
+{
+	if (err != UDF_EFAULT)
+		snprintf(text, size, "%s", udf_error_text(err));
+	else if (fault->record == UDF_RECORD_NONE)
+		snprintf(text, size, "%s at instruction %" PRIu32, udf_fault_text(fault->code),
+			 fault->slot);
+	else
+		snprintf(text, size, "%s at instruction %" PRIu32 ", record %" PRIu32,
+			 udf_fault_text(fault->code), fault->slot, fault->record);
+}
+
+static int object_check(struct visit *visit, const uint8_t *bytes)
+{
+	struct udf_budget budget = UDF_BUDGET_FULL;
+	struct udf_fault fault;
+	uint64_t damage = 0;
+	char text[128];
+	int err;
+
+	memset(&fault, 0, sizeof(fault));
+	err = udf_check(visit->type->tmpl, bytes, visit->object, &budget, &damage, &fault);
+	if (err == UDF_ENOMEM)
+		return -ENOMEM;
+	if (err) {
+		fault_text(&fault, err, text, sizeof(text));
+		object_found(visit, OBJECT_CHECK_FAULT, 0, text);
+	} else if (damage) {
+		visit->root->complete = visit->f->complete = false;
+		fsck_found(visit->f->check, OBJECT_DAMAGED,
+			   &(struct fsck_note){ .block = visit->object,
+						.count = damage,
+						.name = visit->type->entry.name });
+	}
+	return 0;
+}
+
+static int object_visit(struct visit *visit, const uint8_t *bytes)
+{
+	struct udf_budget budget = UDF_BUDGET_FULL;
+	struct udf_fault fault;
+	char text[128];
+	int err = object_check(visit, bytes);
+
+	if (err)
+		return err;
+	visit->f->result->objects++;
+	visit->extents.n = 0;
+	memset(&fault, 0, sizeof(fault));
+	err = udf_owns_object(visit->type->tmpl, bytes, &budget, &visit->extents, &fault);
+	if (err == UDF_ENOMEM)
+		return -ENOMEM;
+	if (err) {
+		fault_text(&fault, err, text, sizeof(text));
+		object_found(visit, OBJECT_OWNS_FAULT, 0, text);
+		return 0;
+	}
+	for (size_t i = 0; i < visit->extents.n; i++) {
+		const struct udf_extent *at = &visit->extents.v[i];
+
+		err = extent_visit(visit, at, type_child(visit->type, at->child));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Take objects off the stack until the batch is full.  Returns how many. */
+static unsigned batch_fill(struct fsck *f, uint64_t types[BATCH_MAX])
+{
+	batch_reset(&f->batch);
+	while (f->n_stack) {
+		struct pending *top = &f->stack[f->n_stack - 1];
+		uint32_t blocks = type_find(f, top->type)->blocks;
+		unsigned place = f->batch.n;
+
+		if (!batch_add(f, top->start, blocks))
+			break;
+		types[place] = top->type;
+		top->start += blocks;
+		top->count -= blocks;
+		if (top->count == 0)
+			f->n_stack--;
+	}
+	return f->batch.n;
+}
+
+static int batch_visit(struct visit *visit, const uint64_t types[BATCH_MAX])
+{
+	struct fsck *f = visit->f;
+
+	for (unsigned i = 0; i < f->batch.n; i++) {
+		int err;
+
+		visit->type = type_find(f, types[i]);
+		visit->object = f->batch.requests[i].offset / XN_BLOCK_SIZE;
+		if (!batch_ok(&f->batch, i)) {
+			object_found(visit, OBJECT_UNREADABLE, 0, NULL);
+			continue;
+		}
+		err = object_visit(visit, f->batch.iov[i].iov_base);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void walk_progress(struct fsck *f)
+{
+	uint64_t used = f->super.block_count - f->super.free_blocks;
+
+	check_progress(f->check, f->seen.blocks, used > f->seen.blocks ? used : f->seen.blocks);
+}
+
+static int walk_root(struct fsck *f, struct root *root)
+{
+	struct visit visit = { .f = f, .root = root };
+	const struct type *type = type_find(f, root->entry.type);
+	uint64_t types[BATCH_MAX];
+	int err;
+
+	if (!type) { /* pass 3 said so */
+		root->complete = f->complete = false;
+		return 0;
+	}
+	visit.type = type;
+	root->complete = true;
+	f->n_stack = 0;
+	err = extent_visit(
+		&visit, &(struct udf_extent){ .start = root->entry.object, .count = type->blocks },
+		root->entry.type);
+	while (!err && !fsck_stopped(f) && batch_fill(f, types)) {
+		batch_run(f);
+		err = batch_visit(&visit, types);
+		walk_progress(f);
+	}
+	udf_extents_fini(&visit.extents);
+	return err;
+}
+
+int walk_roots(struct fsck *f)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < f->n_roots && !fsck_stopped(f); i++) {
+		check_set_root(f->check, f->roots[i].entry.name, f->roots[i].entry.object, NULL, 0,
+			       NULL, 0);
+		err = walk_root(f, &f->roots[i]);
+	}
+	check_set_root(f->check, NULL, 0, NULL, 0, NULL, 0);
+	return err;
+}
