@@ -200,17 +200,20 @@ void will_free_wait(struct entry *owner, struct will_free *list)
 }
 
 /*
- * The object lost its owner and will be taken apart.  Its bytes, which may be
- * newer than the disk's, must stay; they are not worth writing.
+ * The object lost its owner and will be taken apart.  Bytes newer than the
+ * disk's must stay until then; they are not worth writing.
  */
 void order_orphan(struct xn *xn, struct entry *entry)
 {
 	if (entry->flags & E_REAPED)
 		return;
 	entry_unbind_all(entry);
+	if ((entry->flags & (E_DIRTY | E_WRITING)) || !(entry->flags & E_SOUND)) {
+		entry->flags |= E_HELD;
+		entry->pins++;
+	}
 	entry_clear_dirty(xn, entry);
 	entry->flags |= E_REAPED | E_SOUND;
-	entry->pins++;
 }
 
 bool order_reaped(const struct entry *entry)

@@ -150,7 +150,7 @@ static int reap_object(struct xn *xn, struct reap_item *item, uint8_t *buffer)
 		waiting = entry->will_free;
 		entry->will_free = NULL;
 		order_release(xn, item->root, waiting);
-		entry->pins -= 2; /* ours, and the one of order_orphan() */
+		entry->pins -= entry->flags & E_HELD ? 2 : 1; /* ours, and order_orphan()'s */
 		registry_kill(xn, entry);
 	}
 	udf_extents_fini(&owned);

@@ -146,6 +146,7 @@ int recover(struct xn *xn)
 	}
 	rec->blind |= xn->damaged;
 	err = freemap_rebuild_begin(xn);
+	xn->damaged = rec->blind; /* a damaged map is about to be replaced */
 	if (!err)
 		err = mark_own(xn);
 	if (!err)

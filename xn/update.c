@@ -5,7 +5,9 @@
  *  (1) The request is copied once; what was checked is what is committed.
  *  (2) The check changes nothing that anybody can see and reserves all memory
  *      that the commit needs.  The commit cannot fail.
- *  (3) The lock is held from the first look to the last byte and no I/O is done.
+ *  (3) The lock is held from the first look to the last byte of an attempt, and
+ *      no I/O is done in it.  An attempt that meets a chunk whose map was not
+ *      read yet ends; the map is read, and the update is attempted anew.
  */
 #include "update.h"
 
@@ -123,20 +125,18 @@ static void plan_fini(struct plan *plan)
 	free((void *)(uintptr_t)plan->update.frees);
 }
 
-int xn_update(struct xn_session *session, const struct xn_update *update)
+/* One attempt; `*chunk` is told when a map must be read first. */
+static int attempt(struct xn_session *session, const struct xn_update *update, bool *need_map,
+		   uint64_t *chunk)
 {
 	struct xn *xn = session->xn;
-	struct xn_refusal *why = update->why;
 	struct plan *plan = calloc(1, sizeof(*plan));
 	int err;
 
 	if (!plan)
 		return -ENOMEM;
-	if (why)
-		memset(why, 0, sizeof(*why));
 	err = plan_init(plan, session, update);
 	pthread_mutex_lock(&xn->lock);
-	xn->stats.updates++;
 	if (!err && !xn->writable)
 		err = XN_EREADONLY;
 	if (!err)
@@ -145,11 +145,33 @@ int xn_update(struct xn_session *session, const struct xn_update *update)
 		err = plan_check(plan);
 	if (!err)
 		plan_commit(plan);
-	else
-		xn->stats.refused_updates++;
 	pthread_mutex_unlock(&xn->lock);
+	*need_map = err && plan->need_map;
+	*chunk = plan->need_chunk;
 	plan_fini(plan);
 	free(plan);
+	return err;
+}
+
+int xn_update(struct xn_session *session, const struct xn_update *update)
+{
+	struct xn *xn = session->xn;
+	struct xn_refusal *why = update->why;
+	bool need_map;
+	uint64_t chunk;
+	int err;
+
+	if (why)
+		memset(why, 0, sizeof(*why));
+	do {
+		err = attempt(session, update, &need_map, &chunk);
+		pthread_mutex_lock(&xn->lock);
+		if (err && need_map)
+			err = freemap_load(xn, chunk);
+		xn->stats.updates += !need_map;
+		xn->stats.refused_updates += err && !need_map;
+		pthread_mutex_unlock(&xn->lock);
+	} while (!err && need_map);
 	if (err && why && why->error != err)
 		refuse(why, err, 0, "%s", xn_strerror(err));
 	return err;

@@ -47,6 +47,8 @@ struct plan {
 	struct freed *freed;
 	size_t n_freed, freed_cap;
 	struct will_free *nodes; /* as many as the commit can need */
+	bool need_map;           /* refused because this chunk's map is not read in */
+	uint64_t need_chunk;
 };
 
 int plan_check(struct plan *plan);

@@ -369,6 +369,20 @@ static int acls_check(struct plan *plan)
 
 /* ---- what is taken ---- */
 
+/* The maps of all chunks that an extent touches must be here. */
+static int maps_check(struct plan *plan, const struct udf_extent *e)
+{
+	for (uint64_t c = e->start / XN_CHUNK_BLOCKS;
+	     c <= (e->start + e->count - 1) / XN_CHUNK_BLOCKS; c++) {
+		if (freemap_chunk(plan->xn, c))
+			continue;
+		plan->need_map = true;
+		plan->need_chunk = c;
+		return XN_ENOTCACHED;
+	}
+	return 0;
+}
+
 /* A free block that is known under an owner: the disk lies, and that owner is not believed. */
 static int unregistered_check(struct plan *plan, const struct udf_extent *e)
 {
@@ -391,8 +405,10 @@ static int allocs_check(struct plan *plan)
 
 	for (size_t i = 0; i < plan->allocs.n; i++) {
 		const struct udf_extent *e = &plan->allocs.v[i];
-		int err = freemap_check_free(xn, e->start, e->count);
+		int err = maps_check(plan, e);
 
+		if (!err)
+			err = freemap_check_free(xn, e->start, e->count);
 		if (err)
 			return refuse(plan->update.why, err, e->start, "%s", xn_strerror(err));
 		err = unregistered_check(plan, e);
@@ -529,17 +545,16 @@ static int freed_object(struct plan *plan, struct entry *owner, struct type *typ
 static int removed_check(struct plan *plan, struct entry *owner, const struct udf_extent *e)
 {
 	struct type *type = type_find(plan->xn, e->child);
-	int err = 0;
+	int err = maps_check(plan, e);
 
+	if (err)
+		return err;
 	for (uint64_t b = e->start; b < e->start + e->count; b++) {
-		if (freemap_chunk(plan->xn, b / XN_CHUNK_BLOCKS) && !freemap_in_use(plan->xn, b)) {
-			entry_damage(plan->xn, owner);
-			return refuse(plan->update.why, XN_EOBJDAMAGED, b,
-				      "a block that is free was owned");
-		}
-		if (!freemap_chunk(plan->xn, b / XN_CHUNK_BLOCKS))
-			return refuse(plan->update.why, XN_ENOTCACHED, b,
-				      "the chunk's map is not read in");
+		if (freemap_in_use(plan->xn, b))
+			continue;
+		entry_damage(plan->xn, owner);
+		return refuse(plan->update.why, XN_EOBJDAMAGED, b,
+			      "a block that is free was owned");
 	}
 	if (!type) {
 		for (xn_blk_t at = e->start; at < e->start + e->count && !err;) {

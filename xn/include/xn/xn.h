@@ -20,8 +20,9 @@
  *      written; no block is reused while something on disk may still name it.
  *  (5) I/O happens only inside calls made for it: readin, read, write (of part
  *      of a block), writeback, flush, sync, reap, open, close, and the
- *      catalogue and free-map calls.  xn_update() and xn_bind() without
- *      XN_READIN do none.
+ *      catalogue and free-map calls.  xn_bind() without XN_READIN does none, nor
+ *      does xn_update(), but for XN's own map block the first time that a chunk
+ *      of 16384 blocks is touched (xn_chunk_summary() beforehand avoids that).
  *  (6) Requests are values: no call keeps a pointer to its arguments, none calls
  *      back.  The same interface can be served by a process apart.
  *
@@ -50,9 +51,9 @@ extern "C" {
 typedef uint64_t xn_blk_t;
 typedef uint64_t xn_binding_t; /* 0 is never one */
 
-struct xn;	   /* an open disk */
+struct xn;         /* an open disk */
 struct xn_session; /* one LibFS instance's connection */
-struct bdev;	   /* a block device, see xn/bdev.h */
+struct bdev;       /* a block device, see xn/bdev.h */
 
 /* Consecutive blocks of one type: DATA (0), RESERVED (1) or a template's id. */
 struct xn_extent {
@@ -62,7 +63,7 @@ struct xn_extent {
 	uint32_t reserved; /* 0 */
 };
 
-#define XN_DATA	    0u
+#define XN_DATA     0u
 #define XN_RESERVED 1u
 
 /* ---- who asks ---- */
@@ -80,14 +81,14 @@ struct xn_cred {
  * argument; filled only when the call fails.
  */
 struct xn_refusal {
-	int error;	    /* what the call returns */
-	xn_blk_t block;	    /* the block or object it is about; 0 = none */
-	uint32_t record;    /* record of the object; ~0 = none */
-	uint32_t function;  /* of the template (enum udf_function), when a function faulted */
-	uint32_t fault;	    /* enum udf_fault_code */
-	uint32_t slot;	    /* instruction that faulted */
-	uint64_t value;	    /* version found, blocks missing, damage code, ... */
-	char text[160];	    /* one sentence, NUL-terminated */
+	int error;         /* what the call returns */
+	xn_blk_t block;    /* the block or object it is about; 0 = none */
+	uint32_t record;   /* record of the object; ~0 = none */
+	uint32_t function; /* of the template (enum udf_function), when a function faulted */
+	uint32_t fault;    /* enum udf_fault_code */
+	uint32_t slot;     /* instruction that faulted */
+	uint64_t value;    /* version found, blocks missing, damage code, ... */
+	char text[160];    /* one sentence, NUL-terminated */
 };
 
 /* ---- disks ---- */
@@ -95,8 +96,8 @@ struct xn_refusal {
 struct xn_format_opts {
 	char label[65];
 	uint8_t uuid[16]; /* all zero: a random one */
-	bool force;	  /* overwrite whatever the device holds */
-	int64_t now_ns;	  /* time of formatting; 0 = the clock */
+	bool force;       /* overwrite whatever the device holds */
+	int64_t now_ns;   /* time of formatting; 0 = the clock */
 };
 
 /*
@@ -110,19 +111,19 @@ struct xn_format_opts {
  */
 int xn_format(struct bdev *dev, const struct xn_format_opts *opts);
 
-#define XN_OPEN_RDONLY	   0u
-#define XN_OPEN_RDWR	   1u
+#define XN_OPEN_RDONLY     0u
+#define XN_OPEN_RDWR       1u
 #define XN_OPEN_BORROW_DEV 2u /* xn_open_dev: the device stays the caller's to close */
 #define XN_OPEN_NO_RECOVER 4u /* read-only looking at an unclean disk without walking it */
 
 #define XN_CACHE_DEFAULT (64ull << 20)
-#define XN_CACHE_MIN	 (512ull << 10)
+#define XN_CACHE_MIN     (512ull << 10)
 
 struct xn_open_opts {
 	uint32_t flags;
 	uint32_t lock_timeout_ms; /* wait that long for a holder that is finishing; 0 = do not */
-	uint64_t cache_bytes;	  /* bound of the cache; 0 = XN_CACHE_DEFAULT */
-	char *why;		  /* receives a sentence on failure (who holds it, what is damaged) */
+	uint64_t cache_bytes;     /* bound of the cache; 0 = XN_CACHE_DEFAULT */
+	char *why; /* receives a sentence on failure (who holds it, what is damaged) */
 	size_t why_size;
 };
 
@@ -168,7 +169,7 @@ int xn_disk_info(struct xn *xn, struct xn_disk_info *info);
 
 struct xn_stats {
 	uint64_t binds, updates, refused_updates, owns_runs, acl_runs, check_runs, fuel_used;
-	uint64_t reads, writes;		      /* calls */
+	uint64_t reads, writes;                  /* calls */
 	uint64_t blocks_in, blocks_out, flushes; /* device */
 	uint64_t cache_bytes, cache_limit, cache_dirty_pages, cache_pinned_pages;
 	uint64_t cache_hits, cache_misses, evictions;
@@ -234,19 +235,19 @@ int xn_template_child(struct xn *xn, uint32_t id, uint32_t child, uint32_t *type
 
 /* ---- roots ---- */
 
-#define XN_ROOT_NAME_MAX 63u
+#define XN_ROOT_NAME_MAX  63u
 #define XN_ROOT_TEMPORARY 1u /* does not survive a restart (-ENOSYS yet) */
-#define XN_ROOT_SCRATCH	  2u /* a place to build trees for another root (-ENOSYS yet) */
+#define XN_ROOT_SCRATCH   2u /* a place to build trees for another root (-ENOSYS yet) */
 
 struct xn_root_spec {
 	const char *name;
-	const char *libfs; /* who understands it, e.g. "simplefs" */
-	uint32_t type;	   /* template of the root object */
+	const char *libfs;       /* who understands it, e.g. "simplefs" */
+	uint32_t type;           /* template of the root object */
 	uint32_t uid, gid, mode; /* who may bind it: rw bits of the mode */
 	uint32_t flags;
 	uint64_t quota; /* blocks; 0 = no limit */
 	uint64_t reserve;
-	xn_blk_t near; /* place the object near this block; 0 = anywhere */
+	xn_blk_t near;    /* place the object near this block; 0 = anywhere */
 	uint8_t uuid[16]; /* all zero: a random one */
 	int64_t now_ns;
 };
@@ -259,7 +260,7 @@ struct xn_root_info {
 	uint32_t type;
 	uint32_t uid, gid, mode, flags;
 	uint64_t quota, reserve, used; /* blocks */
-	uint64_t dirty;		       /* blocks not yet written */
+	uint64_t dirty;                /* blocks not yet written */
 	uint8_t uuid[16];
 	int64_t created_ns;
 	bool damaged;
@@ -289,7 +290,7 @@ int xn_root_remove(struct xn_session *session, const char *name);
 
 /* ---- binding ---- */
 
-#define XN_READ	  1u
+#define XN_READ   1u
 #define XN_WRITE  2u
 #define XN_READIN 4u /* also read the object's bytes (I/O) */
 
@@ -306,7 +307,7 @@ int xn_bind_root(struct xn_session *session, const char *name, uint32_t access,
 		 xn_binding_t *binding, xn_blk_t *object);
 
 struct xn_bind_request {
-	xn_blk_t owner;	 /* an object this session has bound and read in */
+	xn_blk_t owner;  /* an object this session has bound and read in */
 	uint32_t record; /* the record of it that owns `extent` */
 	uint32_t access; /* XN_READ, XN_WRITE, XN_READIN */
 	/*
@@ -314,8 +315,8 @@ struct xn_bind_request {
 	 */
 	struct xn_extent extent;
 	const struct xn_cred *cred; /* NULL: the session's own */
-	int64_t now_ns;		    /* what `acl` sees as the time */
-	struct xn_refusal *why;	    /* may be NULL */
+	int64_t now_ns;             /* what `acl` sees as the time */
+	struct xn_refusal *why;     /* may be NULL */
 };
 
 /*
@@ -406,14 +407,14 @@ struct xn_edit {
 
 struct xn_retype {
 	struct xn_extent extent; /* its type now */
-	uint32_t type;		 /* DATA or RESERVED: its type afterwards */
+	uint32_t type;           /* DATA or RESERVED: its type afterwards */
 	uint32_t reserved;
 };
 
-#define XN_ATOMIC   1u /* several objects, whole or absent after a crash (-ENOSYS yet) */
-#define XN_REAP	    2u /* freed objects may still own blocks: XN takes the subtree apart later */
-#define XN_LOGGED   4u /* durable with the next flush through the intent log (-ENOSYS yet) */
-#define XN_FREEING  8u /* this update frees more than it takes: may use the root's reserve */
+#define XN_ATOMIC  1u /* several objects, whole or absent after a crash (-ENOSYS yet) */
+#define XN_REAP    2u /* freed objects may still own blocks: XN takes the subtree apart later */
+#define XN_LOGGED  4u /* durable with the next flush through the intent log (-ENOSYS yet) */
+#define XN_FREEING 8u /* this update frees more than it takes: may use the root's reserve */
 
 #define XN_UPDATE_OBJECTS_MAX 64u
 #define XN_UPDATE_BYTES_MAX   (256u << 10)
@@ -431,8 +432,8 @@ struct xn_update {
 	uint32_t n_expects, n_edits, n_allocs, n_frees, n_retypes, n_links, n_unlinks;
 	uint32_t flags;
 	const struct xn_cred *cred; /* NULL: the session's own */
-	int64_t now_ns;		    /* what `acl` sees as the time */
-	struct xn_refusal *why;	    /* may be NULL */
+	int64_t now_ns;             /* what `acl` sees as the time */
+	struct xn_refusal *why;     /* may be NULL */
 };
 
 /*
@@ -448,7 +449,7 @@ struct xn_update {
  * Fails with
  *   XN_ECHANGED    an object's version is not the expected one (value: the one found)
  *   XN_ENOTBOUND   an edited object is not bound for writing by this session
- *   XN_ENOTCACHED  an edited or freed object's bytes, or a chunk's map, are not read in
+ *   XN_ENOTCACHED  an edited or freed object's bytes are not read in
  *   XN_ENOTOBJECT  an edit names a block that is no object
  *   XN_EOWNS       the records own something else afterwards than declared
  *   XN_EFAULT      `owns` faulted on the old or the new bytes
@@ -553,11 +554,11 @@ int xn_chunk_map(struct xn *xn, uint64_t chunk, uint8_t *bitmap);
 /* ---- looking at everything: tools and recovery ---- */
 
 struct xn_walk_item {
-	uint32_t root;	    /* id */
-	uint32_t depth;	    /* 0: the root object itself */
-	xn_blk_t owner;	    /* object that owns the extent; 0 at depth 0 */
+	uint32_t root;  /* id */
+	uint32_t depth; /* 0: the root object itself */
+	xn_blk_t owner; /* object that owns the extent; 0 at depth 0 */
 	uint32_t owner_type;
-	uint32_t record;    /* record of the owner; ~0 at depth 0 */
+	uint32_t record; /* record of the owner; ~0 at depth 0 */
 	struct xn_extent extent;
 	int error; /* of the owner object: XN_EFAULT, XN_EIO; extent is then the object itself */
 };
