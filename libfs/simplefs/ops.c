@@ -657,4 +657,5 @@ const struct libfs_type simplefs_type = {
 	.about = "a small UNIX file system to learn from: inode tables, direct and indirect blocks",
 	.version = SIMPLEFS_VERSION,
 	.ops = &simplefs_ops,
+	.checker = &simplefs_checker,
 };

@@ -310,5 +310,6 @@ int sfs_inode_make(struct sfs *fs, const struct sfs_make *make, struct sfs_inode
 /* ---- ops.c ---- */
 
 extern const struct libfs_type simplefs_type;
+extern const struct libfs_checker simplefs_checker; /* check.c, which knows nothing of this file */
 
 #endif

@@ -1,0 +1,796 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The checker of simplefs: what XN cannot know.
+ *
+ *   pass 1  inodes: types, sizes, times, blocks past the end, how many blocks
+ *   pass 2  directories, from the root down: names
+ *   pass 3  inodes that no name leads to
+ *   pass 4  link counts and ".."
+ *
+ *  (1) XN has proved that every block has one owner before we begin, so a walk
+ *      over pointers ends.
+ *  (2) Names and inodes reach the disk in any order.  What a crash can leave,
+ *      and recover.c puts right at mount, is SAFE here.
+ *  (3) When a directory could not be understood, what no name leads to may have
+ *      had its name there: it is reported and stays.
+ *  (4) Memory: 13 bytes for each inode of the file system, 16 for each name of
+ *      the largest directory, and some blocks.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libfs/check.h"
+#include "format.h"
+
+#define ROW(id, code, sentence, question, safety) \
+	static const struct check_problem_row id = { "simplefs/" code, sentence, question, safety }
+
+ROW(no_magic, "unfinished", "making the file system was not finished", "", CHECK_REPORT_ONLY);
+ROW(no_root, "no-root-directory", "inode 1 is no directory", "", CHECK_REPORT_ONLY);
+ROW(bad_type, "bad-type", "inode %u has mode %o, which is no type of file", "Clear it?",
+    CHECK_LOSSY);
+ROW(bad_time, "bad-time", "inode %u has a time with 10^9 nanoseconds or more", "Set them to 0?",
+    CHECK_LOSSY);
+ROW(bad_size, "bad-size", "inode %u has a size of %llu, which its type cannot have",
+    "Set it to one that it can?", CHECK_LOSSY);
+ROW(bad_target, "bad-symlink", "inode %u is a symlink with a target of %llu bytes", "Clear it?",
+    CHECK_LOSSY);
+ROW(past_end, "past-end", "inode %u owns %llu blocks past its end", "Free them?", CHECK_SAFE);
+ROW(block_count, "block-count", "inode %u counts %llu blocks and has %llu", "Correct it?",
+    CHECK_SAFE);
+ROW(unreadable, "unreadable", "block %llu of directory %u cannot be read", "", CHECK_REPORT_ONLY);
+ROW(bad_slot, "bad-slot", "directory %u: bytes at %llu are no name",
+    "Clear the rest of the sector?", CHECK_LOSSY);
+ROW(bad_name, "bad-name", "directory %u: a name at %llu holds '/', a zero, or is \".\" or \"..\"",
+    "Remove it?", CHECK_LOSSY);
+ROW(dangling, "dangling-name", "directory %u: \"%.*s\" means inode %u, which is not there",
+    "Remove it?", CHECK_SAFE);
+ROW(duplicate, "duplicate-name", "directory %u: two entries \"%.*s\"", "Rename the second?",
+    CHECK_LOSSY);
+ROW(second_name, "second-name", "directory %u: \"%.*s\" is a second name of directory %u",
+    "Remove it?", CHECK_SAFE);
+ROW(wrong_type, "wrong-type", "directory %u: \"%.*s\" has the wrong type of inode %u",
+    "Correct it?", CHECK_SAFE);
+ROW(orphan, "orphan", "inode %u has no name", "Free it?", CHECK_SAFE);
+ROW(unreachable, "unreachable",
+    "inode %u has no name; it may have been in a directory that is damaged", "", CHECK_REPORT_ONLY);
+ROW(link_count, "link-count", "inode %u counts %u links and has %u", "Correct it?", CHECK_SAFE);
+ROW(wrong_parent, "wrong-parent", "directory %u is in %u, but its \"..\" says %u", "Correct it?",
+    CHECK_SAFE);
+
+/* A position in a directory that does not name an earlier one of the same hash. */
+struct known_name {
+	uint64_t hash, pos;
+};
+
+struct state {
+	struct check *check;
+	uint8_t super[SFS_BLOCK];
+	uint32_t n;      /* inode numbers are below this */
+	uint8_t *type;   /* of each inode; 0: free */
+	uint32_t *links; /* names found; of a directory: its subdirectories + 2 */
+	uint32_t *dir;   /* of a directory: where its name is */
+	uint32_t *queue;
+	uint32_t head, tail;
+	bool damaged; /* some directory was not understood */
+
+	uint64_t table_block; /* which inode table `table` is; 0: none */
+	struct sfs_inode_disk table[SIMPLEFS_ITAB_INODES];
+
+	struct known_name *names; /* of the directory being looked at */
+	size_t n_names, max_names;
+};
+
+static uint64_t pointer_of(const uint8_t *bytes, uint32_t slot)
+{
+	le64_t pointer;
+
+	memcpy(&pointer, bytes + slot * sizeof(pointer), sizeof(pointer));
+	return le64_get(pointer);
+}
+
+/* ---- inodes ---- */
+
+/* The block of inode table number `table`; 0: there is none. */
+static int table_find(struct state *s, uint32_t table, uint64_t *block)
+{
+	uint8_t imap[SFS_BLOCK];
+	uint64_t map = pointer_of(s->super + SIMPLEFS_SUPER_RAW, table / SIMPLEFS_IMAP_SLOTS);
+	int err;
+
+	*block = 0;
+	if (!map)
+		return 0;
+	err = check_read(s->check, map, 1, imap);
+	if (!err)
+		*block = pointer_of(imap, table % SIMPLEFS_IMAP_SLOTS);
+	return err;
+}
+
+/* Have the table of an inode at hand; *there says whether it exists. */
+static int table_load(struct state *s, uint32_t ino, bool *there)
+{
+	uint64_t block;
+	int err = table_find(s, (ino - 1) / SIMPLEFS_ITAB_INODES, &block);
+
+	*there = !err && block;
+	if (err || !block || block == s->table_block)
+		return err;
+	s->table_block = 0;
+	err = check_read(s->check, block, 1, s->table);
+	if (!err)
+		s->table_block = block;
+	return err;
+}
+
+/* 1 and the inode, 0 if there is no table for it. */
+static int inode_read(struct state *s, uint32_t ino, struct sfs_fields *fields)
+{
+	bool there;
+	int err = table_load(s, ino, &there);
+
+	if (err || !there)
+		return err;
+	sfs_inode_decode(&s->table[(ino - 1) % SIMPLEFS_ITAB_INODES], fields);
+	return 1;
+}
+
+static int inode_write(struct state *s, uint32_t ino, const struct sfs_fields *fields)
+{
+	bool there;
+	int err = table_load(s, ino, &there);
+
+	if (err || !there)
+		return err;
+	sfs_inode_encode(fields, &s->table[(ino - 1) % SIMPLEFS_ITAB_INODES]);
+	err = check_write(s->check, s->table_block, 1, s->table);
+	/* Whether it was written or not, believe the disk. */
+	s->table_block = 0;
+	return err;
+}
+
+/* ---- the blocks of a file ---- */
+
+struct file_walk {
+	uint64_t keep;  /* blocks of the file from here on are past the end */
+	bool clear;     /* take their pointers away */
+	uint64_t owned; /* blocks, those for pointers included, that stay */
+	uint64_t past;
+	/* For each block of data that stays: may be NULL. */
+	int (*visit)(struct state *s, void *arg, uint64_t fblk, uint64_t block);
+	void *arg;
+};
+
+static int pointers_walk(struct state *s, struct file_walk *walk, uint64_t *pointers, unsigned n,
+			 unsigned level, uint64_t first, bool *changed);
+
+/* All of a subtree, or the part before the end. */
+static int tree_walk(struct state *s, struct file_walk *walk, uint64_t block, unsigned level,
+		     uint64_t first)
+{
+	uint64_t *pointers = malloc(SFS_BLOCK);
+	bool changed = false;
+	int err;
+
+	if (!pointers)
+		return -ENOMEM;
+	err = check_read(s->check, block, 1, pointers);
+	for (unsigned i = 0; i < SIMPLEFS_IND_SLOTS; i++)
+		pointers[i] = pointer_of((uint8_t *)pointers, i);
+	if (!err)
+		err = pointers_walk(s, walk, pointers, SIMPLEFS_IND_SLOTS, level - 1, first,
+				    &changed);
+	if (!err && changed) {
+		for (unsigned i = 0; i < SIMPLEFS_IND_SLOTS; i++) {
+			le64_t disk = le64_make(pointers[i]);
+
+			memcpy(&pointers[i], &disk, sizeof(disk));
+		}
+		err = check_write(s->check, block, 1, pointers);
+	}
+	free(pointers);
+	return err;
+}
+
+/* `level` 0: the pointers name data; above: blocks of pointers one level down. */
+static int pointers_walk(struct state *s, struct file_walk *walk, uint64_t *pointers, unsigned n,
+			 unsigned level, uint64_t first, bool *changed)
+{
+	uint64_t span = level == 0   ? 1
+			: level == 1 ? SFS_SPAN1
+			: level == 2 ? SFS_SPAN2
+				     : SFS_SPAN3;
+	int err = 0;
+
+	for (unsigned i = 0; i < n && !err; i++, first += span) {
+		if (!pointers[i])
+			continue;
+		if (first >= walk->keep) {
+			walk->past++;
+			if (walk->clear)
+				pointers[i] = 0;
+			*changed |= walk->clear;
+			continue;
+		}
+		walk->owned++;
+		if (level)
+			err = tree_walk(s, walk, pointers[i], level, first);
+		else if (walk->visit)
+			err = walk->visit(s, walk->arg, first, pointers[i]);
+	}
+	return err;
+}
+
+static int file_walk(struct state *s, struct file_walk *walk, struct sfs_fields *fields)
+{
+	bool changed = false;
+	uint64_t first = SIMPLEFS_N_DIRECT, span = SFS_SPAN1;
+	int err;
+
+	walk->owned = walk->past = 0;
+	if (!sfs_has_pointers(fields->mode, fields->size))
+		return 0;
+	err = pointers_walk(s, walk, fields->direct, SIMPLEFS_N_DIRECT, 0, 0, &changed);
+	for (unsigned i = 0; i < SIMPLEFS_N_IND && !err; i++, first += span, span *= 512)
+		err = pointers_walk(s, walk, &fields->ind[i], 1, i + 1, first, &changed);
+	return err;
+}
+
+/* ---- pass 1 ---- */
+
+static bool type_exists(uint32_t mode)
+{
+	switch (SIMPLEFS_TYPE(mode)) {
+	case SIMPLEFS_FIFO:
+	case SIMPLEFS_CHR:
+	case SIMPLEFS_DIR:
+	case SIMPLEFS_BLK:
+	case SIMPLEFS_REG:
+	case SIMPLEFS_LNK:
+	case SIMPLEFS_SOCK: return true;
+	default: return false;
+	}
+}
+
+/* An inode that makes no sense as a whole: clear it, if told so. */
+static int inode_clear(struct state *s, uint32_t ino, struct sfs_fields *fields)
+{
+	struct sfs_fields empty = { .birth = fields->birth };
+	int err = inode_write(s, ino, &empty);
+
+	check_ownership_changed(s->check);
+	*fields = empty;
+	return err;
+}
+
+static int check_kind(struct state *s, uint32_t ino, struct sfs_fields *f)
+{
+	if (!type_exists(f->mode))
+		return check_problem(s->check, &bad_type, ino, f->mode) ? inode_clear(s, ino, f)
+									: 0;
+	if (SIMPLEFS_TYPE(f->mode) == SIMPLEFS_LNK && (f->size == 0 || f->size > 4095))
+		return check_problem(s->check, &bad_target, ino, (unsigned long long)f->size)
+			       ? inode_clear(s, ino, f)
+			       : 0;
+	return 0;
+}
+
+static bool fix_size(struct state *s, uint32_t ino, struct sfs_fields *f)
+{
+	bool is_dir = SIMPLEFS_TYPE(f->mode) == SIMPLEFS_DIR;
+	uint64_t size = f->size;
+
+	if (size > SFS_FILE_MAX)
+		size = SFS_FILE_MAX;
+	if (is_dir)
+		size -= size % SFS_BLOCK;
+	if (!is_dir && SIMPLEFS_TYPE(f->mode) != SIMPLEFS_REG &&
+	    SIMPLEFS_TYPE(f->mode) != SIMPLEFS_LNK)
+		size = 0;
+	if (size == f->size ||
+	    !check_problem(s->check, &bad_size, ino, (unsigned long long)f->size))
+		return false;
+	f->size = size;
+	return true;
+}
+
+static bool fix_times(struct state *s, uint32_t ino, struct sfs_fields *f)
+{
+	bool bad = false;
+
+	for (unsigned i = 0; i < SFS_TIMES; i++)
+		bad |= f->nsec[i] >= 1000000000u;
+	if (!bad || !check_problem(s->check, &bad_time, ino))
+		return false;
+	for (unsigned i = 0; i < SFS_TIMES; i++)
+		f->nsec[i] = f->nsec[i] >= 1000000000u ? 0 : f->nsec[i];
+	return true;
+}
+
+/* Sets *changed when the inode must be written. */
+static int fix_blocks(struct state *s, uint32_t ino, struct sfs_fields *f, bool *changed)
+{
+	struct file_walk walk = { .keep = (f->size + SFS_BLOCK - 1) / SFS_BLOCK };
+	uint64_t owned;
+	int err = file_walk(s, &walk, f);
+
+	if (err)
+		return err;
+	owned = walk.owned;
+	if (walk.past && check_problem(s->check, &past_end, ino, (unsigned long long)walk.past)) {
+		walk.clear = true;
+		err = file_walk(s, &walk, f);
+		check_ownership_changed(s->check);
+		*changed = true;
+	}
+	/* What stays past the end is owned as well. */
+	if (!err && walk.past && !walk.clear)
+		return 0;
+	if (!err && f->blocks != owned &&
+	    check_problem(s->check, &block_count, ino, (unsigned long long)f->blocks,
+			  (unsigned long long)owned)) {
+		f->blocks = owned;
+		*changed = true;
+	}
+	return err;
+}
+
+static int inode_check(struct state *s, uint32_t ino)
+{
+	struct sfs_fields f;
+	bool changed;
+	int err = inode_read(s, ino, &f);
+
+	if (err <= 0 || f.mode == 0)
+		return err < 0 ? err : 0;
+	err = check_kind(s, ino, &f);
+	if (err || f.mode == 0)
+		return err;
+	if (type_exists(f.mode))
+		s->type[ino] = (uint8_t)SIMPLEFS_TYPE(f.mode);
+	changed = fix_size(s, ino, &f);
+	changed |= fix_times(s, ino, &f);
+	err = fix_blocks(s, ino, &f, &changed);
+	return !err && changed ? inode_write(s, ino, &f) : err;
+}
+
+/* Calls `each` for the inodes of every table there is; without it, only finds the end. */
+static int inodes_walk(struct state *s, int (*each)(struct state *s, uint32_t ino), uint32_t *end)
+{
+	uint32_t table = 0;
+	int err = 0;
+
+	while (table < SIMPLEFS_SUPER_SLOTS * SIMPLEFS_IMAP_SLOTS && !err) {
+		uint64_t block;
+
+		if (!pointer_of(s->super + SIMPLEFS_SUPER_RAW, table / SIMPLEFS_IMAP_SLOTS)) {
+			table += SIMPLEFS_IMAP_SLOTS - table % SIMPLEFS_IMAP_SLOTS;
+			continue;
+		}
+		err = table_find(s, table, &block);
+		if (!err && block && end)
+			*end = (table + 1) * SIMPLEFS_ITAB_INODES + 1;
+		for (uint32_t i = 1; i <= SIMPLEFS_ITAB_INODES && block && each && !err; i++)
+			err = each(s, table * SIMPLEFS_ITAB_INODES + i);
+		if (each && !err)
+			check_progress(s->check, (uint64_t)table * SIMPLEFS_ITAB_INODES, s->n);
+		table++;
+	}
+	return err;
+}
+
+/* ---- pass 2 ---- */
+
+/* A directory's sector while its names are looked at. */
+struct dir_look {
+	uint32_t ino;
+	uint64_t pos; /* of the sector in the directory */
+	uint8_t *sector;
+	bool changed;
+};
+
+static bool name_is_bad(const struct sfs_slot *slot)
+{
+	if (memchr(slot->name, '/', slot->name_len) || memchr(slot->name, 0, slot->name_len))
+		return true;
+	return slot->name[0] == '.' &&
+	       (slot->name_len == 1 || (slot->name_len == 2 && slot->name[1] == '.'));
+}
+
+static void look_remove(struct dir_look *look, const struct sfs_slot *slot)
+{
+	sfs_sector_remove(look->sector, slot->off);
+	look->changed = true;
+}
+
+static uint64_t hash_of(const char *name, size_t len)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (uint8_t)name[i]) * 0x100000001b3u;
+	return hash;
+}
+
+static int name_note(struct state *s, const struct dir_look *look, const struct sfs_slot *slot)
+{
+	if (s->n_names == s->max_names) {
+		size_t max = s->max_names ? 2 * s->max_names : 256;
+		struct known_name *names = realloc(s->names, max * sizeof(*names));
+
+		if (!names)
+			return -ENOMEM;
+		s->names = names;
+		s->max_names = max;
+	}
+	s->names[s->n_names++] = (struct known_name){
+		.hash = hash_of(slot->name, slot->name_len),
+		.pos = look->pos + slot->off,
+	};
+	return 0;
+}
+
+static void type_fix(struct state *s, struct dir_look *look, const struct sfs_slot *slot,
+		     uint8_t type)
+{
+	if (!check_problem(s->check, &wrong_type, look->ino, (int)slot->name_len, slot->name,
+			   slot->ino))
+		return;
+	look->sector[slot->off + offsetof(struct sfs_slot_disk, type)] = type;
+	look->changed = true;
+}
+
+/* Looking for the name of a directory in another one. */
+struct old_name {
+	uint32_t dir, ino;
+	bool removed;
+};
+
+static int old_name_visit(struct state *s, void *arg, uint64_t fblk, uint64_t block)
+{
+	struct old_name *old = arg;
+	uint8_t bytes[SFS_BLOCK];
+	struct sfs_slot slot;
+	int err = old->removed ? 0 : check_read(s->check, block, 1, bytes);
+
+	(void)fblk;
+	for (uint8_t *at = bytes; !err && !old->removed && at < bytes + SFS_BLOCK; at += SFS_SECTOR)
+		for (uint32_t off = 0; sfs_slot_decode(at, off, &slot) > 0; off += slot.len) {
+			if (slot.ino != old->ino)
+				continue;
+			if (!check_problem(s->check, &second_name, old->dir, (int)slot.name_len,
+					   slot.name, old->ino))
+				return 0;
+			sfs_sector_remove(at, off);
+			old->removed = true;
+			return check_write(s->check, block, 1, bytes);
+		}
+	return err;
+}
+
+/*
+ * Another name of a directory: a rename was cut short.  The one in what its
+ * inode calls ".." counts, else the one that was met first.
+ */
+static int second_name_look(struct state *s, struct dir_look *look, const struct sfs_slot *slot,
+			    const struct sfs_fields *f)
+{
+	struct old_name old = { .dir = s->dir[slot->ino], .ino = slot->ino };
+	struct file_walk walk = { .keep = UINT64_MAX, .visit = old_name_visit, .arg = &old };
+	struct sfs_fields dir;
+	int err;
+
+	if (f->parent != look->ino || old.dir == look->ino || slot->ino == SFS_ROOT_INO) {
+		if (check_problem(s->check, &second_name, look->ino, (int)slot->name_len,
+				  slot->name, slot->ino))
+			look_remove(look, slot);
+		return 0;
+	}
+	err = inode_read(s, old.dir, &dir);
+	if (err > 0)
+		err = file_walk(s, &walk, &dir);
+	if (err || !old.removed)
+		return err;
+	s->links[old.dir]--;
+	s->links[look->ino]++;
+	s->dir[slot->ino] = look->ino;
+	return name_note(s, look, slot);
+}
+
+/* A name whose inode is there. */
+static int name_count(struct state *s, struct dir_look *look, const struct sfs_slot *slot,
+		      const struct sfs_fields *f)
+{
+	uint32_t ino = slot->ino;
+
+	if (slot->type != s->type[ino])
+		type_fix(s, look, slot, s->type[ino]);
+	if (s->type[ino] != SIMPLEFS_DIR) {
+		s->links[ino]++;
+		return name_note(s, look, slot);
+	}
+	if (s->dir[ino])
+		return second_name_look(s, look, slot, f);
+	s->dir[ino] = look->ino;
+	s->links[ino] = 2;
+	s->links[look->ino]++;
+	s->queue[s->tail++] = ino;
+	return name_note(s, look, slot);
+}
+
+static int slot_look(struct state *s, struct dir_look *look, const struct sfs_slot *slot)
+{
+	struct sfs_fields f = { .mode = 0 };
+	int got = 0;
+
+	if (name_is_bad(slot)) {
+		if (check_problem(s->check, &bad_name, look->ino,
+				  (unsigned long long)(look->pos + slot->off)))
+			look_remove(look, slot);
+		return 0;
+	}
+	if (slot->ino < s->n)
+		got = inode_read(s, slot->ino, &f);
+	if (got < 0)
+		return got;
+	if (got == 0 || s->type[slot->ino] == 0 || f.birth != slot->birth) {
+		if (check_problem(s->check, &dangling, look->ino, (int)slot->name_len, slot->name,
+				  slot->ino))
+			look_remove(look, slot);
+		return 0;
+	}
+	return name_count(s, look, slot, &f);
+}
+
+static int sector_look(struct state *s, struct dir_look *look)
+{
+	struct sfs_slot slot;
+	uint32_t off = 0;
+	int got, err = 0;
+
+	while (!err && (got = sfs_slot_decode(look->sector, off, &slot)) != 0) {
+		if (got < 0) {
+			/* What was named behind this is lost; so nobody without a name is freed. */
+			s->damaged = true;
+			if (check_problem(s->check, &bad_slot, look->ino,
+					  (unsigned long long)(look->pos + off))) {
+				memset(look->sector + off, 0, SFS_SECTOR - off);
+				look->changed = true;
+			}
+			break;
+		}
+		off += slot.len;
+		if (slot.ino)
+			err = slot_look(s, look, &slot);
+	}
+	return err;
+}
+
+static int dir_block_look(struct state *s, void *arg, uint64_t fblk, uint64_t block)
+{
+	uint32_t ino = *(uint32_t *)arg;
+	uint8_t bytes[SFS_BLOCK];
+	bool changed = false;
+	int err = check_read(s->check, block, 1, bytes);
+
+	if (err == -EINTR)
+		return err;
+	if (err) {
+		s->damaged = true;
+		check_problem(s->check, &unreadable, (unsigned long long)fblk, ino);
+		return 0;
+	}
+	for (uint32_t at = 0; at < SFS_BLOCK && !err; at += SFS_SECTOR) {
+		struct dir_look look = {
+			.ino = ino,
+			.pos = fblk * SFS_BLOCK + at,
+			.sector = bytes + at,
+		};
+
+		err = sector_look(s, &look);
+		changed |= look.changed;
+	}
+	return !err && changed ? check_write(s->check, block, 1, bytes) : err;
+}
+
+static int name_order(const void *a, const void *b)
+{
+	const struct known_name *x = a, *y = b;
+
+	if (x->hash != y->hash)
+		return x->hash < y->hash ? -1 : 1;
+	return x->pos < y->pos ? -1 : x->pos > y->pos;
+}
+
+/* Reading one slot of a directory again. */
+struct one_slot {
+	uint64_t pos;
+	uint64_t block;
+	uint8_t bytes[SFS_BLOCK];
+	struct sfs_slot slot;
+};
+
+static int one_slot_visit(struct state *s, void *arg, uint64_t fblk, uint64_t block)
+{
+	struct one_slot *one = arg;
+	const uint8_t *sector;
+	int err;
+
+	if (fblk != one->pos / SFS_BLOCK)
+		return 0;
+	one->block = block;
+	err = check_read(s->check, block, 1, one->bytes);
+	sector = one->bytes + one->pos % SFS_BLOCK / SFS_SECTOR * SFS_SECTOR;
+	if (!err && sfs_slot_decode(sector, one->pos % SFS_SECTOR, &one->slot) <= 0)
+		one->block = 0;
+	return err;
+}
+
+static bool hash_is_known(const struct state *s, uint64_t hash)
+{
+	for (size_t i = 0; i < s->n_names; i++)
+		if (s->names[i].hash == hash)
+			return true;
+	return false;
+}
+
+/* Another last letter, so that it is nobody else's name here.  Nothing is lost by that. */
+static void name_change(const struct state *s, uint8_t *name, uint32_t len)
+{
+	for (uint8_t letter = '~'; letter >= '0'; letter--) {
+		name[len - 1] = letter;
+		if (!hash_is_known(s, hash_of((char *)name, len)))
+			return;
+	}
+}
+
+static int duplicate_look(struct state *s, uint32_t ino, struct sfs_fields *f, uint64_t first,
+			  struct known_name *name)
+{
+	struct one_slot a = { .pos = first }, b = { .pos = name->pos };
+	struct file_walk walk = { .keep = UINT64_MAX, .visit = one_slot_visit, .arg = &a };
+	uint8_t *bytes;
+	int err = file_walk(s, &walk, f);
+
+	walk.arg = &b;
+	if (!err)
+		err = file_walk(s, &walk, f);
+	if (err || !a.block || !b.block || a.slot.name_len != b.slot.name_len ||
+	    memcmp(a.slot.name, b.slot.name, a.slot.name_len) != 0)
+		return err;
+	if (!check_problem(s->check, &duplicate, ino, (int)b.slot.name_len, b.slot.name))
+		return 0;
+	bytes = b.bytes + name->pos % SFS_BLOCK + SFS_SLOT_HEADER;
+	name_change(s, bytes, b.slot.name_len);
+	name->hash = hash_of((char *)bytes, b.slot.name_len);
+	return check_write(s->check, b.block, 1, b.bytes);
+}
+
+static int duplicates_look(struct state *s, uint32_t ino, struct sfs_fields *f)
+{
+	size_t first = 0;
+	int err = 0;
+
+	qsort(s->names, s->n_names, sizeof(*s->names), name_order);
+	for (size_t i = 1; i < s->n_names && !err; i++) {
+		if (s->names[i].hash != s->names[first].hash)
+			first = i;
+		else
+			err = duplicate_look(s, ino, f, s->names[first].pos, &s->names[i]);
+	}
+	return err;
+}
+
+static int dir_look(struct state *s, uint32_t ino)
+{
+	struct file_walk walk = { .visit = dir_block_look, .arg = &ino };
+	struct sfs_fields f;
+	int err = inode_read(s, ino, &f);
+
+	if (err <= 0)
+		return err;
+	walk.keep = (f.size + SFS_BLOCK - 1) / SFS_BLOCK;
+	s->n_names = 0;
+	err = file_walk(s, &walk, &f);
+	return err ? err : duplicates_look(s, ino, &f);
+}
+
+/* ---- passes 3 and 4 ---- */
+
+static int inode_settle(struct state *s, uint32_t ino)
+{
+	struct sfs_fields f;
+	bool changed = false;
+	int err;
+
+	if (!s->type[ino])
+		return 0;
+	err = inode_read(s, ino, &f);
+	if (err <= 0)
+		return err;
+	if (!s->links[ino]) {
+		if (f.nlink && s->damaged) {
+			check_problem(s->check, &unreachable, ino);
+			return 0;
+		}
+		return check_problem(s->check, &orphan, ino) ? inode_clear(s, ino, &f) : 0;
+	}
+	if (f.nlink != s->links[ino] && !s->damaged &&
+	    check_problem(s->check, &link_count, ino, f.nlink, s->links[ino])) {
+		f.nlink = s->links[ino];
+		changed = true;
+	}
+	if (s->type[ino] == SIMPLEFS_DIR && f.parent != s->dir[ino] &&
+	    check_problem(s->check, &wrong_parent, ino, s->dir[ino], f.parent)) {
+		f.parent = s->dir[ino];
+		changed = true;
+	}
+	return changed ? inode_write(s, ino, &f) : 0;
+}
+
+/* ---- all of it ---- */
+
+static int state_init(struct state *s)
+{
+	int err = check_read(s->check, check_root_object(s->check), 1, s->super);
+
+	if (!err)
+		err = inodes_walk(s, NULL, &s->n);
+	if (err)
+		return err;
+	if (s->n < 2)
+		s->n = 2;
+	s->type = calloc(s->n, 1);
+	s->links = calloc(s->n, sizeof(*s->links));
+	s->dir = calloc(s->n, sizeof(*s->dir));
+	s->queue = calloc(s->n, sizeof(*s->queue));
+	return s->type && s->links && s->dir && s->queue ? 0 : -ENOMEM;
+}
+
+static void state_fini(struct state *s)
+{
+	free(s->names);
+	free(s->queue);
+	free(s->dir);
+	free(s->links);
+	free(s->type);
+}
+
+static int passes(struct state *s)
+{
+	int err = inodes_walk(s, inode_check, NULL);
+
+	if (err)
+		return err;
+	if (s->type[SFS_ROOT_INO] != SIMPLEFS_DIR) {
+		check_problem(s->check, &no_root);
+		return 0;
+	}
+	s->links[SFS_ROOT_INO] = 2;
+	s->dir[SFS_ROOT_INO] = SFS_ROOT_INO;
+	s->queue[s->tail++] = SFS_ROOT_INO;
+	while (s->head < s->tail && !err)
+		err = dir_look(s, s->queue[s->head++]);
+	return err ? err : inodes_walk(s, inode_settle, NULL);
+}
+
+static int simplefs_check(struct check *check)
+{
+	struct state *s = calloc(1, sizeof(*s));
+	int err;
+
+	if (!s)
+		return -ENOMEM;
+	s->check = check;
+	err = state_init(s);
+	if (!err && le64_get(((struct sfs_super_disk *)(void *)s->super)->magic) != SIMPLEFS_MAGIC)
+		check_problem(check, &no_magic);
+	else if (!err)
+		err = passes(s);
+	state_fini(s);
+	free(s);
+	return err;
+}
+
+const struct libfs_checker simplefs_checker = { .check = simplefs_check };
