@@ -26,13 +26,13 @@ headers_allowed() {
 	libfs) echo "$xn xn/bdev.h $host libfs/check.h" ;;
 	libfs/*) echo "$xn libfs/libfs.h" ;;
 	fuse-bridge) echo "$host" ;;
-	fsck) echo "udf/udf.h udf/abi.h $disk xn/format.h libfs/check.h" ;;
+	fsck) echo "udf/udf.h udf/abi.h $disk xn/format.h libfs/check.h fsck/fsck.h" ;;
 	images) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h $host libfs/check.h" ;;
 	esac
 }
 
 public_headers="udf/udf.h udf/abi.h xn/xn.h xn/error.h xn/endian.h xn/bdev.h xn/format.h
-libfs/libfs.h libfs/host.h libfs/check.h"
+libfs/libfs.h libfs/host.h libfs/check.h fsck/fsck.h"
 
 header_is_allowed() { # file header
 	local component
