@@ -20,46 +20,19 @@ static int find_again(struct call *call, libfs_ino_t ino, struct libfs_attr *att
 	return err == -ENOENT ? -ESTALE : err;
 }
 
-/* Which directory does this directory's ".." name? */
-static int parent_of(struct call *call, libfs_ino_t *parent)
-{
-	struct libfs_dirent entries[4];
-	uint64_t cookie = 0;
-	ssize_t n;
-
-	/* The first two entries, wherever the LibFS puts them; a bound, should it lie. */
-	for (unsigned tries = 0; tries < 4; tries++) {
-		n = libfs_readdir(call->fs, &call->who.libfs, call->ino, cookie, 0, entries, 4);
-		if (n <= 0)
-			return n < 0 ? (int)n : -ESTALE;
-		for (ssize_t i = 0; i < n; i++) {
-			if (strcmp(entries[i].name, "..") == 0) {
-				*parent = entries[i].ino;
-				return 0;
-			}
-		}
-		cookie = entries[n - 1].cookie;
-	}
-	return -ESTALE;
-}
-
 static void lookup_parent(struct call *call)
 {
 	struct libfs_attr attr;
-	libfs_ino_t parent = 0;
-	int err;
+	int err = 0;
 
 	if (call->bridge->many && call->ino == LIBFS_ROOT_INO) {
 		top_attr(call->bridge, &attr);
 		call->slot = 0;
 		call->fs = NULL;
-		reply_entry(call, 0, &attr);
-		return;
+	} else {
+		err = libfs_lookup(call->fs, &call->who.libfs, call->ino, "..", &attr);
 	}
-	err = parent_of(call, &parent);
-	if (!err)
-		err = find_again(call, parent, &attr);
-	reply_entry(call, err, &attr);
+	reply_entry(call, err == -ENOENT ? -ESTALE : err, &attr);
 }
 
 /* "." and ".." come only from file handles: the kernel answers paths by itself. */

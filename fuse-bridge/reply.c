@@ -50,7 +50,7 @@ void reply_entry(struct call *call, int err, const struct libfs_attr *attr)
 		return;
 	}
 	if (fuse_reply_entry(call->req, &entry))
-		libfs_forget(call->fs, attr->ino, 1);
+		node_forget(call->bridge, entry.ino, 1);
 }
 
 void reply_no_entry(struct call *call)

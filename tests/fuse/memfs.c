@@ -15,6 +15,8 @@
 
 #include "memfs.h"
 
+#define SIZE_LIMIT (64u << 20)
+
 struct entry {
 	struct entry *next;
 	struct file *file;
@@ -172,6 +174,10 @@ static int mem_lookup(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t
 		err = libfs_may(&dir->attr, ctx->cred, LIBFS_MAY_EXEC);
 	if (err)
 		return unlock_fs(mem, err);
+	if (strcmp(name, "..") == 0) {
+		give(dir->parent ? dir->parent : dir, out);
+		return unlock_fs(mem, 0);
+	}
 	entry = entry_find(dir, name);
 	if (entry)
 		give(entry->file, out);
@@ -439,6 +445,8 @@ static int mem_setattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_
 	err = libfs_setattr_prepare(&file->attr, ctx, &attr, &which);
 	if (err)
 		return unlock_fs(mem, err);
+	if (which & LIBFS_SET_SIZE && attr.size > SIZE_LIMIT)
+		return unlock_fs(mem, -EFBIG);
 	if (which & LIBFS_SET_SIZE)
 		resize(file, attr.size);
 	if (which & LIBFS_SET_MODE)
@@ -511,6 +519,8 @@ static ssize_t mem_write(struct libfs *fs, const struct libfs_ctx *ctx, libfs_in
 
 	if (!file || file->handles == 0 || handle != ino * 3)
 		caught("write through a handle that is not open", ino);
+	if (offset + len > SIZE_LIMIT)
+		return unlock_fs(mem, -EFBIG);
 	if (offset + len > file->attr.size)
 		resize(file, offset + len);
 	memcpy(file->bytes + offset, bytes, len);

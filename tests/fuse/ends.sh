@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Every way a mount ends leaves the image whole, free and clean: umount, a signal
+# at rest, under load, with users who stay; and the next opener gets it.
+. "$XN_SOURCE/tests/fuse/lib.sh"
+
+load() { # keeps the mount busy until it goes away
+	while dd if=/dev/urandom of="mnt/home/load$1" bs=64k count=16 status=none 2>/dev/null; do
+		mv "mnt/home/load$1" "mnt/home/moved$1" 2>/dev/null || break
+		mkdir "mnt/home/dir$1" && rmdir "mnt/home/dir$1" || break
+	done 2>/dev/null
+}
+
+image disk.img 64M home work
+
+# umount returns early; whoever opens next waits for the one that is finishing.
+for round in $(seq 10); do
+	"$bridge" disk.img mnt 2>/dev/null || { mkdir -p mnt && "$bridge" disk.img mnt; } || fail "round $round"
+	echo "$round" >mnt/home/round
+	[ "$(cat mnt/home/round)" = "$round" ] || fail "round $round"
+	umount mnt || fail "umount, round $round"
+done
+echo "10 times unmounted and opened again at once"
+
+# By umount.fuse.xn: free when it returns.
+"$bridge" disk.img mnt || fail "mount"
+dd if=/dev/zero of=mnt/home/much bs=1M count=8 status=none
+umount.fuse.xn -v "$work/mnt" | grep -q "is free" || fail "umount.fuse.xn says nothing"
+python3 - <<'END' || fail "the image is still locked"
+import fcntl, struct
+image = open("disk.img", "r+b")
+fcntl.fcntl(image, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+END
+fsck_clean disk.img
+refuses 32 "nothing is mounted" umount.fuse.xn "$work/mnt"
+
+# A signal at rest, each of them.
+for signal in TERM INT HUP; do
+	serve disk.img mnt
+	echo $signal >mnt/home/signal
+	kill -$signal "$server"
+	served
+	is_mounted mnt && fail "still mounted after SIG$signal"
+	fsck_clean disk.img
+	[ "$(xn cat disk.img /home/signal)" = $signal ] || fail "what was written before SIG$signal is lost"
+done
+
+# Under load.
+serve disk.img mnt
+loads=()
+for i in 1 2 3; do
+	load $i &
+	loads+=($!)
+done
+sleep 1
+kill -TERM "$server"
+served
+wait "${loads[@]}"
+is_mounted mnt && fail "still mounted after SIGTERM under load"
+fsck_clean disk.img
+echo "ended under load: clean"
+
+# Somebody stays: cut off, his unlinked file is gone, the disk is clean.
+serve disk.img mnt
+echo kept >mnt/home/kept
+exec 7<>mnt/work/held 8<>mnt/work/held-too
+echo x >&7
+rm mnt/work/held
+sync
+kill -TERM "$server"
+sleep 0.3
+kill -TERM "$server" # a second one: now
+served
+grep -q "cut off" server.log || fail "does not say that somebody was cut off"
+{ echo y >&7; } 2>/dev/null && fail "a file of a mount that is gone still takes writes"
+exec 7>&- 8>&-
+is_mounted mnt && fail "still mounted"
+fsck_clean disk.img
+serve disk.img mnt
+[ "$(cat mnt/home/kept)" = kept ] || fail "what was written before is lost"
+[ "$(ls mnt/work)" = held-too ] || fail "the unlinked file has a name: $(ls mnt/work)"
+
+# A lazy umount ends when the last user leaves.
+exec 7>mnt/work/last
+umount -l mnt
+sleep 0.3
+kill -0 "$server" 2>/dev/null || fail "ended while a file was open"
+echo written-late >&7
+exec 7>&-
+served
+[ "$(xn cat disk.img /work/last)" = written-late ] || fail "a late write is lost"
+fsck_clean disk.img
