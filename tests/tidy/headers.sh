@@ -21,13 +21,15 @@ try() { # compiler language flags... -- header
 for set in "$XN_BUILD"/include/*/; do
 	case $set in
 	*/udf_author_api/) continue ;; # for the BPF machine; below
+	*/fsck_api/) more=-I"$XN_BUILD/include/libfs_check_api" ;; # speaks of its problems
+	*) more=-I"$set" ;;
 	esac
 	for path in "$set"*/*.h; do
 		header=${path#"$set"}
-		try gcc c -std=gnu11 -Wstrict-prototypes -Wundef -I"$set"
-		try clang c -std=gnu11 -Wundef -I"$set"
-		try g++ c++ -std=c++11 -I"$set"
-		try clang++ c++ -std=c++17 -I"$set"
+		try gcc c -std=gnu11 -Wstrict-prototypes -Wundef -I"$set" "$more"
+		try clang c -std=gnu11 -Wundef -I"$set" "$more"
+		try g++ c++ -std=c++11 -I"$set" "$more"
+		try clang++ c++ -std=c++17 -I"$set" "$more"
 	done
 done
 header=udf/xn_udf.h

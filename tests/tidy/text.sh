@@ -49,7 +49,7 @@ spdx() {
 
 # Paths of work trees and homes, and the name of this host if it is a name at all.
 machine() {
-	local pattern='/work/|/root/|/home/[a-z]|/\.library|/tmp/b-' name
+	local pattern='(^|[^a-z])/work/(main|shared|bench|hooks|\.lib)|/\.library|/tmp/b-' name
 	name=$(uname -n)
 	case $name in
 	localhost* | debian | ubuntu | vm | host | ?? | ? | "") ;;
