@@ -157,8 +157,8 @@ int xn_update(struct xn_session *session, const struct xn_update *update)
 {
 	struct xn *xn = session->xn;
 	struct xn_refusal *why = update->why;
-	bool need_map;
-	uint64_t chunk;
+	bool need_map = false;
+	uint64_t chunk = 0;
 	int err;
 
 	if (why)
