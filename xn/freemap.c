@@ -238,7 +238,7 @@ void freemap_give(struct xn *xn, xn_blk_t start, uint64_t count)
 			map_clear(span.chunk->used, i);
 			span.chunk->free++;
 			xn->freemap.free_blocks++;
-			span.chunk->dirty = true;
+			span.chunk->dirty = xn->freemap.returned = true;
 		}
 		start += span.count;
 		count -= span.count;
@@ -423,7 +423,7 @@ void freemap_rebuild_end(struct xn *xn, bool keep_old)
 		for (uint32_t b = 0; keep_old && chunk->unwritten && b < XN_MAP_CHUNK_BYTES; b++)
 			chunk->used[b] |= chunk->unwritten[b];
 		if (chunk->unwritten && memcmp(chunk->unwritten, chunk->used, XN_MAP_CHUNK_BYTES))
-			chunk->dirty = true;
+			chunk->dirty = map->returned = true;
 		free(chunk->unwritten);
 		chunk->unwritten = NULL;
 		chunk->free = map_count_free(chunk->used);

@@ -159,6 +159,7 @@ struct freemap {
 	uint64_t will_free;  /* blocks waiting */
 	uint64_t claim_seq;  /* counts updates that took blocks */
 	uint64_t stable_seq; /* the map on disk shows all takes up to here */
+	bool returned;       /* a chunk on disk shows blocks in use that are free by now */
 	uint64_t rotor;      /* where the next search without a wish begins */
 };
 
@@ -207,7 +208,7 @@ struct reap_item {
 struct xn {
 	struct bdev *dev;
 	bool own_dev, writable, was_clean, damaged;
-	int broken; /* 0, or why nothing may be written any more */
+	_Atomic int broken; /* 0, or why nothing may be written any more */
 	struct xn_super super;
 	bool super_changed; /* high_water grew */
 

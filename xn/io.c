@@ -392,6 +392,8 @@ static int write_map(struct xn *xn, bool all, uint64_t *seq)
 	int err = high_water_raise(xn);
 
 	*seq = xn->freemap.claim_seq;
+	if (all)
+		xn->freemap.returned = false;
 	for (uint64_t i = 0; i < xn->super.high_water && !err; i++) {
 		struct chunk *chunk = freemap_chunk(xn, i);
 
@@ -539,7 +541,8 @@ static int sync_wave(struct xn *xn, struct root *only, struct collected *list, b
 		if (root->present && (!only || root == only))
 			err = collect_root(xn, root, list);
 	}
-	*wrote = list->n > 0 || xn->freemap.claim_seq > stable || !TAILQ_EMPTY(&xn->unflushed);
+	*wrote = list->n > 0 || xn->freemap.claim_seq > stable || !TAILQ_EMPTY(&xn->unflushed) ||
+		 (!only && xn->freemap.returned);
 	if (!err && list->n)
 		err = wave_write(xn, list->v, list->n);
 	collected_release(xn, list);
@@ -562,7 +565,8 @@ int sync_root(struct xn *xn, struct root *only)
 	err = xn->broken;
 	for (unsigned n = 0; !err && wrote && n < WAVES_MAX; n++) {
 		err = sync_wave(xn, only, &list, &wrote);
-		if (!left_dirty(xn, only, since) && TAILQ_EMPTY(&xn->unflushed))
+		if (!left_dirty(xn, only, since) && TAILQ_EMPTY(&xn->unflushed) &&
+		    (only || !xn->freemap.returned))
 			break;
 	}
 	if (!err && left_dirty(xn, only, since))
