@@ -563,6 +563,8 @@ static void helper_ranges_lie_inside_one_region(void **state)
 		struct program p = helper_program(2, bad[i].at, bad[i].len, 0);
 
 		run.region[UDF_REGION_META] = region_of(bytes, sizeof(bytes));
+		run.region[UDF_REGION_HDR] =
+			region_of(bytes, 0); /* not there, not even for 0 bytes */
 		expect_fault(&p, run, UDF_FAULT_ARG, 6);
 		p = helper_program(3, bad[i].at, UDF_ADDR_META, bad[i].len);
 		expect_fault(&p, run, UDF_FAULT_ARG, 6);

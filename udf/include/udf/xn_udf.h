@@ -58,7 +58,8 @@
  *
  * k counts templates in the order of the object files on the command line and,
  * within one file, of their XN_TEMPLATE definitions; `--order A,B,...` states
- * it otherwise.  They must be installed in that order, as one batch.
+ * it otherwise (gcc turns definitions around: use it there).  They must be
+ * installed in that order, as one batch.
  *
  * Build (CMake: see udf/template.cmake, xn_add_template):
  *
