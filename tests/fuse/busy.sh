@@ -6,7 +6,7 @@
 . "$XN_SOURCE/tests/fuse/lib.sh"
 
 real_tree "${XN_TEST_FILES:-400}"
-image disk.img 256M home work
+image disk.img 1G home work
 serve disk.img mnt
 cp -a tree mnt/home/ & first=$!
 cp -a tree mnt/work/ & second=$!

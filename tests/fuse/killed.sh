@@ -25,7 +25,8 @@ for round in $(seq "$kills"); do
 	# Every third time from empty again, so that removing is interrupted as well.
 	if [ $((round % 3)) = 0 ]; then
 		: >acknowledged
-		rm -rf mnt/home/* mnt/work/* &
+		old=(mnt/home/* mnt/work/*) # not what this round makes
+		rm -rf "${old[@]}" 2>/dev/null &
 		remover=$!
 		[ $((round % 2)) = 0 ] && wait $remover
 	fi

@@ -55,9 +55,9 @@ trap 'exit 99' TERM INT
 image() {
 	local name=$1 size=$2 root
 	shift 2
-	xn format "$name" --size "$size" >/dev/null || fail "format $name"
+	xn format "$name" --size "$size" >/dev/null 2>&1 || fail "format $name"
 	for root; do
-		xn mkfs "$name" --root "$root" --type simplefs >/dev/null || fail "mkfs $root"
+		xn mkfs "$name" --root "$root" --type simplefs >/dev/null 2>&1 || fail "mkfs $root"
 	done
 }
 
