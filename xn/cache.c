@@ -71,7 +71,6 @@ static int pool_map(struct pool *pool)
 
 	if (fd < 0)
 		return -errno;
-	rw = ro = MAP_FAILED;
 	if (ftruncate(fd, (off_t)len) < 0) {
 		err = -errno;
 		goto close_fd;
