@@ -211,7 +211,7 @@ static int run(struct fsck *f)
 
 	if (err)
 		return err;
-	err = super_read(f);
+	err = fsck_super_read(f);
 	if (err < 0)
 		return err;
 	if (err > 0) {

@@ -120,7 +120,7 @@ void fsck_say(const struct fsck *f, const char *format, ...) __attribute__((form
 /* ---- passes ---- */
 
 /* 1 when the disk is no business of ours (result->why says why), 0, -errno. */
-int super_read(struct fsck *f);
+int fsck_super_read(struct fsck *f);
 int super_check_copies(struct fsck *f);
 /* The superblock says "in use" on disk from here on. */
 int super_begin(struct fsck *f);
@@ -136,7 +136,7 @@ uint32_t catalogue_count_roots(struct fsck *f);
 int xn_claim_blocks(struct fsck *f, uint64_t start, uint64_t count);
 
 int templates_load(struct fsck *f);
-struct type *type_find(const struct fsck *f, uint64_t id); /* usable ones only */
+struct type *fsck_type_find(const struct fsck *f, uint64_t id); /* usable ones only */
 const char *type_name(const struct fsck *f, uint64_t id);
 /* The global type behind a child index; UINT64_MAX when there is none. */
 uint64_t type_child(const struct type *type, uint32_t child);

@@ -53,7 +53,7 @@ int roots_check(struct fsck *f)
 	for (size_t i = 0; i < f->n_roots; i++) {
 		const struct xn_root_entry *entry = &f->roots[i].entry;
 
-		if (!type_find(f, entry->type))
+		if (!fsck_type_find(f, entry->type))
 			fsck_found(
 				f->check, ROOT_TYPE,
 				&(struct fsck_note){ .count = entry->type, .name = entry->name });
@@ -173,7 +173,7 @@ static struct check_template_name *names_of(const struct fsck *f, const struct t
 static int checker_run(struct fsck *f, struct root *root, const struct libfs_checker *checker,
 		       struct flat *owned)
 {
-	const struct type *type = type_find(f, root->entry.type);
+	const struct type *type = fsck_type_find(f, root->entry.type);
 	struct check_template_name *names;
 	size_t n;
 	int err;

@@ -97,7 +97,7 @@ static void super_take(struct fsck *f, const struct xn_super *super)
 		snprintf(f->name, sizeof(f->name), "%s", super->label);
 }
 
-int super_read(struct fsck *f)
+int fsck_super_read(struct fsck *f)
 {
 	struct candidate primary, best;
 	int err;

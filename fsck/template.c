@@ -24,7 +24,7 @@ static bool is_present(const struct fsck *f, uint64_t id)
 	       f->types[id - XN_TYPE_FIRST].entry.state == XN_ENTRY_USED;
 }
 
-struct type *type_find(const struct fsck *f, uint64_t id)
+struct type *fsck_type_find(const struct fsck *f, uint64_t id)
 {
 	struct type *type;
 
@@ -152,7 +152,7 @@ static void children_check(struct fsck *f, const struct type *type)
 	for (uint32_t child = 2; type->tmpl && child < type->info->n_child; child++) {
 		uint64_t id = type_child(type, child);
 
-		if (!type_find(f, id))
+		if (!fsck_type_find(f, id))
 			template_found(f, TEMPLATE_CHILD, type, id, NULL);
 	}
 }

@@ -94,7 +94,7 @@ static int extent_visit(struct visit *visit, const struct udf_extent *at, uint64
 	const struct type *type = NULL;
 
 	if (type_id != XN_TYPE_DATA && type_id != XN_TYPE_RESERVED) {
-		type = type_find(f, type_id);
+		type = fsck_type_find(f, type_id);
 		if (!type)
 			visit_found(visit, EXTENT_TYPE, at, type_id, NULL);
 	}
@@ -185,7 +185,7 @@ static unsigned batch_fill(struct fsck *f, uint64_t types[BATCH_MAX])
 	batch_reset(&f->batch);
 	while (f->n_stack) {
 		struct pending *top = &f->stack[f->n_stack - 1];
-		uint32_t blocks = type_find(f, top->type)->blocks;
+		uint32_t blocks = fsck_type_find(f, top->type)->blocks;
 		unsigned place = f->batch.n;
 
 		if (!batch_add(f, top->start, blocks))
@@ -206,7 +206,7 @@ static int batch_visit(struct visit *visit, const uint64_t types[BATCH_MAX])
 	for (unsigned i = 0; i < f->batch.n; i++) {
 		int err;
 
-		visit->type = type_find(f, types[i]);
+		visit->type = fsck_type_find(f, types[i]);
 		visit->object = f->batch.requests[i].offset / XN_BLOCK_SIZE;
 		if (!batch_ok(&f->batch, i)) {
 			object_found(visit, OBJECT_UNREADABLE, 0, NULL);
@@ -229,7 +229,7 @@ static void walk_progress(struct fsck *f)
 static int walk_root(struct fsck *f, struct root *root)
 {
 	struct visit visit = { .f = f, .root = root };
-	const struct type *type = type_find(f, root->entry.type);
+	const struct type *type = fsck_type_find(f, root->entry.type);
 	uint64_t types[BATCH_MAX];
 	int err;
 
