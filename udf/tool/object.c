@@ -58,9 +58,11 @@ static enum outcome read_sections(struct elf_file *elf, Elf *handle)
 	    !elf->n_sections || elf->n_sections > SECTIONS_MAX || strings >= elf->n_sections)
 		return refuse(elf->path, "section table is malformed");
 	elf->section = calloc(elf->n_sections, sizeof(*elf->section));
+	if (!elf->section)
+		return trouble(elf->path, "out of memory");
 	name = calloc(elf->n_sections, sizeof(*name));
-	if (!elf->section || !name)
-		err = trouble(elf->path, "out of memory");
+	if (!name)
+		return trouble(elf->path, "out of memory");
 	for (size_t i = 0; i < elf->n_sections && !err; i++)
 		err = read_section(elf, handle, i, &name[i]);
 	for (size_t i = 1; i < elf->n_sections && !err; i++) {

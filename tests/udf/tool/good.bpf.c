@@ -82,8 +82,9 @@ XN_CHECK(good_names)(const struct names *object, udf_u64 size)
 	return xn_find_byte(object->name[0], 16, 0) == 16 ? 3 : 0;
 }
 
-XN_ACL(good_names)(const struct names *object, udf_u64 size, const struct names *proposed,
-		   const struct udf_acl_args *args)
+XN_ACL(good_names)
+(const struct names *object, udf_u64 size, const struct names *proposed,
+ const struct udf_acl_args *args)
 {
 	if (args->uid == 0 || args->uid == object->owner)
 		return 1;
