@@ -149,7 +149,7 @@ static int take_root(struct fsck *f, const struct pair *pair, uint32_t sector,
 {
 	struct root *root;
 
-	if (array_grow((void **)&f->roots, f->n_roots, &f->cap_roots, sizeof(*f->roots)))
+	if (fsck_array_grow((void **)&f->roots, f->n_roots, &f->cap_roots, sizeof(*f->roots)))
 		return -ENOMEM;
 	root = &f->roots[f->n_roots++];
 	memset(root, 0, sizeof(*root));
@@ -162,8 +162,8 @@ static int take_root(struct fsck *f, const struct pair *pair, uint32_t sector,
 
 static int take_principal(struct fsck *f, const struct xn_principal_entry *entry)
 {
-	if (array_grow((void **)&f->principals, f->n_principals, &f->cap_principals,
-		       sizeof(*f->principals)))
+	if (fsck_array_grow((void **)&f->principals, f->n_principals, &f->cap_principals,
+			    sizeof(*f->principals)))
 		return -ENOMEM;
 	f->principals[f->n_principals++] = entry->uid;
 	return 0;
@@ -219,9 +219,9 @@ static int pair_take_entries(struct fsck *f, struct pair *pair)
 
 /* ---- chains ---- */
 
-int xn_claim_blocks(struct fsck *f, uint64_t start, uint64_t count)
+int fsck_claim_xn(struct fsck *f, uint64_t start, uint64_t count)
 {
-	if (start >= f->limit || count > f->limit - start || super_owns(f, start, count) ||
+	if (start >= f->limit || count > f->limit - start || fsck_super_owns(f, start, count) ||
 	    blockset_count(&f->seen, start, count))
 		return 1;
 	if (blockset_add(&f->seen, start, count) || blockset_add(&f->own, start, count))
@@ -233,7 +233,7 @@ int xn_claim_blocks(struct fsck *f, uint64_t start, uint64_t count)
 static int pair_claim(struct fsck *f, const struct pair *pair)
 {
 	for (unsigned side = 0; pair->index > 0 && side < 2; side++) {
-		int err = xn_claim_blocks(f, pair->block[side], 1);
+		int err = fsck_claim_xn(f, pair->block[side], 1);
 
 		if (err < 0)
 			return err;
@@ -296,7 +296,7 @@ static int chain_read(struct fsck *f, struct pair *pair)
 	return 0;
 }
 
-int catalogues_read(struct fsck *f)
+int fsck_catalogues_read(struct fsck *f)
 {
 	struct pair *pair = malloc(sizeof(*pair));
 	int err = pair ? 0 : -ENOMEM;
@@ -327,7 +327,7 @@ static uint32_t pair_count_roots(const struct fsck *f, const struct pair *pair)
 	return n;
 }
 
-uint32_t catalogue_count_roots(struct fsck *f)
+uint32_t fsck_catalogue_count_roots(struct fsck *f)
 {
 	struct pair *pair = malloc(sizeof(*pair));
 	uint32_t n = 0;

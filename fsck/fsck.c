@@ -77,12 +77,12 @@ static int walk_and_compare(struct fsck *f)
 	int err;
 
 	pass(f, 4, "Checking what the roots own");
-	err = walk_roots(f);
+	err = fsck_walk_roots(f);
 	if (err || fsck_stopped(f))
 		return err;
 	pass(f, 5, "Checking the free map and counters");
-	err = map_check(f);
-	return err ? err : roots_count_used(f);
+	err = fsck_map_check(f);
+	return err ? err : fsck_roots_count_used(f);
 }
 
 static int rewalk(struct fsck *f)
@@ -103,25 +103,25 @@ static int passes(struct fsck *f)
 	int err;
 
 	pass(f, 1, "Checking superblock and copies");
-	err = super_check_copies(f);
+	err = fsck_super_check_copies(f);
 	if (!err && f->super_stale)
-		err = super_begin(f);
+		err = fsck_super_begin(f);
 	if (err || fsck_stopped(f))
 		return err;
 	pass(f, 2, "Checking catalogues and templates");
-	err = catalogues_read(f);
+	err = fsck_catalogues_read(f);
 	if (!err && !fsck_stopped(f))
-		err = templates_load(f);
+		err = fsck_templates_load(f);
 	if (err || fsck_stopped(f))
 		return err;
 	pass(f, 3, "Checking roots and principals");
-	err = roots_check(f);
+	err = fsck_roots_check(f);
 	if (!err && !fsck_stopped(f))
 		err = walk_and_compare(f);
 	if (err || fsck_stopped(f))
 		return err;
 	pass(f, 6, "Checking each root by its LibFS");
-	err = roots_run_checkers(f);
+	err = fsck_roots_run_checkers(f);
 	if (!err && !fsck_stopped(f) && check_must_rewalk(f->check))
 		err = rewalk(f);
 	return err;
@@ -221,7 +221,7 @@ static int run(struct fsck *f)
 	}
 	if (f->result->was_clean && !f->opts->force) {
 		f->result->skipped = true;
-		f->result->roots = catalogue_count_roots(f);
+		f->result->roots = fsck_catalogue_count_roots(f);
 		f->result->used_blocks = f->super.block_count - f->super.free_blocks;
 		return conclude(f);
 	}
@@ -230,7 +230,7 @@ static int run(struct fsck *f)
 			 f->name);
 	err = passes(f);
 	if (!err)
-		err = super_finish(f);
+		err = fsck_super_finish(f);
 	return err ? err : conclude(f);
 }
 

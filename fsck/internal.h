@@ -102,12 +102,12 @@ int fsck_read(struct fsck *f, uint64_t block, uint32_t count, void *buffer);
 int fsck_write(struct fsck *f, uint64_t offset, const void *bytes, size_t len);
 /* The same without all that: for the superblock. */
 int fsck_write_raw(struct fsck *f, uint64_t offset, const void *bytes, size_t len);
-void batch_reset(struct batch *batch);
+void fsck_batch_reset(struct batch *batch);
 /* Add a read; false when there is no room for it. */
-bool batch_add(struct fsck *f, uint64_t block, uint32_t count);
+bool fsck_batch_add(struct fsck *f, uint64_t block, uint32_t count);
 /* Run what was added.  Outcomes are in the requests. */
-void batch_run(struct fsck *f);
-static inline bool batch_ok(const struct batch *batch, unsigned index)
+void fsck_batch_run(struct fsck *f);
+static inline bool fsck_batch_ok(const struct batch *batch, unsigned index)
 {
 	return batch->requests[index].outcome == BDEV_DONE;
 }
@@ -121,34 +121,34 @@ void fsck_say(const struct fsck *f, const char *format, ...) __attribute__((form
 
 /* 1 when the disk is no business of ours (result->why says why), 0, -errno. */
 int fsck_super_read(struct fsck *f);
-int super_check_copies(struct fsck *f);
+int fsck_super_check_copies(struct fsck *f);
 /* The superblock says "in use" on disk from here on. */
-int super_begin(struct fsck *f);
-int super_finish(struct fsck *f);
+int fsck_super_begin(struct fsck *f);
+int fsck_super_finish(struct fsck *f);
 
 /* Does [start, start + count) touch a block that is XN's at a computed place? */
-bool super_owns(const struct fsck *f, uint64_t start, uint64_t count);
+bool fsck_super_owns(const struct fsck *f, uint64_t start, uint64_t count);
 
-int catalogues_read(struct fsck *f);
+int fsck_catalogues_read(struct fsck *f);
 /* Roots in the catalogue as far as it can be read, without a word. */
-uint32_t catalogue_count_roots(struct fsck *f);
+uint32_t fsck_catalogue_count_roots(struct fsck *f);
 /* -ENOMEM; 1 when some block is outside the disk or owned already. */
-int xn_claim_blocks(struct fsck *f, uint64_t start, uint64_t count);
+int fsck_claim_xn(struct fsck *f, uint64_t start, uint64_t count);
 
-int templates_load(struct fsck *f);
+int fsck_templates_load(struct fsck *f);
 struct type *fsck_type_find(const struct fsck *f, uint64_t id); /* usable ones only */
-const char *type_name(const struct fsck *f, uint64_t id);
+const char *fsck_type_name(const struct fsck *f, uint64_t id);
 /* The global type behind a child index; UINT64_MAX when there is none. */
-uint64_t type_child(const struct type *type, uint32_t child);
+uint64_t fsck_type_child(const struct type *type, uint32_t child);
 
-int roots_check(struct fsck *f);
-int roots_run_checkers(struct fsck *f);
-int roots_count_used(struct fsck *f);
+int fsck_roots_check(struct fsck *f);
+int fsck_roots_run_checkers(struct fsck *f);
+int fsck_roots_count_used(struct fsck *f);
 
-int walk_roots(struct fsck *f);
-int map_check(struct fsck *f);
+int fsck_walk_roots(struct fsck *f);
+int fsck_map_check(struct fsck *f);
 
 /* Make room for one more in an array of `size`-byte members. */
-int array_grow(void **array, size_t n, size_t *cap, size_t size);
+int fsck_array_grow(void **array, size_t n, size_t *cap, size_t size);
 
 #endif

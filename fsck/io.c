@@ -46,7 +46,7 @@ int fsck_write(struct fsck *f, uint64_t offset, const void *bytes, size_t len)
 
 	if (!fsck_may_write(f))
 		return -EROFS;
-	err = super_begin(f);
+	err = fsck_super_begin(f);
 	if (err)
 		return err;
 	f->changed = true;
@@ -55,13 +55,13 @@ int fsck_write(struct fsck *f, uint64_t offset, const void *bytes, size_t len)
 
 /* ---- batches ---- */
 
-void batch_reset(struct batch *batch)
+void fsck_batch_reset(struct batch *batch)
 {
 	batch->n = 0;
 	batch->blocks = 0;
 }
 
-bool batch_add(struct fsck *f, uint64_t block, uint32_t count)
+bool fsck_batch_add(struct fsck *f, uint64_t block, uint32_t count)
 {
 	struct batch *batch = &f->batch;
 	struct bdev_request *request = &batch->requests[batch->n];
@@ -82,7 +82,7 @@ bool batch_add(struct fsck *f, uint64_t block, uint32_t count)
 	return true;
 }
 
-void batch_run(struct fsck *f)
+void fsck_batch_run(struct fsck *f)
 {
 	struct bdev_request *requests[BATCH_MAX], *done[BATCH_MAX];
 	size_t n = f->batch.n;
@@ -114,7 +114,7 @@ void fsck_say(const struct fsck *f, const char *format, ...)
 	va_end(args);
 }
 
-int array_grow(void **array, size_t n, size_t *cap, size_t size)
+int fsck_array_grow(void **array, size_t n, size_t *cap, size_t size)
 {
 	size_t more = *cap ? 2 * *cap : 16;
 	void *grown;

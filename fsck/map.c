@@ -169,12 +169,12 @@ static void maps_below_mark(struct fsck *f)
 	for (uint64_t chunk = 0; chunk < f->super.high_water && !fsck_stopped(f);) {
 		uint64_t next = chunk;
 
-		batch_reset(&f->batch);
-		while (next < f->super.high_water && batch_add(f, xn_map_block(next), 1))
+		fsck_batch_reset(&f->batch);
+		while (next < f->super.high_water && fsck_batch_add(f, xn_map_block(next), 1))
 			next++;
-		batch_run(f);
+		fsck_batch_run(f);
 		for (unsigned i = 0; i < f->batch.n; i++) {
-			if (batch_ok(&f->batch, i))
+			if (fsck_batch_ok(&f->batch, i))
 				chunk_check(f, chunk + i, f->batch.iov[i].iov_base);
 			else
 				chunk_unreadable(f, chunk + i);
@@ -244,12 +244,12 @@ static void free_count(struct fsck *f)
 	    (!fsck_found(f->check, SUPER_FREE_COUNT,
 			 &(struct fsck_note){ .other = f->super.free_blocks, .count = found })))
 		return;
-	if (wrong && super_begin(f))
+	if (wrong && fsck_super_begin(f))
 		check_repair_failed(f->check);
 	f->super.free_blocks = f->super.block_count - used;
 }
 
-int map_check(struct fsck *f)
+int fsck_map_check(struct fsck *f)
 {
 	f->kept = f->found_used = f->found_free = 0;
 	maps_below_mark(f);

@@ -47,7 +47,7 @@ static int names_check(struct fsck *f)
 	return 0;
 }
 
-int roots_check(struct fsck *f)
+int fsck_roots_check(struct fsck *f)
 {
 	f->result->roots = (uint32_t)f->n_roots;
 	for (size_t i = 0; i < f->n_roots; i++) {
@@ -85,7 +85,7 @@ static void used_write(struct fsck *f, struct root *root, uint64_t used)
 }
 
 /* The count of a disk in use is not expected to be right; it is made so without a word. */
-int roots_count_used(struct fsck *f)
+int fsck_roots_count_used(struct fsck *f)
 {
 	bool clean = f->first_state == XN_STATE_CLEAN;
 
@@ -197,7 +197,7 @@ static int checker_run(struct fsck *f, struct root *root, const struct libfs_che
 	return err == -ENOMEM ? err : 0;
 }
 
-int roots_run_checkers(struct fsck *f)
+int fsck_roots_run_checkers(struct fsck *f)
 {
 	struct flat owned = { 0 };
 	int err = 0;

@@ -162,7 +162,7 @@ static void take_newer_copy(struct fsck *f, const uint64_t *places, unsigned n)
 	}
 }
 
-int super_check_copies(struct fsck *f)
+int fsck_super_check_copies(struct fsck *f)
 {
 	uint64_t places[3];
 	unsigned n = xn_super_places(f->super.block_count, places);
@@ -202,7 +202,7 @@ static int super_write_at(struct fsck *f, uint64_t block)
 	return fsck_write_raw(f, block * XN_BLOCK_SIZE, &disk, sizeof(disk));
 }
 
-int super_begin(struct fsck *f)
+int fsck_super_begin(struct fsck *f)
 {
 	if (f->begun)
 		return 0;
@@ -248,7 +248,7 @@ static void holder_clear(struct xn_super *super)
  * damaged.  Stopped half-way: it is in use, so that whoever opens it recovers.
  * Nothing repaired because a person said no to all: not a byte changes.
  */
-int super_finish(struct fsck *f)
+int fsck_super_finish(struct fsck *f)
 {
 	bool left = check_left_count(f->check) > 0;
 	bool written = f->begun || f->super_stale;
@@ -281,7 +281,7 @@ static bool touches(uint64_t start, uint64_t count, uint64_t other, uint64_t oth
 	return start < other + other_count && other < start + count;
 }
 
-bool super_owns(const struct fsck *f, uint64_t start, uint64_t count)
+bool fsck_super_owns(const struct fsck *f, uint64_t start, uint64_t count)
 {
 	const struct xn_super *super = &f->super;
 	uint64_t places[3], map = xn_map_block(start / XN_CHUNK_BLOCKS);

@@ -34,12 +34,12 @@ struct type *fsck_type_find(const struct fsck *f, uint64_t id)
 	return type->tmpl ? type : NULL;
 }
 
-const char *type_name(const struct fsck *f, uint64_t id)
+const char *fsck_type_name(const struct fsck *f, uint64_t id)
 {
 	return is_present(f, id) ? f->types[id - XN_TYPE_FIRST].entry.name : "?";
 }
 
-uint64_t type_child(const struct type *type, uint32_t child)
+uint64_t fsck_type_child(const struct type *type, uint32_t child)
 {
 	if (child >= type->info->n_child)
 		return UINT64_MAX;
@@ -82,7 +82,7 @@ static int template_load(struct fsck *f, struct type *type, uint8_t *image)
 	const struct xn_template_entry *entry = &type->entry;
 	struct udf_template *tmpl;
 	struct udf_refusal why;
-	int err = xn_claim_blocks(f, entry->image_start, entry->image_blocks);
+	int err = fsck_claim_xn(f, entry->image_start, entry->image_blocks);
 
 	if (err < 0)
 		return err;
@@ -150,14 +150,14 @@ static void batches_check(struct fsck *f)
 static void children_check(struct fsck *f, const struct type *type)
 {
 	for (uint32_t child = 2; type->tmpl && child < type->info->n_child; child++) {
-		uint64_t id = type_child(type, child);
+		uint64_t id = fsck_type_child(type, child);
 
 		if (!fsck_type_find(f, id))
 			template_found(f, TEMPLATE_CHILD, type, id, NULL);
 	}
 }
 
-int templates_load(struct fsck *f)
+int fsck_templates_load(struct fsck *f)
 {
 	int err;
 

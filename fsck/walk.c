@@ -68,7 +68,8 @@ static bool extent_acceptable(struct visit *visit, const struct udf_extent *at)
 		visit_found(visit, EXTENT_OUTSIDE, at, at->count, NULL);
 		return false;
 	}
-	if (super_owns(f, at->start, at->count) || blockset_count(&f->own, at->start, at->count)) {
+	if (fsck_super_owns(f, at->start, at->count) ||
+	    blockset_count(&f->own, at->start, at->count)) {
 		visit_found(visit, EXTENT_XN_OWN, at, at->count, NULL);
 		return false;
 	}
@@ -81,7 +82,7 @@ static bool extent_acceptable(struct visit *visit, const struct udf_extent *at)
 
 static int push(struct fsck *f, uint64_t start, uint64_t count, uint64_t type)
 {
-	if (array_grow((void **)&f->stack, f->n_stack, &f->cap_stack, sizeof(*f->stack)))
+	if (fsck_array_grow((void **)&f->stack, f->n_stack, &f->cap_stack, sizeof(*f->stack)))
 		return -ENOMEM;
 	f->stack[f->n_stack++] = (struct pending){ start, count, type };
 	return 0;
@@ -172,7 +173,7 @@ static int object_visit(struct visit *visit, const uint8_t *bytes)
 	for (size_t i = 0; i < visit->extents.n; i++) {
 		const struct udf_extent *at = &visit->extents.v[i];
 
-		err = extent_visit(visit, at, type_child(visit->type, at->child));
+		err = extent_visit(visit, at, fsck_type_child(visit->type, at->child));
 		if (err)
 			return err;
 	}
@@ -182,13 +183,13 @@ static int object_visit(struct visit *visit, const uint8_t *bytes)
 /* Take objects off the stack until the batch is full.  Returns how many. */
 static unsigned batch_fill(struct fsck *f, uint64_t types[BATCH_MAX])
 {
-	batch_reset(&f->batch);
+	fsck_batch_reset(&f->batch);
 	while (f->n_stack) {
 		struct pending *top = &f->stack[f->n_stack - 1];
 		uint32_t blocks = fsck_type_find(f, top->type)->blocks;
 		unsigned place = f->batch.n;
 
-		if (!batch_add(f, top->start, blocks))
+		if (!fsck_batch_add(f, top->start, blocks))
 			break;
 		types[place] = top->type;
 		top->start += blocks;
@@ -208,7 +209,7 @@ static int batch_visit(struct visit *visit, const uint64_t types[BATCH_MAX])
 
 		visit->type = fsck_type_find(f, types[i]);
 		visit->object = f->batch.requests[i].offset / XN_BLOCK_SIZE;
-		if (!batch_ok(&f->batch, i)) {
+		if (!fsck_batch_ok(&f->batch, i)) {
 			object_found(visit, OBJECT_UNREADABLE, 0, NULL);
 			continue;
 		}
@@ -244,7 +245,7 @@ static int walk_root(struct fsck *f, struct root *root)
 		&visit, &(struct udf_extent){ .start = root->entry.object, .count = type->blocks },
 		root->entry.type);
 	while (!err && !fsck_stopped(f) && batch_fill(f, types)) {
-		batch_run(f);
+		fsck_batch_run(f);
 		err = batch_visit(&visit, types);
 		walk_progress(f);
 	}
@@ -252,7 +253,7 @@ static int walk_root(struct fsck *f, struct root *root)
 	return err;
 }
 
-int walk_roots(struct fsck *f)
+int fsck_walk_roots(struct fsck *f)
 {
 	int err = 0;
 
