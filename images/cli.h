@@ -105,7 +105,7 @@ void completion_bash(FILE *out);
 /* "64M", "1GiB", "4096". -EINVAL, -ERANGE */
 int size_parse(const char *text, uint64_t *bytes);
 /* "1.5 GiB"; with `exact`, "1610612736". */
-#define SIZE_TEXT_MAX 32u
+#define SIZE_TEXT_MAX 40u
 const char *size_text(uint64_t bytes, bool exact, char text[SIZE_TEXT_MAX]);
 /* -EINVAL, -ERANGE; `base` 8 or 10; only digits, at most `limit`. */
 int number_parse(const char *text, unsigned base, uint64_t limit, uint64_t *out);

@@ -67,7 +67,7 @@ static int busy_complain(struct tool *tool, const struct target *target)
 {
 	struct xn_super super;
 
-	if (super_read(target->dev, &super, NULL) == 0 && super.holder_pid)
+	if (found_super(target->dev, &super, NULL) == 0 && super.holder_pid)
 		return say_failure(tool, target->name, "it is in use by %s (process %llu on %s)",
 				   super.holder_command[0] ? super.holder_command : "a program",
 				   (unsigned long long)super.holder_pid, super.holder_host);

@@ -19,7 +19,8 @@ struct image {
 	struct host *host;
 	unsigned flags;
 	struct host_ctx ctx;
-	char why[WHY_SIZE]; /* of the last failure, when it had more to say than its number */
+	char why[WHY_SIZE]; /* of the last mount that failed, ... */
+	int why_error;	    /* ... with this */
 };
 
 /* The time that new files get: now, or SOURCE_DATE_EPOCH for builds that repeat. */
@@ -119,7 +120,10 @@ const struct libfs_ctx *image_ctx(const struct image *image)
 
 int image_mount(struct image *image, const char *root, struct libfs **out)
 {
-	return host_mount_root(image->host, root, NULL, out, image->why, sizeof(image->why));
+	int err = host_mount_root(image->host, root, NULL, out, image->why, sizeof(image->why));
+
+	image->why_error = err;
+	return err;
 }
 
 int image_complain(struct image *image, const char *path, int error)
@@ -127,7 +131,7 @@ int image_complain(struct image *image, const char *path, int error)
 	char subject[512];
 
 	snprintf(subject, sizeof(subject), "%s:%s", image->name, path);
-	say_error(image->tool, subject, error, image->why);
-	image->why[0] = '\0';
+	say_error(image->tool, subject, error, error == image->why_error ? image->why : NULL);
+	image->why_error = 0;
 	return error;
 }

@@ -252,7 +252,7 @@ int owner_find(struct image *image, xn_blk_t block, struct owner *owner)
 	err = bdev_open(image_name(image), BDEV_OPEN_RDONLY, 0, &search.dev);
 	if (err)
 		return err;
-	err = super_read(search.dev, &search.super, NULL);
+	err = found_super(search.dev, &search.super, NULL);
 	if (!err && block >= search.super.block_count)
 		err = -ERANGE;
 	if (!err)

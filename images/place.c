@@ -70,7 +70,7 @@ static int walk_follow(struct walk *walk, libfs_ino_t link, const char *behind)
 	target[len] = '\0';
 	if (target[0] == '/')
 		return -EXDEV;
-	if (asprintf(&joined, "%s/%s", target, behind) < 0)
+	if (asprintf(&joined, "%s%s", target, behind) < 0)
 		return -ENOMEM;
 	free(walk->rest);
 	walk->rest = joined;

@@ -82,12 +82,16 @@ void show_mode(uint32_t mode, char text[11])
 void show_name(FILE *out, const char *name)
 {
 	for (; *name; name++) {
-		unsigned char c = (unsigned char)*name;
+		unsigned char c = (unsigned char)*name, next = (unsigned char)name[1];
 
-		if (c < 0x20 || c == 0x7f)
+		if (c < 0x20 || c == 0x7f) {
 			fprintf(out, "\\%03o", c);
-		else
+		} else if (c == 0xc2 && next >= 0x80 && next < 0xa0) { /* C1 controls in UTF-8 */
+			fprintf(out, "\\%03o\\%03o", c, next);
+			name++;
+		} else {
 			fputc(c, out);
+		}
 	}
 }
 

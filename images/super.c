@@ -24,7 +24,7 @@ const char *plain_path(const char *name)
 
 /* ---- superblock ---- */
 
-static int super_read_at(struct bdev *dev, uint64_t block, struct xn_super *super)
+static int found_super_at(struct bdev *dev, uint64_t block, struct xn_super *super)
 {
 	struct xn_super_disk disk;
 	int err = bdev_read(dev, block * XN_BLOCK_SIZE, &disk, sizeof(disk));
@@ -32,24 +32,22 @@ static int super_read_at(struct bdev *dev, uint64_t block, struct xn_super *supe
 	return err ? err : xn_super_decode(&disk, super);
 }
 
-int super_read(struct bdev *dev, struct xn_super *super, unsigned *copies)
+int found_super(struct bdev *dev, struct xn_super *super, unsigned *copies)
 {
+	int first = found_super_at(dev, 0, super);
+	unsigned valid = first == 0, count;
 	struct bdev_info info;
-	uint64_t places[3];
-	unsigned valid = 0, count;
-	int first = XN_EFOREIGN;
+	uint64_t places[3], blocks;
 
 	bdev_info(dev, &info);
-	if (info.size < XN_BLOCKS_MIN * XN_BLOCK_SIZE)
+	blocks = valid ? super->block_count : info.size / XN_BLOCK_SIZE;
+	if (blocks < XN_BLOCKS_MIN)
 		return XN_EFOREIGN;
-	count = xn_super_places(info.size / XN_BLOCK_SIZE, places);
-	for (unsigned i = 0; i < count; i++) {
+	count = xn_super_places(blocks, places);
+	for (unsigned i = 1; i < count; i++) {
 		struct xn_super one;
-		int err = super_read_at(dev, places[i], &one);
 
-		if (i == 0)
-			first = err;
-		if (err)
+		if (found_super_at(dev, places[i], &one))
 			continue;
 		if (!valid++ || one.generation > super->generation)
 			*super = one;
@@ -145,7 +143,7 @@ int found_look(const char *path, struct bdev *dev, struct found *found)
 	int err;
 
 	*found = (struct found){ 0 };
-	err = super_read(dev, &super, NULL);
+	err = found_super(dev, &super, NULL);
 	if (err == 0 || err == XN_EVERSION || err == XN_EDAMAGED) {
 		found->is_xn = true;
 		strcpy(found->kind, "xn");

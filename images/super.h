@@ -15,7 +15,7 @@
  * them are valid (may be NULL).
  * Fails with XN_EFOREIGN, XN_EDAMAGED, XN_EVERSION, XN_EIO, -ENOMEM
  */
-int super_read(struct bdev *dev, struct xn_super *super, unsigned *copies);
+int found_super(struct bdev *dev, struct xn_super *super, unsigned *copies);
 
 /* What a device or file holds. */
 struct found {

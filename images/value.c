@@ -69,7 +69,7 @@ int size_parse(const char *text, uint64_t *bytes)
 
 const char *size_text(uint64_t bytes, bool exact, char text[SIZE_TEXT_MAX])
 {
-	static const char units[][4] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	static const char *const units[] = { "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 	unsigned unit = 0;
 	uint64_t tenths;
 
