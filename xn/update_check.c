@@ -11,7 +11,9 @@
  *  (4) On disk, sectors of an object may be mixed old and new.  So ownership that
  *      would change in two sectors at once is refused until the intent log can
  *      make it atomic (-ENOSYS).
- *  (5) A refused update leaves no trace.
+ *  (5) A new object's owners lead to an object that was there before: trees only,
+ *      never a ring that no root holds.
+ *  (6) A refused update leaves no trace.
  */
 #include "update.h"
 
@@ -334,6 +336,37 @@ static int conserve(struct plan *plan)
 	if (!udf_extents_equal(&plan->removed, &plan->frees))
 		return refuse(why, XN_EOWNS, plan->removed.n ? plan->removed.v[0].start : 0,
 			      "the records give up other blocks than `frees` declares");
+	return 0;
+}
+
+/* The change that takes `block`; NULL: none does. */
+static const struct change *taker_of(const struct plan *plan, xn_blk_t block)
+{
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		const struct udf_extents *added = &plan->changes[i].added;
+
+		for (size_t k = 0; k < added->n; k++) {
+			if (block >= added->v[k].start &&
+			    block - added->v[k].start < added->v[k].count)
+				return &plan->changes[i];
+		}
+	}
+	return NULL;
+}
+
+/* New objects that own each other in a ring would be conserved, and hang from no root. */
+static int rings_check(struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		const struct change *at = &plan->changes[i];
+
+		for (uint32_t steps = 0; at && at->fresh; steps++) {
+			if (steps == plan->n_changes)
+				return refuse(plan->update.why, XN_EOWNS, at->edits->object,
+					      "new objects would own each other");
+			at = taker_of(plan, at->edits->object);
+		}
+	}
 	return 0;
 }
 
@@ -672,6 +705,8 @@ int plan_check(struct plan *plan)
 		err = change_compare(plan, &plan->changes[i]);
 	if (!err)
 		err = conserve(plan);
+	if (!err)
+		err = rings_check(plan);
 	if (!err)
 		err = acls_check(plan);
 	if (!err)
