@@ -18,7 +18,7 @@ books() { # "references handles", once nothing is open any more
 	echo "$1 $2"
 }
 
-serve mem:2 mnt -o "max_threads=8$1"
+serve mem:2 mnt -o "max_threads=8${1-}"
 for round in 1 2 3; do
 	"$tests/fuse_stress" mnt/r2 6 400 & first=$!
 	"$tests/fuse_stress" mnt/r2 4 100000 & killed=$!

@@ -61,8 +61,9 @@ is_mounted mnt && fail "still mounted after SIGTERM under load"
 fsck_clean disk.img
 echo "ended under load: clean"
 
-# Somebody stays: cut off, his unlinked file is gone, the disk is clean.
-serve disk.img mnt
+# Somebody stays: cut off, his unlinked file is gone, the disk is clean.  (libfuse then keeps a
+# string that only its own unmounting would free, and that might hit another's mount.)
+ASAN_OPTIONS=detect_leaks=0 serve disk.img mnt
 echo kept >mnt/home/kept
 exec 7<>mnt/work/held 8<>mnt/work/held-too
 echo x >&7

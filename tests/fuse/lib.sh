@@ -25,8 +25,6 @@ fi
 here=$XN_SOURCE/tests/fuse
 tests=$XN_BUILD/test-bin
 bridge=$XN_BIN/xn-fuse
-# The bridge keeps a string of libfuse's when it cuts off users; nothing else is excused.
-export ASAN_OPTIONS=${ASAN_OPTIONS-}:detect_leaks=0
 PATH=$XN_BIN:$PATH
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/xn-fuse-test.XXXXXX")

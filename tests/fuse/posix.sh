@@ -13,7 +13,7 @@ run() { # options place
 }
 
 image disk.img 64M home work
-case $1 in
+case ${1-cached} in
 cached) run "" mnt/work ;;
 uncached) run ,no_writeback_cache mnt/work ;;
 single) run ,root=home mnt ;;

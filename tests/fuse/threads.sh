@@ -6,7 +6,7 @@
 . "$XN_SOURCE/tests/fuse/lib.sh"
 
 image disk.img 128M home work
-serve disk.img mnt -o "max_threads=16,commit=0.1,cache=4M$1"
+serve disk.img mnt -o "max_threads=16,commit=0.1,cache=4M${1-}"
 "$tests/fuse_stress" mnt/home 6 "${XN_TEST_ROUNDS:-1500}" & first=$!
 "$tests/fuse_stress" mnt/work 6 "${XN_TEST_ROUNDS:-1500}" & second=$!
 (
