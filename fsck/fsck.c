@@ -211,6 +211,8 @@ static int run(struct fsck *f)
 
 	if (err)
 		return err;
+	if (f->look_only)
+		check_look_only(f->check);
 	err = fsck_super_read(f);
 	if (err < 0)
 		return err;

@@ -97,13 +97,9 @@ static void chunk_ask(struct fsck *f, const struct difference *diff, bool *free_
 static int map_write(struct fsck *f, uint64_t chunk, const uint8_t *bitmap)
 {
 	uint8_t block[XN_BLOCK_SIZE];
-	int err;
 
 	xn_map_encode(&f->super, chunk, bitmap, block);
-	err = fsck_write(f, xn_map_block(chunk) * XN_BLOCK_SIZE, block, sizeof(block));
-	if (err)
-		check_repair_failed(f->check);
-	return err;
+	return fsck_write(f, xn_map_block(chunk) * XN_BLOCK_SIZE, block, sizeof(block));
 }
 
 /* What the map of a damaged sector is made of: the truth, if that is known, or all in use. */
@@ -129,6 +125,7 @@ static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
 {
 	uint8_t map[XN_MAP_CHUNK_BYTES], truth[XN_MAP_CHUNK_BYTES], before[XN_MAP_CHUNK_BYTES];
 	uint8_t damaged = map_decode(f, chunk, block, map);
+	size_t since = check_finding_count(f->check);
 	bool free_leaked, mark_lost, rebuild;
 	struct difference diff;
 
@@ -150,8 +147,10 @@ static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
 		if (mark_lost)
 			map[i] |= truth[i];
 	}
-	if ((rebuild || free_leaked || mark_lost) && map_write(f, chunk, map))
+	if ((rebuild || free_leaked || mark_lost) && map_write(f, chunk, map)) {
 		memcpy(map, before, sizeof(map));
+		check_repairs_failed(f->check, since);
+	}
 	f->kept += count_extra(map, truth);
 	f->found_used += count_extra(before, truth);
 	f->found_free += count_extra(truth, before);
@@ -191,8 +190,10 @@ static void mark_raise(struct fsck *f, uint64_t chunk)
 
 	for (uint64_t c = f->super.high_water; c <= chunk; c++) {
 		truth_of(f, c, truth);
-		if (map_write(f, c, truth))
+		if (map_write(f, c, truth)) {
+			check_repair_failed(f->check);
 			return;
+		}
 	}
 	f->super.high_water = chunk + 1;
 }

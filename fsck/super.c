@@ -120,10 +120,12 @@ int fsck_super_read(struct fsck *f)
 	/* The copy may be older than what was lost: check as after a crash. */
 	f->first_state = XN_STATE_INUSE;
 	f->result->was_clean = false;
-	if (fsck_found(f->check, SUPER_PRIMARY_DAMAGED, &(struct fsck_note){ .block = best.block }))
+	if (fsck_found(f->check, SUPER_PRIMARY_DAMAGED, &(struct fsck_note){ .block = best.block })) {
 		f->super_stale = true;
-	else
+	} else if (f->opts->mode != CHECK_LOOK) {
 		f->look_only = true;
+		check_look_only(f->check);
+	}
 	return 0;
 }
 
@@ -169,6 +171,7 @@ int fsck_super_check_copies(struct fsck *f)
 
 	if (f->dev_blocks < f->super.block_count) {
 		f->look_only = true;
+		check_look_only(f->check);
 		f->complete = false;
 		fsck_found(f->check, SUPER_TRUNCATED,
 			   &(struct fsck_note){ .count = f->super.block_count,

@@ -372,6 +372,12 @@ bool check_problem(struct check *check, const struct check_problem_row *row, ...
 	return granted;
 }
 
+static void say_failed(const struct check *check)
+{
+	if (check->opts.out)
+		fprintf(check->opts.out, "The repair failed.\n");
+}
+
 void check_repair_failed(struct check *check)
 {
 	if (!check->last_granted)
@@ -379,8 +385,24 @@ void check_repair_failed(struct check *check)
 	check->last_granted = false;
 	check->left++;
 	check->findings[check->n_findings - 1].repaired = false;
-	if (check->opts.out)
-		fprintf(check->opts.out, "The repair failed.\n");
+	say_failed(check);
+}
+
+void check_repairs_failed(struct check *check, size_t since)
+{
+	check->last_granted = false;
+	for (size_t i = since; i < check->n_findings; i++) {
+		if (!check->findings[i].repaired)
+			continue;
+		check->findings[i].repaired = false;
+		check->left++;
+		say_failed(check);
+	}
+}
+
+void check_look_only(struct check *check)
+{
+	check->opts.mode = CHECK_LOOK;
 }
 
 size_t check_finding_count(const struct check *check)

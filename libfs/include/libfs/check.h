@@ -136,6 +136,10 @@ size_t check_found_count(const struct check *check);
 size_t check_left_count(const struct check *check);
 /* The repair granted last could not be made: its finding is left. */
 void check_repair_failed(struct check *check);
+/* The same for all granted since there were `since` findings. */
+void check_repairs_failed(struct check *check, size_t since);
+/* Whatever the mode was: from now on nothing is granted and nothing written. */
+void check_look_only(struct check *check);
 /* Did a checker say so since check_set_root() or check_rewalked()? */
 bool check_must_rewalk(const struct check *check);
 void check_rewalked(struct check *check);
