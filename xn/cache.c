@@ -10,6 +10,8 @@
  *  (3) Resident frames over all pools never exceed the limit: a frame that was
  *      touched counts until it is given back to the host, in use or not.
  *  (4) An object's frames are consecutive.
+ *  (5) Some frames are kept for xn_close(), which must give blocks that were never
+ *      written a content before the objects that fill the cache can go.
  */
 #include "internal.h"
 
@@ -19,7 +21,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define WORD_BITS 64u
+#define WORD_BITS      64u
+#define RESERVE_FRAMES 16u
 
 struct pool {
 	LIST_ENTRY(pool) all;
@@ -43,6 +46,7 @@ int cache_init(struct cache *cache, uint64_t bytes)
 	cache->limit_frames = bytes / XN_BLOCK_SIZE;
 	if (cache->limit_frames > UINT32_MAX / 2)
 		return -EINVAL;
+	cache->reserve_frames = RESERVE_FRAMES;
 	return 0;
 }
 
@@ -230,7 +234,7 @@ bool cache_take(struct cache *cache, struct pool *pool, uint32_t count, struct f
 {
 	uint32_t at, fresh = 0;
 
-	if (cache->used_frames + count > cache->limit_frames)
+	if (cache->used_frames + count + cache->reserve_frames > cache->limit_frames)
 		return false;
 	if (pool->n_resident - pool->n_used < count || !pool_find(pool, count, true, &at)) {
 		if (!cache_room(cache, count) || !pool_find(pool, count, false, &at))

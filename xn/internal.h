@@ -38,6 +38,7 @@ struct pool; /* frames of one root and kind */
 
 struct cache {
 	uint64_t limit_frames;    /* bound of resident frames over all pools */
+	uint64_t reserve_frames;  /* of these, kept for xn_close() */
 	uint64_t resident_frames; /* touched and not given back to the host */
 	uint64_t used_frames;
 	LIST_HEAD(, pool) pools;

@@ -202,37 +202,56 @@ static int zero_object(struct xn *xn, struct entry *owner, uint32_t max)
 	return err ? err : (int)n;
 }
 
+/* Objects that name something unsound, pinned.  An object need not be dirty to be one. */
+static int unsound_objects(struct xn *xn, struct entry ***out, size_t *count)
+{
+	struct registry *registry = &xn->registry;
+	struct entry **list = calloc(registry->n_entries + 1, sizeof(struct entry *));
+	size_t n = 0;
+
+	if (!list)
+		return -ENOMEM;
+	for (size_t i = 0; i < registry->n_buckets; i++) {
+		struct entry *entry = registry->buckets[i];
+
+		for (; entry; entry = entry->hash_next) {
+			if (!entry->type || entry->unsound == 0 || order_reaped(entry))
+				continue;
+			entry->pins++;
+			list[n++] = entry;
+		}
+	}
+	*out = list;
+	*count = n;
+	return 0;
+}
+
+#define ZERO_MAX 4096 /* then let the caller write these back first */
+
 /*
  * Give every block that was allocated and never written a content, zeroes, so
  * that what names it can be written.  Returns how many, or a negative error.
  */
 int zero_unwritten(struct xn *xn)
 {
+	struct entry **objects;
+	size_t count;
 	int total = 0;
+	int err = unsound_objects(xn, &objects, &count);
 
-	for (size_t i = 0; i < xn->n_roots; i++) {
-		struct entry *entry;
-		bool again = true;
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++) {
+		int n = 0;
 
-		while (again) {
-			again = false;
-			TAILQ_FOREACH(entry, &xn->roots[i]->dirty, dirty)
-			{
-				int n = 0;
-
-				if (entry->type && entry->unsound > 0)
-					n = zero_object(xn, entry, 64);
-				if (n < 0)
-					return n;
-				if (n == 0)
-					continue;
-				total += n;
-				again = true;
-				break; /* the list changed */
-			}
-			if (total >= 4096)
-				return total; /* let the caller write these back first */
-		}
+		if (!err && total < ZERO_MAX)
+			n = zero_object(xn, objects[i], (uint32_t)(ZERO_MAX - total));
+		if (n < 0)
+			err = n;
+		else
+			total += n;
+		objects[i]->pins--;
 	}
-	return total;
+	free(objects);
+	return err && !(err == XN_ECACHEFULL && total > 0) ? err : total;
 }

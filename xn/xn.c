@@ -182,10 +182,15 @@ static int load(struct xn *xn, const struct xn_open_opts *opts)
 	return err;
 }
 
-static void xn_free(struct xn *xn)
+static void sessions_close(struct xn *xn)
 {
 	while (!LIST_EMPTY(&xn->sessions))
 		xn_session_close(LIST_FIRST(&xn->sessions));
+}
+
+static void xn_free(struct xn *xn)
+{
+	sessions_close(xn);
 	reap_fini(xn);
 	while (xn->wave_free) {
 		struct will_free *next = xn->wave_free->next;
@@ -290,6 +295,7 @@ int xn_open(const char *name, const struct xn_open_opts *opts, struct xn **out)
 /* Write back until nothing is left to write, free or take apart. */
 static int settle(struct xn *xn)
 {
+	xn->cache.reserve_frames = 0; /* this is what it was for */
 	for (;;) {
 		int zeroed = zero_unwritten(xn);
 		int64_t left;
@@ -335,6 +341,7 @@ int xn_close(struct xn *xn)
 {
 	int err = 0;
 
+	sessions_close(xn); /* first, so that they pin nothing */
 	pthread_mutex_lock(&xn->lock);
 	if (xn->writable) {
 		err = xn->broken ? xn->broken : settle(xn);
