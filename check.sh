@@ -58,7 +58,7 @@ run_build() { # preset ctest-arguments...
 	echo "== $preset: build"
 	if ! { cmake --preset "$preset" && cmake --build --preset "$preset" -j "$jobs"; } \
 		>$logs/$preset.build 2>&1; then
-		grep -E 'error|Error|FAILED' -A5 $logs/$preset.build | head -40
+		grep -E ' error: |FAILED:|CMake Error|multiple definition|undefined reference' -A6 $logs/$preset.build | head -40
 		echo "== $preset: does not build; see $logs/$preset.build"
 		echo "$preset: does not build" >$logs/$preset.closing
 		failed=1
