@@ -17,16 +17,29 @@
 
 /* ---- walking ---- */
 
+static int stretch_read(struct sfs *fs, struct sfs_inode *dir, uint64_t stretch, uint8_t *bytes)
+{
+	uint64_t off = stretch * SFS_DIR_STRETCH, len = dir->f.size - off;
+
+	return sfs_file_read(fs, dir, off, bytes, len < SFS_DIR_STRETCH ? len : SFS_DIR_STRETCH);
+}
+
 static int walk_load(struct sfs *fs, struct sfs_inode *dir, struct sfs_dir_walk *walk)
 {
-	uint64_t block = walk->pos / SFS_BLOCK;
+	uint64_t stretch = walk->pos / SFS_DIR_STRETCH;
 	int err;
 
-	if (walk->block == block + 1)
+	if (walk->loaded == stretch + 1)
 		return 0;
-	err = sfs_file_read(fs, dir, block * SFS_BLOCK, walk->bytes, SFS_BLOCK);
-	walk->block = err ? 0 : block + 1;
+	err = stretch_read(fs, dir, stretch, walk->bytes);
+	walk->loaded = err ? 0 : stretch + 1;
 	return err;
+}
+
+void sfs_dir_begin(struct sfs_dir_walk *walk, uint64_t pos)
+{
+	walk->pos = pos;
+	walk->loaded = 0;
 }
 
 /* `pos` may point into the middle of what is a free slot by now: start at the sector's begin. */
@@ -40,7 +53,7 @@ int sfs_dir_next(struct sfs *fs, struct sfs_inode *dir, struct sfs_dir_walk *wal
 
 		if (err)
 			return err;
-		bytes = walk->bytes + sector % SFS_BLOCK;
+		bytes = walk->bytes + sector % SFS_DIR_STRETCH;
 		while ((got = sfs_slot_decode(bytes, off, &walk->slot)) > 0) {
 			off += walk->slot.len;
 			if (walk->slot.off >= want && walk->slot.ino)
@@ -77,10 +90,11 @@ static bool is_alive(struct sfs *fs, const struct sfs_entry *entry)
 
 int sfs_dir_find(struct sfs *fs, struct sfs_inode *dir, const char *name, struct sfs_entry *entry)
 {
-	struct sfs_dir_walk walk = { 0 };
+	struct sfs_dir_walk walk;
 	size_t len = strlen(name);
 	int got;
 
+	sfs_dir_begin(&walk, 0);
 	while ((got = sfs_dir_next(fs, dir, &walk)) > 0)
 		if (walk.slot.name_len == len && memcmp(walk.slot.name, name, len) == 0 &&
 		    is_alive(fs, &walk.entry)) {
@@ -92,9 +106,10 @@ int sfs_dir_find(struct sfs *fs, struct sfs_inode *dir, const char *name, struct
 
 int sfs_dir_is_empty(struct sfs *fs, struct sfs_inode *dir)
 {
-	struct sfs_dir_walk walk = { 0 };
+	struct sfs_dir_walk walk;
 	int got;
 
+	sfs_dir_begin(&walk, 0);
 	while ((got = sfs_dir_next(fs, dir, &walk)) > 0)
 		if (is_alive(fs, &walk.entry))
 			return -ENOTEMPTY;
@@ -126,30 +141,42 @@ static int dir_grow(struct sfs *fs, struct sfs_inode *dir)
 	return n < 0 ? (int)n : sfs_inode_write(fs, dir);
 }
 
+/* Look for room in [pos, pos + len), whose bytes are given. */
+static bool place_find(const uint8_t *bytes, uint64_t pos, uint64_t len, uint32_t name_len,
+		       struct sfs_entry *place)
+{
+	for (uint64_t at = 0; at < len; at += SFS_SECTOR) {
+		int off = sfs_sector_find_room(bytes + at, name_len, &place->room);
+
+		if (off < 0)
+			continue;
+		place->sector = pos + at;
+		place->off = (uint32_t)off;
+		return true;
+	}
+	return false;
+}
+
 int sfs_dir_reserve(struct sfs *fs, struct sfs_inode *dir, const char *name,
 		    struct sfs_entry *place)
 {
-	uint32_t len = (uint32_t)strlen(name);
-	uint8_t block[SFS_BLOCK];
+	uint32_t name_len = (uint32_t)strlen(name);
+	uint8_t bytes[SFS_DIR_STRETCH];
 
 	memset(place, 0, sizeof(*place));
-	for (uint64_t pos = 0;; pos += SFS_BLOCK) {
-		int err = pos < dir->f.size ? 0 : dir_grow(fs, dir);
+	for (uint64_t pos = 0; pos < dir->f.size; pos += SFS_DIR_STRETCH) {
+		uint64_t left = dir->f.size - pos;
+		int err = stretch_read(fs, dir, pos / SFS_DIR_STRETCH, bytes);
 
-		if (!err)
-			err = sfs_file_read(fs, dir, pos, block, SFS_BLOCK);
 		if (err)
 			return err;
-		for (uint32_t sector = 0; sector < SFS_BLOCK; sector += SFS_SECTOR) {
-			int off = sfs_sector_find_room(block + sector, len, &place->room);
-
-			if (off < 0)
-				continue;
-			place->sector = pos + sector;
-			place->off = (uint32_t)off;
+		if (place_find(bytes, pos, left < SFS_DIR_STRETCH ? left : SFS_DIR_STRETCH,
+			       name_len, place))
 			return 0;
-		}
 	}
+	place->sector = dir->f.size;
+	place->room = SFS_SECTOR;
+	return dir_grow(fs, dir);
 }
 
 int sfs_dir_add(struct sfs *fs, struct sfs_inode *dir, const char *name,

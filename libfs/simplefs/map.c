@@ -456,6 +456,7 @@ static int inode_pointers_free(struct sfs *fs, struct sfs_inode *inode, uint64_t
 	struct sfs_fields before = inode->f;
 	struct frees frees = { .n = 0 };
 	uint64_t begin = SIMPLEFS_N_DIRECT, span = SFS_SPAN1;
+	bool all = first == 0 && last == UINT64_MAX;
 	int err = 0;
 
 	for (uint64_t i = first; i < min64(last, SIMPLEFS_N_DIRECT); i++) {
@@ -471,14 +472,12 @@ static int inode_pointers_free(struct sfs *fs, struct sfs_inode *inode, uint64_t
 		if (!link.block || first > begin || last < begin + span)
 			continue;
 		/* When all goes, nobody needs to know how much it was. */
-		if (first > 0)
+		if (!all)
 			err = link_count(fs, inode, &link, &frees.blocks);
 		frees_add(&frees, link.block, fs->type[type_of_level(i)]);
 		inode->f.ind[i] = 0;
 	}
-	inode->f.blocks -= min64(frees.blocks, before.blocks);
-	if (first == 0 && last == UINT64_MAX)
-		inode->f.blocks = 0;
+	inode->f.blocks = all ? 0 : before.blocks - min64(frees.blocks, before.blocks);
 	change.frees = frees.extents;
 	change.n_frees = frees.n;
 	sfs_change_inode(&change, inode);

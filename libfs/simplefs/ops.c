@@ -339,7 +339,7 @@ static int dots_fill(struct sfs *fs, const struct sfs_inode *dir, uint64_t cooki
 static ssize_t read_dir(struct sfs *fs, struct sfs_inode *dir, uint64_t cookie, uint32_t flags,
 			struct libfs_dirent *out, size_t max)
 {
-	struct sfs_dir_walk walk = { 0 };
+	struct sfs_dir_walk walk;
 	size_t n = 0;
 	int got = 1;
 
@@ -351,7 +351,7 @@ static ssize_t read_dir(struct sfs *fs, struct sfs_inode *dir, uint64_t cookie, 
 		if (err)
 			return err;
 	}
-	walk.pos = cookie - COOKIE_DOTS;
+	sfs_dir_begin(&walk, cookie - COOKIE_DOTS);
 	while (n < max && got > 0) {
 		int err;
 

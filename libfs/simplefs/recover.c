@@ -34,12 +34,13 @@ struct recovery {
 /* The name of `ino` in `dir_ino` is not the one that counts: remove it. */
 static int name_remove(struct sfs *fs, uint32_t dir_ino, uint32_t ino)
 {
-	struct sfs_dir_walk walk = { 0 };
+	struct sfs_dir_walk walk;
 	struct sfs_inode dir;
 	int got, err = sfs_inode_get(fs, dir_ino, &dir);
 
 	if (err)
 		return err;
+	sfs_dir_begin(&walk, 0);
 	while ((got = sfs_dir_next(fs, &dir, &walk)) > 0 && walk.entry.ino != ino)
 		;
 	err = got > 0 ? sfs_dir_remove(fs, &dir, &walk.entry) : got;
@@ -92,12 +93,13 @@ static int name_visit(struct recovery *r, const struct sfs_inode *dir,
 
 static int dir_visit(struct recovery *r, uint32_t ino)
 {
-	struct sfs_dir_walk walk = { 0 };
+	struct sfs_dir_walk walk;
 	struct sfs_inode dir;
 	int got, err = sfs_inode_get(r->fs, ino, &dir);
 
 	if (err)
 		return err;
+	sfs_dir_begin(&walk, 0);
 	while (!err && (got = sfs_dir_next(r->fs, &dir, &walk)) != 0) {
 		err = got < 0 ? got : name_visit(r, &dir, &walk.entry);
 		if (err == 1)

@@ -264,14 +264,18 @@ int sfs_dir_rename(struct sfs *fs, struct sfs_inode *dir, const struct sfs_entry
 /* 0, or -ENOTEMPTY. */
 int sfs_dir_is_empty(struct sfs *fs, struct sfs_inode *dir);
 
+/* A directory is read in stretches of that many bytes. */
+#define SFS_DIR_STRETCH (8 * SFS_BLOCK)
+
 /* A walk over all names, dangling ones too. */
 struct sfs_dir_walk {
-	uint64_t pos;   /* where to go on */
-	uint64_t block; /* which block `bytes` are, plus one */
-	uint8_t bytes[SFS_BLOCK];
+	uint64_t pos;         /* where to go on */
+	uint64_t loaded;      /* which stretch `bytes` are, plus one; 0: none */
 	struct sfs_slot slot; /* the name found, into `bytes` */
 	struct sfs_entry entry;
+	uint8_t bytes[SFS_DIR_STRETCH];
 };
+void sfs_dir_begin(struct sfs_dir_walk *walk, uint64_t pos);
 /* 1 and a name; 0 at the end; XN_ECHECK: a sector makes no sense. */
 int sfs_dir_next(struct sfs *fs, struct sfs_inode *dir, struct sfs_dir_walk *walk);
 

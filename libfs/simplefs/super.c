@@ -2,9 +2,8 @@
 /*
  * A mounted simplefs: binding and changing objects, finding space, sync.
  *
- *  (1) XN may say "not now": cache full, map not read in, block taken.  The
- *      functions here do what helps (write back, read the map, look again) and
- *      try again a bounded number of times.
+ *  (1) XN may say "not now": cache full, block taken.  The functions here do what
+ *      helps (write back, look again) and try again a bounded number of times.
  *  (2) The super object stays bound while mounted; nothing else does.
  */
 #include <errno.h>
@@ -15,8 +14,7 @@
 
 #include "simplefs.h"
 
-#define TRIES_MAX    8u
-#define CHUNK_BLOCKS 16384u /* blocks that one block of XN's free map speaks of */
+#define TRIES_MAX 8u
 
 int sfs_errno(int error)
 {
@@ -142,25 +140,6 @@ void sfs_change_inode(struct sfs_change *change, const struct sfs_inode *inode)
 			 sizeof(*record));
 }
 
-/* xn_update() does no I/O: the free map's blocks for what it takes and gives must be in memory. */
-static int read_maps(struct sfs *fs, const struct xn_extent *extents, uint32_t count)
-{
-	uint8_t bitmap[CHUNK_BLOCKS / 8];
-
-	for (uint32_t i = 0; i < count; i++) {
-		uint64_t chunk = extents[i].start / CHUNK_BLOCKS;
-		uint64_t last = (extents[i].start + extents[i].count - 1) / CHUNK_BLOCKS;
-
-		for (; chunk <= last; chunk++) {
-			int err = xn_chunk_map(fs->xn, chunk, bitmap);
-
-			if (err)
-				return err;
-		}
-	}
-	return 0;
-}
-
 int sfs_change_apply(struct sfs *fs, const struct sfs_change *change)
 {
 	struct xn_update update = {
@@ -175,18 +154,10 @@ int sfs_change_apply(struct sfs *fs, const struct sfs_change *change)
 	unsigned tries = 0;
 	int err;
 
-	do {
+	do
 		err = xn_update(fs->libfs.session, &update);
-		if (err == XN_ENOTCACHED && tries++ < TRIES_MAX) {
-			err = read_maps(fs, change->allocs, change->n_allocs);
-			if (!err)
-				err = read_maps(fs, change->frees, change->n_frees);
-			if (!err)
-				continue;
-		}
-		if (!sfs_make_room(fs, err, &tries))
-			return err;
-	} while (true);
+	while (sfs_make_room(fs, err, &tries));
+	return err;
 }
 
 /* ---- space ---- */
@@ -207,14 +178,22 @@ static int reclaim(struct sfs *fs)
 	return sfs_sync_locked(fs);
 }
 
+/* Is there anything that reclaim() could make free? */
+static bool space_is_coming(struct sfs *fs)
+{
+	struct xn_space space;
+
+	if (xn_reap(fs->libfs.session, 0) > 0)
+		return true;
+	return xn_space(fs->libfs.session, fs->root, &space) == 0 && space.will_free > 0;
+}
+
 int sfs_find_free(struct sfs *fs, xn_blk_t near, uint64_t want, uint32_t type,
 		  struct xn_extent *out)
 {
-	struct xn_space space;
 	int err = xn_find_free(fs->libfs.session, near, want, 1, out);
 
-	if (err == XN_ENOSPACE && xn_space(fs->libfs.session, fs->root, &space) == 0 &&
-	    space.will_free > 0) {
+	if (err == XN_ENOSPACE && space_is_coming(fs)) {
 		err = reclaim(fs);
 		if (!err || err == XN_ETAINTED)
 			err = xn_find_free(fs->libfs.session, near, want, 1, out);
