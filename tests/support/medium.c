@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+#include "medium.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xn/format.h"
+
+struct place {
+	uint64_t start;
+	uint32_t type, root;
+};
+
+struct reader {
+	const uint8_t *bytes;
+	uint64_t size;
+	struct xn_super super;
+	struct medium_types *types;
+	struct medium_report *report;
+	medium_visit *visit;
+	void *context;
+	uint8_t *used;  /* the maps of all chunks */
+	uint8_t *owned; /* what has been met */
+	uint64_t root_used;
+	struct place *stack;
+	size_t n, cap;
+};
+
+static bool wrong(struct reader *r, int truth, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static bool wrong(struct reader *r, int truth, const char *format, ...)
+{
+	va_list args;
+
+	if (r->report->truth)
+		return false;
+	r->report->truth = truth;
+	va_start(args, format);
+	vsnprintf(r->report->text, sizeof(r->report->text), format, args);
+	va_end(args);
+	return false;
+}
+
+static const uint8_t *block_at(const struct reader *r, uint64_t block)
+{
+	return r->bytes + block * XN_BLOCK_SIZE;
+}
+
+static bool inside(const struct reader *r, uint64_t start, uint64_t count)
+{
+	return start > 0 && count > 0 && start < r->super.block_count &&
+	       count <= r->super.block_count - start;
+}
+
+static bool bit(const uint8_t *map, uint64_t block)
+{
+	return map[block / 8] >> (block % 8) & 1;
+}
+
+/* Somebody owns these blocks; false: somebody else does, too. */
+static bool own(struct reader *r, uint64_t start, uint64_t count, const char *who)
+{
+	if (!inside(r, start, count))
+		return wrong(r, 4, "%s owns %llu blocks at %llu, outside the disk", who,
+			     (unsigned long long)count, (unsigned long long)start);
+	for (uint64_t b = start; b < start + count; b++) {
+		if (bit(r->owned, b))
+			return wrong(r, 4, "block %llu has a second owner, %s",
+				     (unsigned long long)b, who);
+		r->owned[b / 8] |= (uint8_t)(1u << (b % 8));
+		if (!bit(r->used, b))
+			return wrong(r, 5, "block %llu is owned by %s and free on the map",
+				     (unsigned long long)b, who);
+	}
+	return true;
+}
+
+/* ---- superblock, maps, catalogues ---- */
+
+static bool super_find(struct reader *r)
+{
+	uint64_t places[3], blocks = r->size / XN_BLOCK_SIZE;
+	unsigned n = xn_super_places(blocks, places);
+	bool found = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct xn_super copy;
+
+		if (xn_super_decode((const void *)block_at(r, places[i]), &copy))
+			continue;
+		if (!found || copy.generation > r->super.generation)
+			r->super = copy;
+		found = true;
+	}
+	return found ? true : wrong(r, 1, "no superblock");
+}
+
+static void maps_load(struct reader *r)
+{
+	uint64_t chunks = xn_chunk_count(r->super.block_count);
+
+	r->used = malloc(chunks * XN_MAP_CHUNK_BYTES);
+	r->owned = calloc(chunks, XN_MAP_CHUNK_BYTES);
+	assert(r->used && r->owned);
+	for (uint64_t i = 0; i < chunks; i++) {
+		uint8_t *map = r->used + i * XN_MAP_CHUNK_BYTES;
+
+		xn_map_fresh(&r->super, i, r->owned + i * XN_MAP_CHUNK_BYTES);
+		if (i < r->super.high_water)
+			xn_map_decode(&r->super, i, block_at(r, xn_map_block(i)), map);
+		else
+			memcpy(map, r->owned + i * XN_MAP_CHUNK_BYTES, XN_MAP_CHUNK_BYTES);
+	}
+}
+
+/* The link of a chain's block: its own, or its twin's, whichever is valid and newer. */
+static bool link_read(struct reader *r, uint32_t index, uint64_t self, uint64_t twin,
+		      struct xn_cat_link *out)
+{
+	struct xn_cat_link a = { 0 }, b = { 0 };
+	bool ok_a = inside(r, self, 1) && !xn_cat_link_decode(&r->super, block_at(r, self), &a);
+	bool ok_b = inside(r, twin, 1) && !xn_cat_link_decode(&r->super, block_at(r, twin), &b);
+
+	if (!ok_a && !ok_b)
+		return wrong(r, 2, "catalogue block %u cannot be read", index);
+	*out = ok_a && (!ok_b || a.seq >= b.seq) ? a : b;
+	return true;
+}
+
+static bool type_add(struct reader *r, const struct xn_template_entry *entry)
+{
+	struct medium_types *types = r->types;
+	uint32_t index = (uint32_t)entry->id - XN_TYPE_FIRST;
+	const struct udf_info *info;
+
+	if (!inside(r, entry->image_start, entry->image_blocks))
+		return wrong(r, 2, "an image lies outside the disk");
+	if (index >= types->n) {
+		size_t n = index + 1;
+
+		types->v = realloc(types->v, n * sizeof(*types->v));
+		types->child = realloc(types->child, n * sizeof(*types->child));
+		assert(types->v && types->child);
+		memset(types->v + types->n, 0, (n - types->n) * sizeof(*types->v));
+		types->n = n;
+	}
+	if (types->v[index])
+		return true;
+	if (udf_template_load(block_at(r, entry->image_start), entry->image_len, &types->v[index],
+			      NULL))
+		return wrong(r, 2, "the image of template %u is no template", index);
+	info = udf_template_info(types->v[index]);
+	for (uint32_t i = 0; i < info->n_child; i++)
+		types->child[index][i] = (uint32_t)xn_template_child_type(entry, info->child[i]);
+	return true;
+}
+
+static bool push(struct reader *r, struct place place)
+{
+	if (r->n == r->cap) {
+		r->cap = r->cap ? r->cap * 2 : 256;
+		r->stack = realloc(r->stack, r->cap * sizeof(*r->stack));
+		assert(r->stack);
+	}
+	r->stack[r->n++] = place;
+	return true;
+}
+
+static bool walk_root(struct reader *r, const struct xn_root_entry *entry);
+
+static bool entry_use(struct reader *r, uint32_t kind, uint64_t slot, const uint8_t *sector)
+{
+	struct xn_template_entry tmpl;
+	struct xn_root_entry root;
+
+	if (kind == XN_CAT_TEMPLATES && !xn_template_entry_decode(&r->super, slot, sector, &tmpl))
+		return tmpl.state != XN_ENTRY_USED ||
+		       (type_add(r, &tmpl) &&
+			own(r, tmpl.image_start, tmpl.image_blocks, "a template"));
+	if (kind == XN_CAT_ROOTS && !xn_root_entry_decode(&r->super, slot, sector, &root))
+		return root.state != XN_ENTRY_USED || walk_root(r, &root);
+	return true;
+}
+
+static uint64_t sector_seq(struct reader *r, uint32_t kind, uint64_t slot, const uint8_t *sector)
+{
+	struct xn_template_entry tmpl;
+	struct xn_root_entry root;
+
+	if (kind == XN_CAT_TEMPLATES)
+		return xn_template_entry_decode(&r->super, slot, sector, &tmpl) ? 0 : tmpl.seq + 1;
+	return xn_root_entry_decode(&r->super, slot, sector, &root) ? 0 : root.seq + 1;
+}
+
+static bool chain_walk(struct reader *r, uint32_t kind)
+{
+	uint64_t self = r->super.catalogue[kind], twin = r->super.twin[kind], slot = 0;
+
+	for (uint32_t index = 0; self; index++) {
+		struct xn_cat_link link = { 0 };
+
+		if (!link_read(r, index, self, twin, &link))
+			return false;
+		if (index > 0 &&
+		    (!own(r, self, 1, "a catalogue") || !own(r, twin, 1, "a catalogue's twin")))
+			return false;
+		for (unsigned k = 0; k < XN_CAT_ENTRIES_BLOCK && kind != XN_CAT_PRINCIPALS; k++) {
+			const uint8_t *a = block_at(r, self) + (1 + k) * XN_SECTOR_SIZE;
+			const uint8_t *b = block_at(r, twin) + (1 + k) * XN_SECTOR_SIZE;
+			uint64_t seq_a = sector_seq(r, kind, slot, a);
+			uint64_t seq_b = sector_seq(r, kind, slot, b);
+
+			if (!entry_use(r, kind, slot, seq_b > seq_a ? b : a))
+				return false;
+			slot++;
+		}
+		self = link.next;
+		twin = link.next_twin;
+	}
+	return true;
+}
+
+/* ---- trees ---- */
+
+static const struct udf_template *type_of(const struct reader *r, uint32_t type)
+{
+	return type >= XN_TYPE_FIRST && type - XN_TYPE_FIRST < r->types->n
+		       ? r->types->v[type - XN_TYPE_FIRST]
+		       : NULL;
+}
+
+static uint32_t type_blocks(const struct udf_template *tmpl)
+{
+	return (udf_template_info(tmpl)->obj_size + XN_BLOCK_SIZE - 1) / XN_BLOCK_SIZE;
+}
+
+static bool tell(struct reader *r, const struct medium_item *item)
+{
+	const char *text = r->visit ? r->visit(r->context, item) : NULL;
+
+	return text ? wrong(r, 6, "%llu blocks at %llu, record %u of %llu: %s",
+			    (unsigned long long)item->count, (unsigned long long)item->start,
+			    item->record, (unsigned long long)item->owner, text)
+		    : true;
+}
+
+static bool extent_met(struct reader *r, const struct place *at, uint32_t record,
+		       const struct udf_extent *e)
+{
+	uint32_t global = r->types->child[at->type - XN_TYPE_FIRST][e->child];
+	const struct udf_template *tmpl = type_of(r, global);
+	struct medium_item item = { at->root, at->start, at->type, record,
+				    e->start, e->count,  global,   NULL };
+	char who[48];
+
+	snprintf(who, sizeof(who), "record %u of object %llu", record,
+		 (unsigned long long)at->start);
+	if (!own(r, e->start, e->count, who))
+		return false;
+	item.bytes = block_at(r, e->start);
+	r->root_used += e->count;
+	r->report->owned += e->count;
+	if (!tell(r, &item))
+		return false;
+	if (global != XN_TYPE_DATA && global != XN_TYPE_RESERVED && !tmpl)
+		return wrong(r, 2, "%s names an unknown type", who);
+	for (uint64_t k = 0; tmpl && k < e->count; k += type_blocks(tmpl))
+		push(r, (struct place){ e->start + k, global, at->root });
+	return true;
+}
+
+static bool object_walk(struct reader *r, const struct place *at)
+{
+	const struct udf_template *tmpl = type_of(r, at->type);
+	const struct udf_info *info = udf_template_info(tmpl);
+	const uint8_t *object = block_at(r, at->start);
+	struct udf_extents list = { 0 };
+	bool good = true;
+
+	r->report->objects++;
+	for (uint32_t i = 0; i < info->rec_count && good; i++) {
+		struct udf_budget budget = UDF_BUDGET_FULL;
+		struct udf_fault fault;
+		const uint8_t *record = object + info->rec_off + (size_t)i * info->rec_size;
+
+		list.n = 0;
+		if (udf_owns(tmpl, record, i, object, &budget, &list, NULL, &fault))
+			good = wrong(r, 3, "owns of record %u of object %llu faults: %s", i,
+				     (unsigned long long)at->start, udf_fault_text(fault.code));
+		for (size_t k = 0; k < list.n && good; k++)
+			good = extent_met(r, at, i, &list.v[k]);
+	}
+	udf_extents_fini(&list);
+	return good;
+}
+
+static bool walk_root(struct reader *r, const struct xn_root_entry *entry)
+{
+	const struct udf_template *tmpl = type_of(r, (uint32_t)entry->type);
+	struct medium_item item = { (uint32_t)entry->id, 0, 0, UDF_RECORD_NONE,
+				    entry->object,       0, 0, NULL };
+
+	if (!tmpl)
+		return wrong(r, 2, "root %s has no type", entry->name);
+	item.count = type_blocks(tmpl);
+	item.type = (uint32_t)entry->type;
+	if (!own(r, entry->object, item.count, "a root"))
+		return false;
+	item.bytes = block_at(r, entry->object);
+	r->root_used = item.count;
+	r->report->owned += item.count;
+	if (!tell(r, &item))
+		return false;
+	push(r, (struct place){ entry->object, (uint32_t)entry->type, (uint32_t)entry->id });
+	while (r->n > 0) {
+		struct place at = r->stack[--r->n];
+
+		if (!object_walk(r, &at))
+			return false;
+	}
+	if (r->report->clean && r->root_used != entry->used)
+		return wrong(r, 7, "root %s uses %llu blocks, its entry says %llu", entry->name,
+			     (unsigned long long)r->root_used, (unsigned long long)entry->used);
+	return true;
+}
+
+static bool whole_map(struct reader *r)
+{
+	uint64_t free_blocks = 0;
+
+	for (uint64_t b = 0; b < r->super.block_count; b++) {
+		if (!bit(r->used, b))
+			free_blocks++;
+		else if (!bit(r->owned, b))
+			r->report->leaked++;
+		if (r->report->clean && !r->report->damaged && bit(r->used, b) && !bit(r->owned, b))
+			return wrong(r, 7, "block %llu is in use and nobody owns it",
+				     (unsigned long long)b);
+	}
+	if (r->report->clean && free_blocks != r->super.free_blocks)
+		return wrong(r, 7, "%llu blocks are free, the superblock says %llu",
+			     (unsigned long long)free_blocks,
+			     (unsigned long long)r->super.free_blocks);
+	return true;
+}
+
+int medium_check(const uint8_t *bytes, uint64_t size, struct medium_types *types,
+		 medium_visit *visit, void *context, struct medium_report *report)
+{
+	struct medium_types own_types = { 0 };
+	struct reader r = { .bytes = bytes,
+			    .size = size,
+			    .types = types ? types : &own_types,
+			    .report = report,
+			    .visit = visit,
+			    .context = context };
+
+	memset(report, 0, sizeof(*report));
+	if (super_find(&r)) {
+		report->clean = r.super.state == XN_STATE_CLEAN;
+		report->damaged = r.super.flags & XN_SUPER_DAMAGED;
+		maps_load(&r);
+		if (chain_walk(&r, XN_CAT_TEMPLATES) && chain_walk(&r, XN_CAT_ROOTS) &&
+		    chain_walk(&r, XN_CAT_PRINCIPALS))
+			whole_map(&r);
+	}
+	free(r.used);
+	free(r.owned);
+	free(r.stack);
+	medium_types_fini(&own_types);
+	return report->truth;
+}
+
+void medium_types_fini(struct medium_types *types)
+{
+	for (size_t i = 0; i < types->n; i++)
+		udf_template_destroy(types->v[i]);
+	free(types->v);
+	free(types->child);
+	*types = (struct medium_types){ 0 };
+}
+
+int medium_check_dev(struct bdev *dev, medium_visit *visit, void *context,
+		     struct medium_report *report)
+{
+	struct bdev_info info;
+	uint8_t *bytes;
+
+	bdev_info(dev, &info);
+	bytes = malloc(info.size);
+	assert(bytes);
+	if (bdev_read(dev, 0, bytes, info.size)) {
+		memset(report, 0, sizeof(*report));
+		report->truth = 1;
+	} else {
+		medium_check(bytes, info.size, NULL, visit, context, report);
+	}
+	free(bytes);
+	return report->truth;
+}
