@@ -51,9 +51,10 @@ static const struct word words[] = {
 	{ "commit=", COMMIT, 0, 0, "commit=SECONDS     write back that often (default 1)" },
 	{ "sync", SYNC, 0, 0,
 	  "sync               every change is on the disk before it is answered" },
-	{ "no_writeback_cache", NO_WRITEBACK, 0, 0,
-	  "no_writeback_cache the kernel passes on each write at once" },
-	{ "writeback_cache", WRITEBACK, 0, 0, NULL },
+	{ "writeback_cache", WRITEBACK, 0, 0,
+	  "writeback_cache    the kernel gathers small writes; a full disk is then told\n"
+	  "                     by fsync, and by nothing else" },
+	{ "no_writeback_cache", NO_WRITEBACK, 0, 0, NULL },
 	{ "lock_wait=", LOCK_WAIT, 0, 0,
 	  "lock_wait=SECONDS  wait for a holder of IMAGE that is finishing (default 5)" },
 	{ "max_threads=", THREADS, 0, 0,
@@ -386,7 +387,6 @@ int options_parse(int argc, char **argv, struct options *options)
 	int code;
 
 	*options = (struct options){
-		.writeback = true,
 		.commit_ms = HOST_SYNC_MS_DEFAULT,
 		.lock_ms = HOST_LOCK_MS_DEFAULT,
 		.max_threads = 10,

@@ -14,8 +14,8 @@ run() { # options place
 
 image disk.img 64M home work
 case ${1-cached} in
-cached) run "" mnt/work ;;
-uncached) run ,no_writeback_cache mnt/work ;;
+cached) run ,writeback_cache mnt/work ;;
+uncached) run "" mnt/work ;;
 single) run ,root=home mnt ;;
 sync) run ,sync mnt/home ;;
 tight) run ,cache=1M,max_threads=2 mnt/home ;;
