@@ -40,8 +40,8 @@ enum check_mode {
 };
 
 enum check_safety {
-	CHECK_SAFE,  /* an expected trace of a crash; -p repairs it */
-	CHECK_LOSSY, /* repair needs a person's yes */
+	CHECK_SAFE,        /* an expected trace of a crash; -p repairs it */
+	CHECK_LOSSY,       /* repair needs a person's yes */
 	CHECK_REPORT_ONLY, /* cannot be repaired by this version */
 };
 
@@ -104,8 +104,8 @@ void check_progress(struct check *check, uint64_t done, uint64_t total);
 struct check_opts {
 	enum check_mode mode;
 	bool verbose;
-	FILE *out;	 /* where sentences go; NULL = nowhere (JSON, tests) */
-	FILE *in;	 /* where answers come from, for CHECK_ASK; at its end all answers are no */
+	FILE *out;       /* where sentences go; NULL = nowhere (JSON, tests) */
+	FILE *in;        /* where answers come from, for CHECK_ASK; at its end all answers are no */
 	int progress_fd; /* -1 = none; lines "pass current max device"; 0 = a counter in `out` */
 	const volatile sig_atomic_t *stop; /* may be NULL; a signal handler makes it 1 */
 };

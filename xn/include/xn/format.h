@@ -37,21 +37,21 @@
 extern "C" {
 #endif
 
-#define XN_BLOCK_SIZE	  4096u
-#define XN_SECTOR_SIZE	  512u
+#define XN_BLOCK_SIZE     4096u
+#define XN_SECTOR_SIZE    512u
 #define XN_BLOCK_SECTORS  8u
-#define XN_CHUNK_BLOCKS	  16384u
-#define XN_MAP_OFFSET	  1u /* of a chunk's map block inside the chunk */
-#define XN_BLOCKS_MAX	  (1ull << 48)
-#define XN_BLOCKS_MIN	  256ull /* 1 MiB */
+#define XN_CHUNK_BLOCKS   16384u
+#define XN_MAP_OFFSET     1u /* of a chunk's map block inside the chunk */
+#define XN_BLOCKS_MAX     (1ull << 48)
+#define XN_BLOCKS_MIN     256ull /* 1 MiB */
 #define XN_FORMAT_VERSION 1u
 
 #define XN_TEMPLATES_MAX 65536u
-#define XN_ROOTS_MAX	 (1u << 20)
+#define XN_ROOTS_MAX     (1u << 20)
 
-#define XN_TYPE_DATA	 0u /* built-in types */
+#define XN_TYPE_DATA     0u /* built-in types */
 #define XN_TYPE_RESERVED 1u
-#define XN_TYPE_FIRST	 16u /* id of the first installed template; slot + 16 */
+#define XN_TYPE_FIRST    16u /* id of the first installed template; slot + 16 */
 
 /* ---- superblock ---- */
 
@@ -64,34 +64,34 @@ extern "C" {
 #define XN_SUPER_DAMAGED 2u /* flag: damage was met; xn-fsck is asked for */
 
 struct xn_super_disk {
-	uint8_t magic[8];	/* 0x000 */
-	le32_t crc;		/* 0x008 */
-	le32_t version;		/* 0x00c  XN_FORMAT_VERSION */
-	le32_t block_size;	/* 0x010  4096 */
-	le32_t chunk_blocks;	/* 0x014  16384 */
-	le64_t block_count;	/* 0x018 */
-	uint8_t uuid[16];	/* 0x020 */
-	char label[64];		/* 0x030  NUL-padded */
-	le64_t compat;		/* 0x070  feature bits: unknown ones are ignored */
-	le64_t incompat;	/* 0x078  unknown ones: do not open */
-	le64_t ro_compat;	/* 0x080  unknown ones: open read-only */
-	le64_t generation;	/* 0x088  counts superblock writes; the newest valid copy wins */
-	le64_t mount_epoch;	/* 0x090  counts openings for writing */
-	le32_t state;		/* 0x098 */
-	le32_t flags;		/* 0x09c */
-	le64_t high_water;	/* 0x0a0  chunks at or beyond it were never used: no map on disk */
-	le64_t free_blocks;	/* 0x0a8  exact when clean */
-	le64_t catalogue[3];	/* 0x0b0  first block: templates, roots, principals */
-	le64_t twin[3];		/* 0x0c8  first twin block of each */
-	le64_t log_start;	/* 0x0e0  area of the intent log */
-	le64_t log_blocks;	/* 0x0e8 */
-	le64_t format_time;	/* 0x0f0  ns since 1970 */
-	le64_t open_time;	/* 0x0f8 */
-	le64_t write_time;	/* 0x100 */
-	le64_t holder_pid;	/* 0x108  who has it open; 0 when clean */
-	char holder_host[64];	/* 0x110 */
+	uint8_t magic[8];        /* 0x000 */
+	le32_t crc;              /* 0x008 */
+	le32_t version;          /* 0x00c  XN_FORMAT_VERSION */
+	le32_t block_size;       /* 0x010  4096 */
+	le32_t chunk_blocks;     /* 0x014  16384 */
+	le64_t block_count;      /* 0x018 */
+	uint8_t uuid[16];        /* 0x020 */
+	char label[64];          /* 0x030  NUL-padded */
+	le64_t compat;           /* 0x070  feature bits: unknown ones are ignored */
+	le64_t incompat;         /* 0x078  unknown ones: do not open */
+	le64_t ro_compat;        /* 0x080  unknown ones: open read-only */
+	le64_t generation;       /* 0x088  counts superblock writes; the newest valid copy wins */
+	le64_t mount_epoch;      /* 0x090  counts openings for writing */
+	le32_t state;            /* 0x098 */
+	le32_t flags;            /* 0x09c */
+	le64_t high_water;       /* 0x0a0  chunks at or beyond it were never used: no map on disk */
+	le64_t free_blocks;      /* 0x0a8  exact when clean */
+	le64_t catalogue[3];     /* 0x0b0  first block: templates, roots, principals */
+	le64_t twin[3];          /* 0x0c8  first twin block of each */
+	le64_t log_start;        /* 0x0e0  area of the intent log */
+	le64_t log_blocks;       /* 0x0e8 */
+	le64_t format_time;      /* 0x0f0  ns since 1970 */
+	le64_t open_time;        /* 0x0f8 */
+	le64_t write_time;       /* 0x100 */
+	le64_t holder_pid;       /* 0x108  who has it open; 0 when clean */
+	char holder_host[64];    /* 0x110 */
 	char holder_command[32]; /* 0x150 */
-	uint8_t reserved[144];	/* 0x170  zero */
+	uint8_t reserved[144];   /* 0x170  zero */
 };
 static_assert(sizeof(struct xn_super_disk) == 512, "frozen");
 static_assert(offsetof(struct xn_super_disk, block_count) == 0x18, "frozen");
@@ -139,16 +139,16 @@ void xn_super_layout(uint64_t block_count, struct xn_super *super);
 
 /* ---- free map ---- */
 
-#define XN_MAP_MAGIC	    0x504d4e58u /* "XNMP" */
-#define XN_MAP_SECTOR_BITS  2048u
-#define XN_MAP_CHUNK_BYTES  (XN_CHUNK_BLOCKS / 8u)
+#define XN_MAP_MAGIC       0x504d4e58u /* "XNMP" */
+#define XN_MAP_SECTOR_BITS 2048u
+#define XN_MAP_CHUNK_BYTES (XN_CHUNK_BLOCKS / 8u)
 
 /* One eighth of a chunk's map block.  Bit b of byte i set = block in use. */
 struct xn_map_sector_disk {
-	le32_t crc;	       /* 0x000 */
-	le32_t magic;	       /* 0x004 */
-	le64_t chunk;	       /* 0x008 */
-	le32_t index;	       /* 0x010  0..7 */
+	le32_t crc;            /* 0x000 */
+	le32_t magic;          /* 0x004 */
+	le64_t chunk;          /* 0x008 */
+	le32_t index;          /* 0x010  0..7 */
 	uint8_t reserved[236]; /* 0x014  zero */
 	uint8_t bits[256];     /* 0x100  2048 blocks */
 };
@@ -182,18 +182,18 @@ void xn_map_fresh(const struct xn_super *super, uint64_t chunk, uint8_t *bitmap)
  * else, so ids are never reused.  Of a sector and its twin, the valid one with
  * the higher `seq` counts.  An all-zero sector is an entry never used.
  */
-#define XN_CAT_MAGIC	     0x43434e58u /* "XNCC" */
+#define XN_CAT_MAGIC         0x43434e58u /* "XNCC" */
 #define XN_CAT_ENTRIES_BLOCK 7u
 
 struct xn_cat_link_disk {
-	le32_t crc;	       /* 0x000 */
-	le32_t magic;	       /* 0x004 */
-	le32_t kind;	       /* 0x008  enum xn_catalogue_kind */
-	le32_t index;	       /* 0x00c  place of this block in the chain */
-	le64_t seq;	       /* 0x010 */
-	le64_t self, twin;     /* 0x018  this block and its twin, as the primary sees it */
+	le32_t crc;             /* 0x000 */
+	le32_t magic;           /* 0x004 */
+	le32_t kind;            /* 0x008  enum xn_catalogue_kind */
+	le32_t index;           /* 0x00c  place of this block in the chain */
+	le64_t seq;             /* 0x010 */
+	le64_t self, twin;      /* 0x018  this block and its twin, as the primary sees it */
 	le64_t next, next_twin; /* 0x028  0 at the end */
-	uint8_t reserved[456]; /* 0x038 */
+	uint8_t reserved[456];  /* 0x038 */
 };
 static_assert(sizeof(struct xn_cat_link_disk) == 512, "frozen");
 
@@ -205,8 +205,8 @@ struct xn_cat_link {
 int xn_cat_link_decode(const struct xn_super *super, const void *sector, struct xn_cat_link *link);
 void xn_cat_link_encode(const struct xn_super *super, const struct xn_cat_link *link, void *sector);
 
-#define XN_ENTRY_FREE	 0u
-#define XN_ENTRY_USED	 1u
+#define XN_ENTRY_FREE    0u
+#define XN_ENTRY_USED    1u
 #define XN_ENTRY_REMOVED 2u /* slot is spent */
 
 /* Every entry starts with this; payload fields follow at 0x28. */
@@ -222,7 +222,7 @@ struct xn_entry_head_disk {
 static_assert(sizeof(struct xn_entry_head_disk) == 0x28, "frozen");
 
 #define XN_TEMPLATE_MAGIC  0x54544e58u /* "XNTT" */
-#define XN_ROOT_MAGIC	   0x52524e58u /* "XNRR" */
+#define XN_ROOT_MAGIC      0x52524e58u /* "XNRR" */
 #define XN_PRINCIPAL_MAGIC 0x50504e58u /* "XNPP" */
 
 struct xn_template_entry_disk {
@@ -235,23 +235,23 @@ struct xn_template_entry_disk {
 	le32_t batch_count;  /* 0x060 */
 	le32_t batch_index;  /* 0x064 */
 	le32_t installer;    /* 0x068  uid */
-	le32_t spare;	     /* 0x06c */
-	char name[64];	     /* 0x070 */
+	le32_t spare;        /* 0x06c */
+	char name[64];       /* 0x070 */
 	uint8_t reserved[336];
 };
 static_assert(sizeof(struct xn_template_entry_disk) == 512, "frozen");
 
 struct xn_root_entry_disk {
 	struct xn_entry_head_disk head;
-	le64_t object;	       /* 0x028  first block of the root object */
-	le64_t type;	       /* 0x030  its template */
-	le64_t quota;	       /* 0x038  blocks; 0 = no limit */
-	le64_t reserve;	       /* 0x040  blocks kept for it */
-	le64_t used;	       /* 0x048  blocks: an upper bound, exact when clean */
+	le64_t object;         /* 0x028  first block of the root object */
+	le64_t type;           /* 0x030  its template */
+	le64_t quota;          /* 0x038  blocks; 0 = no limit */
+	le64_t reserve;        /* 0x040  blocks kept for it */
+	le64_t used;           /* 0x048  blocks: an upper bound, exact when clean */
 	le32_t uid, gid, mode; /* 0x050 */
-	le32_t weight;	       /* 0x05c  bandwidth share */
-	char name[64];	       /* 0x060 */
-	char libfs[32];	       /* 0x0a0  who understands it */
+	le32_t weight;         /* 0x05c  bandwidth share */
+	char name[64];         /* 0x060 */
+	char libfs[32];        /* 0x0a0  who understands it */
 	uint8_t uuid[16];      /* 0x0c0 */
 	uint8_t reserved[304];
 };
@@ -259,11 +259,11 @@ static_assert(sizeof(struct xn_root_entry_disk) == 512, "frozen");
 
 struct xn_principal_entry_disk {
 	struct xn_entry_head_disk head;
-	le32_t uid;	   /* 0x028 */
-	le32_t spare;	   /* 0x02c */
-	le64_t blocks;	   /* 0x030  allowances; 0 = no limit */
-	le64_t templates;  /* 0x038 */
-	le64_t roots;	   /* 0x040 */
+	le32_t uid;         /* 0x028 */
+	le32_t spare;       /* 0x02c */
+	le64_t blocks;      /* 0x030  allowances; 0 = no limit */
+	le64_t templates;   /* 0x038 */
+	le64_t roots;       /* 0x040 */
 	le64_t cache_pages; /* 0x048 */
 	uint8_t reserved[432];
 };
@@ -315,8 +315,8 @@ void xn_root_entry_encode(const struct xn_super *super, const struct xn_root_ent
 			  void *sector);
 int xn_principal_entry_decode(const struct xn_super *super, uint64_t slot, const void *sector,
 			      struct xn_principal_entry *entry);
-void xn_principal_entry_encode(const struct xn_super *super,
-			       const struct xn_principal_entry *entry, void *sector);
+void xn_principal_entry_encode(const struct xn_super *super, const struct xn_principal_entry *entry,
+			       void *sector);
 
 /*
  * The global type that child `index` of a template stands for, given the entry it was installed
