@@ -47,7 +47,8 @@ static int cat_place(struct image *image, const struct place *place)
 	if (place_is_dir(place))
 		return -EISDIR;
 	if (!S_ISREG(place->attr.mode))
-		return -EINVAL;
+		return image_explain(image, -EINVAL, "a %s has no bytes to print",
+				     show_kind(place->attr.mode));
 	err = libfs_open(place->fs, image_ctx(image), place->attr.ino, O_RDONLY, &handle);
 	if (err)
 		return err;

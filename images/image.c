@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include "libfs/host.h"
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,8 +20,8 @@ struct image {
 	struct host *host;
 	unsigned flags;
 	struct host_ctx ctx;
-	char why[WHY_SIZE]; /* of the last mount that failed, ... */
-	int why_error;	    /* ... with this */
+	char why[WHY_SIZE]; /* the sentence of the last failure that had one, ... */
+	int why_error;      /* ... and its number */
 };
 
 /* The time that new files get: now, or SOURCE_DATE_EPOCH for builds that repeat. */
@@ -124,6 +125,17 @@ int image_mount(struct image *image, const char *root, struct libfs **out)
 
 	image->why_error = err;
 	return err;
+}
+
+int image_explain(struct image *image, int error, const char *format, ...)
+{
+	va_list list;
+
+	va_start(list, format);
+	vsnprintf(image->why, sizeof(image->why), format, list);
+	va_end(list);
+	image->why_error = error;
+	return error;
 }
 
 int image_complain(struct image *image, const char *path, int error)

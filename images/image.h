@@ -50,6 +50,9 @@ const struct libfs_ctx *image_ctx(const struct image *image);
 /* The mount of a root; fails as host_mount_root() does, the sentence is kept for image_complain(). */
 int image_mount(struct image *image, const char *root, struct libfs **out);
 
+/* Keep a better sentence for this error until image_complain() says it.  Returns `error`. */
+int image_explain(struct image *image, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Say that something failed at a path inside: "xn: disk.img:/home/a: ...". Returns `error`. */
 int image_complain(struct image *image, const char *path, int error);
 

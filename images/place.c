@@ -69,7 +69,9 @@ static int walk_follow(struct walk *walk, libfs_ino_t link, const char *behind)
 		return -ENAMETOOLONG;
 	target[len] = '\0';
 	if (target[0] == '/')
-		return -EXDEV;
+		return image_explain(walk->image, -EXDEV,
+				     "a symbolic link leads to %s, which is outside the image",
+				     target);
 	if (asprintf(&joined, "%s%s", target, behind) < 0)
 		return -ENOMEM;
 	free(walk->rest);
@@ -185,13 +187,14 @@ static int walk_all(struct walk *walk, unsigned flags, struct place *place)
 }
 
 /* Split "/root/rest".  The root's name is empty for "/". */
-static int split_root(const char *path, char root[64], const char **rest)
+static int split_root(struct image *image, const char *path, char root[64], const char **rest)
 {
 	const char *name = path + strspn(path, "/");
 	size_t len = strcspn(name, "/");
 
 	if (path[0] != '/')
-		return -EINVAL;
+		return image_explain(image, -EINVAL,
+				     "a path inside an image begins with / and the root's name");
 	if (len > XN_ROOT_NAME_MAX)
 		return -ENAMETOOLONG;
 	memcpy(root, name, len);
@@ -204,11 +207,11 @@ int place_find(struct image *image, const char *path, unsigned flags, struct pla
 {
 	struct walk walk = { .image = image };
 	struct libfs_attr root;
-	const char *rest;
+	const char *rest = "";
 	int err;
 
 	*place = (struct place){ 0 };
-	err = split_root(path, place->root, &rest);
+	err = split_root(image, path, place->root, &rest);
 	if (err)
 		return err;
 	if (!place->root[0]) {
