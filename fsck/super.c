@@ -130,22 +130,34 @@ int fsck_super_read(struct fsck *f)
 	return 0;
 }
 
+static bool same_disk(const struct fsck *f, const struct candidate *found)
+{
+	return found->err == 0 && found->super.block_count == f->super.block_count &&
+	       memcmp(found->super.uuid, f->super.uuid, sizeof(f->super.uuid)) == 0;
+}
+
+/*
+ * A disk never opened may have been cut off from power while it was formatted:
+ * what lies in the place of a copy is then what was there before.
+ */
+static bool never_written(const struct fsck *f, const struct candidate *found)
+{
+	return f->super.mount_epoch == 0 && (found->err == XN_EFOREIGN || found->err == 0);
+}
+
 static void copy_check(struct fsck *f, uint64_t block)
 {
+	struct fsck_note note = { .block = block, .other = 0 };
 	struct candidate found;
-	bool write;
 
 	candidate_read(f, block, &found);
-	if (found.err || memcmp(found.super.uuid, f->super.uuid, sizeof(f->super.uuid)) != 0 ||
-	    found.super.block_count != f->super.block_count)
-		write = fsck_found(f->check, SUPER_COPY_DAMAGED,
-				   &(struct fsck_note){ .block = block });
-	else if (found.super.generation < f->super.generation)
-		write = fsck_found(f->check, SUPER_COPY_OLD,
-				   &(struct fsck_note){ .block = block, .other = 0 });
-	else
+	if (same_disk(f, &found) && found.super.generation >= f->super.generation)
 		return;
-	f->super_stale |= write;
+	f->super_stale |=
+		fsck_found(f->check,
+			   same_disk(f, &found) || never_written(f, &found) ? SUPER_COPY_OLD
+									    : SUPER_COPY_DAMAGED,
+			   &note);
 }
 
 /* A copy newer than the superblock that was taken: the crash came between the two. */
@@ -155,9 +167,7 @@ static void take_newer_copy(struct fsck *f, const uint64_t *places, unsigned n)
 		struct candidate found;
 
 		candidate_read(f, places[i], &found);
-		if (!candidate_fits(&found) || found.super.generation <= f->super.generation ||
-		    found.super.block_count != f->super.block_count ||
-		    memcmp(found.super.uuid, f->super.uuid, sizeof(f->super.uuid)) != 0)
+		if (!same_disk(f, &found) || found.super.generation <= f->super.generation)
 			continue;
 		super_take(f, &found.super);
 		f->super_stale |= fsck_found(f->check, SUPER_COPY_OLD,
