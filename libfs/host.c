@@ -298,13 +298,6 @@ int host_close(struct host *host, char *why, size_t why_size)
 	return -xn_errno(error);
 }
 
-void host_abandon(struct host *host)
-{
-	syncer_stop(host);
-	xn_abandon(host->xn);
-	host_free(host);
-}
-
 /* ---- roots ---- */
 
 static void root_from_info(const struct xn_root_info *info, struct host_root *out)

@@ -672,7 +672,8 @@ static int duplicates_look(struct state *s, uint32_t ino, struct sfs_fields *f)
 	size_t first = 0;
 	int err = 0;
 
-	qsort(s->names, s->n_names, sizeof(*s->names), name_order);
+	if (s->n_names > 0) /* qsort may not be given NULL */
+		qsort(s->names, s->n_names, sizeof(*s->names), name_order);
 	for (size_t i = 1; i < s->n_names && !err; i++) {
 		if (s->names[i].hash != s->names[first].hash)
 			first = i;

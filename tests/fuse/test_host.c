@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "libfs/host.h"
@@ -226,31 +227,58 @@ static void a_root_is_mounted_once(void **state)
 
 /* ---- writing back ---- */
 
-static void closing_writes_back_and_abandoning_does_not(void **state)
+/* In a process of its own, which ends as if it had been killed. */
+static void killed_after(struct fixture *fx, uint32_t sync_ms,
+			 void (*act)(struct fixture *fx, struct host *host))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		act(fx, host_at(fx, 0, sync_ms));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void make_and_die(struct fixture *fx, struct host *host)
+{
+	make_file(mounted(fx, host, "home"), "lost");
+}
+
+static void make_and_linger(struct fixture *fx, struct host *host)
+{
+	make_file(mounted(fx, host, "home"), "by-itself");
+	make_file(mounted(fx, host, "work"), "by-itself");
+	usleep(1000000);
+}
+
+static void make_and_sync(struct fixture *fx, struct host *host)
+{
+	make_file(mounted(fx, host, "home"), "synced");
+	make_file(mounted(fx, host, "work"), "synced");
+	assert_int_equal(host_sync(host), 0);
+	make_file(mounted(fx, host, "home"), "too-late");
+}
+
+static void closing_writes_back_and_dying_does_not(void **state)
 {
 	struct fixture *fx = *state;
 	struct host *host = host_at(fx, 0, 0);
 
 	make_file(mounted(fx, host, "home"), "closed");
 	close_well(host);
+	killed_after(fx, 0, make_and_die);
 	assert_true(file_survives(fx, "home", "closed"));
-
-	host = host_at(fx, 0, 0);
-	make_file(mounted(fx, host, "home"), "abandoned");
-	host_abandon(host);
-	assert_false(file_survives(fx, "home", "abandoned"));
-	assert_true(file_survives(fx, "home", "closed"));
+	assert_false(file_survives(fx, "home", "lost"));
 }
 
 static void the_syncer_writes_back_by_itself(void **state)
 {
 	struct fixture *fx = *state;
-	struct host *host = host_at(fx, 0, 50);
 
-	make_file(mounted(fx, host, "home"), "by-itself");
-	make_file(mounted(fx, host, "work"), "by-itself");
-	usleep(1000000);
-	host_abandon(host);
+	killed_after(fx, 50, make_and_linger);
 	assert_true(file_survives(fx, "home", "by-itself"));
 	assert_true(file_survives(fx, "work", "by-itself"));
 }
@@ -258,13 +286,8 @@ static void the_syncer_writes_back_by_itself(void **state)
 static void sync_makes_every_root_stable(void **state)
 {
 	struct fixture *fx = *state;
-	struct host *host = host_at(fx, 0, 0);
 
-	make_file(mounted(fx, host, "home"), "synced");
-	make_file(mounted(fx, host, "work"), "synced");
-	assert_int_equal(host_sync(host), 0);
-	make_file(mounted(fx, host, "home"), "too-late");
-	host_abandon(host);
+	killed_after(fx, 0, make_and_sync);
 	assert_true(file_survives(fx, "home", "synced"));
 	assert_true(file_survives(fx, "work", "synced"));
 	assert_false(file_survives(fx, "home", "too-late"));
@@ -346,7 +369,7 @@ int main(void)
 		on_disk(a_writer_excludes_everybody_and_readers_share),
 		on_disk(roots_are_listed_and_found_by_name),
 		on_disk(a_root_is_mounted_once),
-		on_disk(closing_writes_back_and_abandoning_does_not),
+		on_disk(closing_writes_back_and_dying_does_not),
 		on_disk(the_syncer_writes_back_by_itself),
 		on_disk(sync_makes_every_root_stable),
 		on_disk(a_read_only_host_writes_nothing),

@@ -63,9 +63,6 @@ int host_open(const char *image, const struct host_opts *opts, struct host **out
  */
 int host_close(struct host *host, char *why, size_t why_size);
 
-/* Drop everything without writing a byte, as if the power went. */
-void host_abandon(struct host *host);
-
 struct host_root {
 	uint32_t id; /* XN's, never 0 */
 	char name[64];
