@@ -97,6 +97,15 @@ static void super_take(struct fsck *f, const struct xn_super *super)
 		snprintf(f->name, sizeof(f->name), "%s", super->label);
 }
 
+/*
+ * A disk never opened may have been cut off from power while it was formatted:
+ * what lies in the place of a copy is then what was there before.
+ */
+static bool never_written(const struct fsck *f, const struct candidate *found)
+{
+	return f->super.mount_epoch == 0 && (found->err == XN_EFOREIGN || found->err == 0);
+}
+
 int fsck_super_read(struct fsck *f)
 {
 	struct candidate primary, best;
@@ -134,15 +143,6 @@ static bool same_disk(const struct fsck *f, const struct candidate *found)
 {
 	return found->err == 0 && found->super.block_count == f->super.block_count &&
 	       memcmp(found->super.uuid, f->super.uuid, sizeof(f->super.uuid)) == 0;
-}
-
-/*
- * A disk never opened may have been cut off from power while it was formatted:
- * what lies in the place of a copy is then what was there before.
- */
-static bool never_written(const struct fsck *f, const struct candidate *found)
-{
-	return f->super.mount_epoch == 0 && (found->err == XN_EFOREIGN || found->err == 0);
 }
 
 static void copy_check(struct fsck *f, uint64_t block)
