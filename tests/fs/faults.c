@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The device fails: the n-th request, for every n until none is left to fail.
+ *
+ *	fs_faults LIBFS
+ *
+ *  (1) An operation fails with -EIO or succeeds; nothing else, no crash.
+ *  (2) What an earlier fsync promised is there afterwards, whole.
+ *  (3) After a remount on a good device xn-fsck -p leaves a clean disk.
+ */
+#include "suite.h"
+
+#include "fsck/fsck.h"
+
+#define LIMIT 2000
+
+typedef int workload(struct fx *fx);
+
+static int tried(int err, int *first)
+{
+	if (err && !*first)
+		*first = err;
+	return err;
+}
+
+/* Something of everything, with syncs; goes on after failures as users do. */
+static int everything(struct fx *fx)
+{
+	struct libfs_attr a = { .ino = 0 }, d = { .ino = 0 };
+	static char bytes[200000];
+	int first = 0;
+
+	if (!tried(libfs_mkdir(fx->fs, fx_ctx(fx), FX_ROOT, "d", 0755, &d), &first)) {
+		if (!tried(libfs_create(fx->fs, fx_ctx(fx), d.ino, "f", 0644, true, &a), &first)) {
+			ssize_t n = libfs_write(fx->fs, fx_ctx(fx), a.ino, 0, 5000, bytes,
+						sizeof(bytes));
+
+			tried(n < 0 ? (int)n : 0, &first);
+			tried(libfs_fsync(fx->fs, a.ino, false), &first);
+			tried(fx_rename(fx, d.ino, "f", FX_ROOT, "g"), &first);
+			tried(fx_truncate(fx, a.ino, 100), &first);
+		}
+	}
+	if (!tried(libfs_lookup(fx->fs, fx_ctx(fx), FX_ROOT, "precious", &a), &first))
+		tried(fx_link(fx, a.ino, FX_ROOT, "second"), &first);
+	tried(libfs_sync(fx->fs), &first);
+	if (!first)
+		tried(fx_rename(fx, FX_ROOT, "second", FX_ROOT, "third"), &first);
+	tried(libfs_sync(fx->fs), &first);
+	return first;
+}
+
+static int reading(struct fx *fx)
+{
+	char bytes[100000];
+	struct libfs_dirent entries[8];
+	libfs_ino_t ino;
+	struct libfs_attr a;
+	ssize_t n;
+	int err = libfs_lookup(fx->fs, fx_ctx(fx), FX_ROOT, "precious", &a);
+
+	if (err)
+		return err;
+	ino = a.ino;
+	n = libfs_read(fx->fs, fx_ctx(fx), ino, 0, 0, bytes, sizeof(bytes));
+	if (n < 0)
+		return (int)n;
+	n = libfs_readdir(fx->fs, fx_ctx(fx), FX_ROOT, 0, 0, entries, 8);
+	return n < 0 ? (int)n : 0;
+}
+
+static void precious_is_whole(struct fx *fx, const char *bytes, size_t len)
+{
+	assert_content(fx, fx_find(fx, FX_ROOT, "precious"), bytes, len);
+}
+
+static void sweep(const char *libfs, workload *run, const struct bdev_fault *kind, bool remount)
+{
+	struct fx_opts opts = { .libfs = libfs, .size = 16 << 20, .cache = 2 << 20 };
+	size_t len = 90000;
+	char *bytes = malloc(len);
+	uint64_t fired = 1, nth;
+
+	for (size_t i = 0; i < len; i++)
+		bytes[i] = (char)(i * 7 + i / 4096);
+	for (nth = 1; fired && nth < LIMIT; nth++) {
+		struct fx *fx = fx_new(&opts);
+		struct bdev_fault fault = *kind;
+		libfs_ino_t ino = fx_create(fx, FX_ROOT, "precious");
+		int err, code;
+
+		fx_write(fx, ino, 0, bytes, len);
+		assert_ok(libfs_fsync(fx->fs, ino, false));
+		if (remount)
+			fx_remount(fx);
+		fault.nth = nth;
+		bdev_fault_arm(fx->dev, &fault);
+		err = run(fx);
+		fx_close_anyhow(fx);
+		fired = bdev_fault_disarm(fx->dev);
+		if (err != 0 && err != -EIO)
+			fail_msg("fault %llu: %s", (unsigned long long)nth, xn_error_name(err));
+		if (!fired && err)
+			fail_msg("no fault, but %s", xn_error_name(err));
+		code = fx_fsck(fx, CHECK_PREEN, true);
+		if (code != FSCK_OK && code != FSCK_REPAIRED) {
+			fx_fsck(fx, CHECK_LOOK, false);
+			fail_msg("fault %llu: xn-fsck -p: %d", (unsigned long long)nth, code);
+		}
+		fx_open(fx);
+		fx_mount(fx, 0);
+		precious_is_whole(fx, bytes, len);
+		fx_fini(fx);
+	}
+	assert_true(nth > 2 && nth < LIMIT);
+	print_message("%llu places to fail\n", (unsigned long long)nth - 2);
+	free(bytes);
+}
+
+static void a_request_fails_once(void **state)
+{
+	const struct bdev_fault fault = { .kind = BDEV_FAULT_FAIL };
+
+	sweep(*state, everything, &fault, false);
+}
+
+static void a_request_and_all_after_it_fail(void **state)
+{
+	const struct bdev_fault fault = { .kind = BDEV_FAULT_FAIL, .forever = true };
+
+	sweep(*state, everything, &fault, false);
+}
+
+static void nobody_knows_what_became_of_a_request(void **state)
+{
+	const struct bdev_fault fault = { .kind = BDEV_FAULT_UNKNOWN, .seed = 5 };
+
+	sweep(*state, everything, &fault, false);
+}
+
+static void a_request_stops_half_way(void **state)
+{
+	const struct bdev_fault fault = { .kind = BDEV_FAULT_SHORT, .seed = 6 };
+
+	sweep(*state, everything, &fault, false);
+}
+
+static void reading_fails(void **state)
+{
+	const struct bdev_fault fault = { .kind = BDEV_FAULT_FAIL, .ops = 1u << BDEV_READ };
+
+	sweep(*state, reading, &fault, true);
+}
+
+int main(int argc, char **argv)
+{
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_request_fails_once),
+		cmocka_unit_test(a_request_and_all_after_it_fail),
+		cmocka_unit_test(nobody_knows_what_became_of_a_request),
+		cmocka_unit_test(a_request_stops_half_way),
+		cmocka_unit_test(reading_fails),
+	};
+
+	if (argc < 2)
+		return 2;
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tests[i].initial_state = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Many threads in one file system.
+ *
+ *	fs_threads LIBFS [ROUNDS]
+ */
+#include "suite.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define THREADS 6
+#define SLOTS   24
+
+static unsigned rounds = 2000;
+
+struct worker {
+	struct fx *fx;
+	pthread_t thread;
+	unsigned number;
+	uint64_t seed;
+	libfs_ino_t shared, own;
+	struct xn_cred cred;
+	struct libfs_ctx ctx;
+	atomic_bool *stop;
+	unsigned wrong; /* what must not have happened, did */
+};
+
+static void start(struct worker *workers, struct fx *fx, void *(*run)(void *))
+{
+	for (unsigned i = 0; i < THREADS; i++) {
+		workers[i].fx = fx;
+		workers[i].number = i;
+		workers[i].seed = i + 1;
+		workers[i].ctx = (struct libfs_ctx){
+			.cred = &workers[i].cred,
+			.now = { 1700000000 + i, i },
+		};
+		assert_int_equal(pthread_create(&workers[i].thread, NULL, run, &workers[i]), 0);
+	}
+}
+
+static void join(struct worker *workers)
+{
+	for (unsigned i = 0; i < THREADS; i++) {
+		pthread_join(workers[i].thread, NULL);
+		assert_int_equal(workers[i].wrong, 0);
+	}
+}
+
+/* Any of the errors that a race may give, and no other. */
+static void may_be(struct worker *w, int got, int a, int b, int c)
+{
+	if (got != 0 && got != a && got != b && got != c) {
+		print_error("thread %u: %s\n", w->number, xn_error_name(got));
+		w->wrong++;
+	}
+}
+
+static void slot_name(struct worker *w, char name[16])
+{
+	snprintf(name, 16, "slot-%u", (unsigned)(chance(&w->seed) % SLOTS));
+}
+
+static void shared_step(struct worker *w)
+{
+	struct libfs *fs = w->fx->fs;
+	char name[16], other[16];
+	struct libfs_attr a = { .ino = 0 };
+	int got;
+
+	slot_name(w, name);
+	slot_name(w, other);
+	switch (chance(&w->seed) % 8) {
+	case 0:
+		got = libfs_create(fs, &w->ctx, w->shared, name, 0644, true, &a);
+		may_be(w, got, -EEXIST, 0, 0);
+		break;
+	case 1:
+		got = libfs_mkdir(fs, &w->ctx, w->shared, name, 0755, &a);
+		may_be(w, got, -EEXIST, 0, 0);
+		break;
+	case 2: may_be(w, libfs_unlink(fs, &w->ctx, w->shared, name), -ENOENT, -EISDIR, 0); return;
+	case 3:
+		may_be(w, libfs_rmdir(fs, &w->ctx, w->shared, name), -ENOENT, -ENOTDIR, -ENOTEMPTY);
+		return;
+	case 4:
+		got = libfs_rename(fs, &w->ctx, w->shared, name, w->shared, other, 0);
+		may_be(w, got, -ENOENT, -EISDIR, got == -ENOTDIR ? got : -ENOTEMPTY);
+		return;
+	default:
+		got = libfs_lookup(fs, &w->ctx, w->shared, name, &a);
+		may_be(w, got, -ENOENT, 0, 0);
+		break;
+	}
+	if (got)
+		return;
+	if (S_ISREG(a.mode)) {
+		uint8_t bytes[3000];
+		ssize_t n;
+
+		memset(bytes, (int)(a.ino & 0xff), sizeof(bytes));
+		n = libfs_write(fs, &w->ctx, a.ino, 0, chance(&w->seed) % 50000, bytes,
+				sizeof(bytes));
+		w->wrong += n != (ssize_t)sizeof(bytes);
+		n = libfs_read(fs, &w->ctx, a.ino, 0, 0, bytes, sizeof(bytes));
+		w->wrong += n < 0;
+		/* Nobody else's bytes: zeroes or this file's. */
+		for (ssize_t i = 0; i < n; i++)
+			w->wrong += bytes[i] != 0 && bytes[i] != (a.ino & 0xff);
+	}
+	libfs_forget(fs, a.ino, 1);
+}
+
+static void *shared_run(void *arg)
+{
+	struct worker *w = arg;
+
+	for (unsigned i = 0; i < rounds && !w->wrong; i++) {
+		shared_step(w);
+		if (i % 50 == 49)
+			w->wrong += libfs_sync(w->fx->fs) != 0;
+	}
+	return NULL;
+}
+
+static void all_in_one_directory(void **state)
+{
+	struct fx *fx = *state;
+	struct worker workers[THREADS] = { { .fx = fx } };
+	libfs_ino_t shared = fx_mkdir(fx, FX_ROOT, "shared");
+
+	for (unsigned i = 0; i < THREADS; i++)
+		workers[i].shared = shared;
+	start(workers, fx, shared_run);
+	join(workers);
+}
+
+/* Each its own tree: no thread may notice another. */
+static void *own_run(void *arg)
+{
+	struct worker *w = arg;
+	struct libfs *fs = w->fx->fs;
+	char name[32];
+
+	for (unsigned i = 0; i < rounds / 4 && !w->wrong; i++) {
+		uint8_t bytes[20000], got[20000];
+		struct libfs_attr a = { .ino = 0 };
+
+		memset(bytes, (int)(w->number * 40 + i % 40 + 1), sizeof(bytes));
+		snprintf(name, sizeof(name), "file-%u", i % 20);
+		w->wrong += libfs_create(fs, &w->ctx, w->own, name, 0644, false, &a) != 0;
+		w->wrong += libfs_write(fs, &w->ctx, a.ino, 0, 0, bytes, sizeof(bytes)) !=
+			    (ssize_t)sizeof(bytes);
+		if (i % 30 == 0)
+			w->wrong += libfs_fsync(fs, a.ino, false) != 0;
+		w->wrong += libfs_read(fs, &w->ctx, a.ino, 0, 0, got, sizeof(got)) !=
+			    (ssize_t)sizeof(got);
+		w->wrong += memcmp(bytes, got, sizeof(bytes)) != 0;
+		if (i % 3 == 0)
+			w->wrong += libfs_unlink(fs, &w->ctx, w->own, name) != 0;
+		libfs_forget(fs, a.ino, 1);
+	}
+	return NULL;
+}
+
+static void each_in_its_own(void **state)
+{
+	struct fx *fx = *state;
+	struct worker workers[THREADS] = { { .fx = fx } };
+	char name[16];
+
+	for (unsigned i = 0; i < THREADS; i++) {
+		snprintf(name, sizeof(name), "own-%u", i);
+		workers[i].own = fx_mkdir(fx, FX_ROOT, name);
+	}
+	start(workers, fx, own_run);
+	join(workers);
+}
+
+/* Readers of a directory that others change see what stays, always. */
+static void *reader_run(void *arg)
+{
+	struct worker *w = arg;
+	struct libfs_dirent *entries = calloc(16, sizeof(*entries));
+
+	while (!*w->stop && !w->wrong) {
+		uint64_t cookie = 0;
+		unsigned kept = 0;
+		ssize_t n;
+
+		while ((n = libfs_readdir(w->fx->fs, &w->ctx, w->shared, cookie, 0, entries, 16)) >
+		       0) {
+			for (ssize_t i = 0; i < n; i++)
+				kept += strncmp(entries[i].name, "keep-", 5) == 0;
+			cookie = entries[n - 1].cookie;
+		}
+		w->wrong += n < 0 || kept != 40;
+	}
+	free(entries);
+	return NULL;
+}
+
+static void readers_see_what_stays(void **state)
+{
+	struct fx *fx = *state;
+	struct worker workers[THREADS] = { { .fx = fx } };
+	libfs_ino_t shared = fx_mkdir(fx, FX_ROOT, "shared");
+	atomic_bool stop = false;
+	char name[32];
+
+	for (int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "keep-%d", i);
+		fx_create(fx, shared, name);
+	}
+	for (unsigned i = 0; i < THREADS; i++) {
+		workers[i].shared = shared;
+		workers[i].stop = &stop;
+	}
+	start(workers, fx, reader_run);
+	for (unsigned i = 0; i < rounds; i++) {
+		snprintf(name, sizeof(name), "comes-and-goes-%u", i % 37);
+		if (i % 2 == 0)
+			fx_forget(fx, fx_create(fx, shared, name));
+		else
+			fx_rename(fx, shared, name, shared, "renamed");
+		snprintf(name, sizeof(name), "comes-and-goes-%u", (i + 20) % 37);
+		fx_unlink(fx, shared, name);
+		fx_unlink(fx, shared, "comes-and-goes-0");
+		fx_unlink(fx, shared, "renamed");
+		if (fx_lookup(fx, shared, name) == 0)
+			fx_unlink(fx, shared, name);
+		snprintf(name, sizeof(name), "comes-and-goes-%u", (i + 2) % 37);
+		fx_unlink(fx, shared, name);
+	}
+	stop = true;
+	join(workers);
+}
+
+static void *orphan_run(void *arg)
+{
+	struct worker *w = arg;
+	struct libfs *fs = w->fx->fs;
+	char name[32];
+
+	snprintf(name, sizeof(name), "orphan-%u", w->number);
+	for (unsigned i = 0; i < rounds / 4 && !w->wrong; i++) {
+		struct libfs_attr a = { .ino = 0 };
+		uint64_t handle;
+		char bytes[5000] = "content";
+
+		w->wrong += libfs_create(fs, &w->ctx, FX_ROOT, name, 0644, true, &a) != 0;
+		w->wrong += libfs_open(fs, &w->ctx, a.ino, O_RDWR, &handle) != 0;
+		w->wrong += libfs_unlink(fs, &w->ctx, FX_ROOT, name) != 0;
+		w->wrong += libfs_write(fs, &w->ctx, a.ino, handle, 0, bytes, sizeof(bytes)) !=
+			    (ssize_t)sizeof(bytes);
+		libfs_forget(fs, a.ino, 1);
+		w->wrong += libfs_read(fs, &w->ctx, a.ino, handle, 0, bytes, 7) != 7;
+		w->wrong += memcmp(bytes, "content", 7) != 0;
+		libfs_release(fs, a.ino, handle);
+	}
+	return NULL;
+}
+
+static void removed_files_of_many(void **state)
+{
+	struct fx *fx = *state;
+	struct worker workers[THREADS] = { { .fx = fx } };
+	uint64_t before;
+
+	fx_create(fx, FX_ROOT, "first");
+	before = fx_free_blocks(fx);
+	start(workers, fx, orphan_run);
+	join(workers);
+	/* Inode tables and the directory may have grown by a few blocks. */
+	assert_true(fx_free_blocks(fx) >= before - 4);
+}
+
+int main(int argc, char **argv)
+{
+	struct CMUnitTest tests[] = {
+		CASE(all_in_one_directory),
+		CASE(each_in_its_own),
+		CASE(readers_see_what_stays),
+		CASE(removed_files_of_many),
+	};
+
+	if (argc < 2)
+		return 2;
+	if (argc > 2)
+		rounds = (unsigned)atoi(argv[2]);
+	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		tests[i].initial_state = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
