@@ -129,8 +129,11 @@ int fsck_super_read(struct fsck *f)
 	/* The copy may be older than what was lost: check as after a crash. */
 	f->first_state = XN_STATE_INUSE;
 	f->result->was_clean = false;
-	if (fsck_found(f->check, SUPER_PRIMARY_DAMAGED,
-		       &(struct fsck_note){ .block = best.block })) {
+	if (never_written(f, &primary)
+		    ? fsck_found(f->check, SUPER_COPY_OLD,
+				 &(struct fsck_note){ .block = 0, .other = best.block })
+		    : fsck_found(f->check, SUPER_PRIMARY_DAMAGED,
+				 &(struct fsck_note){ .block = best.block })) {
 		f->super_stale = true;
 	} else if (f->opts->mode != CHECK_LOOK) {
 		f->look_only = true;
