@@ -27,6 +27,7 @@ struct freed {
 	struct entry *entry; /* NULL: not registered (only with reap) */
 	struct type *type;
 	xn_blk_t start;
+	uint32_t depth; /* owners above it */
 	bool reap;
 };
 

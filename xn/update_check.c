@@ -556,8 +556,10 @@ static int freed_object(struct plan *plan, struct entry *owner, struct type *typ
 		plan->freed_cap = cap;
 	}
 	freed = &plan->freed[plan->n_freed];
-	*freed = (struct freed){ owner, registry_find(&plan->xn->registry, start), type, start,
+	*freed = (struct freed){ owner, registry_find(&plan->xn->registry, start), type, start, 0,
 				 false };
+	for (const struct entry *above = owner; above; above = above->owner)
+		freed->depth++;
 	if (freed->entry && (freed->entry->type != type || freed->entry->owner != owner)) {
 		entry_damage(plan->xn, owner);
 		entry_damage(plan->xn, freed->entry);
@@ -573,6 +575,14 @@ static int freed_object(struct plan *plan, struct entry *owner, struct type *typ
 		return refuse(plan->update.why, err, start, "freed object: %s", xn_strerror(err));
 	plan->n_freed++;
 	return freed_acl(plan, freed);
+}
+
+/* What an object that is freed itself gave up comes before that object. */
+static int by_depth(const void *a, const void *b)
+{
+	const struct freed *x = a, *y = b;
+
+	return x->depth > y->depth ? -1 : x->depth < y->depth;
 }
 
 static int removed_check(struct plan *plan, struct entry *owner, const struct udf_extent *e)
@@ -620,6 +630,8 @@ static int frees_check(struct plan *plan)
 				return err;
 		}
 	}
+	if (plan->n_freed > 1)
+		qsort(plan->freed, plan->n_freed, sizeof(*plan->freed), by_depth);
 	return 0;
 }
 

@@ -7,6 +7,8 @@
  *  (2) New objects exist, with their owners, before anything counts them.
  *  (3) Freed blocks go to the free map at once only if no pointer to them was
  *      ever issued; else they wait for their former owner.
+ *  (4) Of objects freed together the lowest go first, so what waits on them moves
+ *      up to the one that stays.
  */
 #include "update.h"
 
