@@ -189,7 +189,7 @@ static bool entry_is_idle(const struct entry *entry)
 {
 	return entry->refs == 0 && entry->pins == 0 && LIST_EMPTY(&entry->bindings) &&
 	       !entry->will_free && (entry->flags & E_SOUND) &&
-	       !(entry->flags & (E_DIRTY | E_READING | E_WRITING | E_DAMAGED));
+	       !(entry->flags & (E_DIRTY | E_READING | E_WRITING | E_UNFLUSHED | E_DAMAGED));
 }
 
 void registry_release(struct xn *xn, struct entry *entry)
