@@ -660,20 +660,23 @@ unlock:
 	return err;
 }
 
-int xn_list_writeable(struct xn_session *session, uint32_t root_id, struct xn_extent *out,
-		      uint32_t max)
+/* Does the session hold anything of that root? */
+static bool session_sees(const struct xn_session *session, const struct root *root)
 {
-	struct xn *xn = session->xn;
-	struct root *root;
+	for (uint32_t i = 0; i < session->n_slots; i++) {
+		const struct binding *binding = session->slots[i].binding;
+
+		if (binding && binding->entry && binding->entry->root == root)
+			return true;
+	}
+	return false;
+}
+
+static uint32_t list_root(struct xn *xn, struct root *root, struct xn_extent *out, uint32_t max)
+{
 	struct entry *entry;
 	uint32_t n = 0;
 
-	pthread_mutex_lock(&xn->lock);
-	root = root_by_id(xn, root_id);
-	if (!root) {
-		pthread_mutex_unlock(&xn->lock);
-		return XN_ENOROOT;
-	}
 	TAILQ_FOREACH(entry, &root->dirty, dirty)
 	{
 		if (n == max)
@@ -682,8 +685,28 @@ int xn_list_writeable(struct xn_session *session, uint32_t root_id, struct xn_ex
 			out[n++] = (struct xn_extent){ entry->start, entry->blocks,
 						       entry->type ? entry->type->id : XN_DATA, 0 };
 	}
+	return n;
+}
+
+int xn_list_writeable(struct xn_session *session, uint32_t root_id, struct xn_extent *out,
+		      uint32_t max)
+{
+	struct xn *xn = session->xn;
+	uint32_t n = 0;
+	int err = 0;
+
+	pthread_mutex_lock(&xn->lock);
+	if (root_id && !root_by_id(xn, root_id))
+		err = XN_ENOROOT;
+	for (size_t i = 0; i < xn->n_roots && !err; i++) {
+		struct root *root = xn->roots[i];
+
+		if (root_id ? root == root_by_id(xn, root_id)
+			    : root->present && session_sees(session, root))
+			n += list_root(xn, root, out + n, max - n);
+	}
 	pthread_mutex_unlock(&xn->lock);
-	return (int)n;
+	return err ? err : (int)n;
 }
 
 /* Unsound blocks among those that an object's newest bytes name. */
