@@ -12,11 +12,14 @@ load() { # keeps the mount busy until it goes away
 	done 2>/dev/null
 }
 
+with=(-o "rw${1-}")
 image disk.img 64M home work
+
+mkdir mnt
 
 # umount returns early; whoever opens next waits for the one that is finishing.
 for round in $(seq 10); do
-	"$bridge" disk.img mnt 2>/dev/null || { mkdir -p mnt && "$bridge" disk.img mnt; } || fail "round $round"
+	"$bridge" disk.img mnt "${with[@]}" 2>/dev/null || fail "round $round"
 	echo "$round" >mnt/home/round
 	[ "$(cat mnt/home/round)" = "$round" ] || fail "round $round"
 	umount mnt || fail "umount, round $round"
@@ -24,7 +27,7 @@ done
 echo "10 times unmounted and opened again at once"
 
 # By umount.fuse.xn: free when it returns.
-"$bridge" disk.img mnt || fail "mount"
+"$bridge" disk.img mnt "${with[@]}" || fail "mount"
 dd if=/dev/zero of=mnt/home/much bs=1M count=8 status=none
 umount.fuse.xn -v "$work/mnt" | grep -q "is free" || fail "umount.fuse.xn says nothing"
 python3 - <<'END' || fail "the image is still locked"
@@ -37,7 +40,7 @@ refuses 32 "nothing is mounted" umount.fuse.xn "$work/mnt"
 
 # A signal at rest, each of them.
 for signal in TERM INT HUP; do
-	serve disk.img mnt
+	serve disk.img mnt "${with[@]}"
 	echo $signal >mnt/home/signal
 	kill -$signal "$server"
 	served
@@ -47,7 +50,7 @@ for signal in TERM INT HUP; do
 done
 
 # Under load.
-serve disk.img mnt
+serve disk.img mnt "${with[@]}"
 loads=()
 for i in 1 2 3; do
 	load $i &
@@ -63,12 +66,12 @@ echo "ended under load: clean"
 
 # Somebody stays: cut off, his unlinked file is gone, the disk is clean.  (libfuse then keeps a
 # string that only its own unmounting would free, and that might hit another's mount.)
-ASAN_OPTIONS=detect_leaks=0 serve disk.img mnt
+ASAN_OPTIONS=detect_leaks=0 serve disk.img mnt "${with[@]}"
 echo kept >mnt/home/kept
 exec 7<>mnt/work/held 8<>mnt/work/held-too
 echo x >&7
+echo dirty >&8
 rm mnt/work/held
-sync
 kill -TERM "$server"
 sleep 0.3
 kill -TERM "$server" # a second one: now
@@ -79,8 +82,9 @@ python3 -c 'import os; os.write(7, b"y"); os.fsync(7)' 2>/dev/null &&
 exec 7>&- 8>&-
 is_mounted mnt && fail "still mounted"
 fsck_clean disk.img
-serve disk.img mnt
+serve disk.img mnt "${with[@]}"
 [ "$(cat mnt/home/kept)" = kept ] || fail "what was written before is lost"
+[ "$(cat mnt/work/held-too)" = dirty ] || fail "what the kernel held of an open file is lost"
 [ "$(ls mnt/work)" = held-too ] || fail "the unlinked file has a name: $(ls mnt/work)"
 
 # A lazy umount ends when the last user leaves.
