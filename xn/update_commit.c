@@ -86,7 +86,9 @@ static void attach(struct plan *plan, struct change *change)
 		owner->map_seq = plan->xn->freemap.claim_seq;
 		if (e->child == XN_DATA)
 			order_child_unsound(owner, e->count);
-		for (uint64_t at = 0; type && at < e->count; at += type->blocks) {
+		if (!type)
+			continue;
+		for (uint64_t at = 0; at < e->count; at += type->blocks) {
 			struct entry *child = registry_find(&plan->xn->registry, e->start + at);
 
 			assert(child);

@@ -38,19 +38,19 @@ extern "C" {
 
 struct xn_session;
 struct xn_cred;
-struct libfs;	       /* a mounted root */
-struct libfs_checker;  /* see libfs/check.h */
+struct libfs;         /* a mounted root */
+struct libfs_checker; /* see libfs/check.h */
 
-#define LIBFS_NAME_MAX	  255u
+#define LIBFS_NAME_MAX    255u
 #define LIBFS_SYMLINK_MAX 4095u
-#define LIBFS_ROOT_INO	  1u
+#define LIBFS_ROOT_INO    1u
 
 typedef uint64_t libfs_ino_t;
 
 struct libfs_ctx {
 	const struct xn_cred *cred;
 	struct timespec now; /* tv_nsec in [0, 10^9) */
-	uint32_t umask;	     /* applied by create, mkdir, mknod */
+	uint32_t umask;      /* applied by create, mkdir, mknod */
 	uint32_t pid;
 };
 
@@ -64,27 +64,27 @@ struct libfs_attr {
 	uint64_t size;
 	uint64_t blocks;  /* of 512 bytes */
 	uint32_t blksize; /* good size of a request */
-	uint32_t flags;	  /* 0 */
+	uint32_t flags;   /* 0 */
 	struct timespec atime, mtime, ctime, btime;
 };
 
 /* Which members of an attr setattr changes. */
-#define LIBFS_SET_MODE	    0x001u
-#define LIBFS_SET_UID	    0x002u
-#define LIBFS_SET_GID	    0x004u
-#define LIBFS_SET_SIZE	    0x008u
-#define LIBFS_SET_ATIME	    0x010u
-#define LIBFS_SET_MTIME	    0x020u
+#define LIBFS_SET_MODE      0x001u
+#define LIBFS_SET_UID       0x002u
+#define LIBFS_SET_GID       0x004u
+#define LIBFS_SET_SIZE      0x008u
+#define LIBFS_SET_ATIME     0x010u
+#define LIBFS_SET_MTIME     0x020u
 #define LIBFS_SET_ATIME_NOW 0x040u
 #define LIBFS_SET_MTIME_NOW 0x080u
-#define LIBFS_SET_CTIME	    0x100u /* hosts that cache writes state it */
+#define LIBFS_SET_CTIME     0x100u /* hosts that cache writes state it */
 #define LIBFS_KILL_SUIDGID  0x200u
-#define LIBFS_SET_OPEN	    0x400u /* asked through an open handle: permission was given at open */
+#define LIBFS_SET_OPEN      0x400u /* asked through an open handle: permission was given at open */
 
 struct libfs_dirent {
 	libfs_ino_t ino;
 	uint64_t cookie; /* pass to readdir to go on behind this entry */
-	uint32_t type;	 /* DT_* */
+	uint32_t type;   /* DT_* */
 	uint32_t name_len;
 	char name[LIBFS_NAME_MAX + 1];
 	struct libfs_attr attr; /* with LIBFS_READDIR_PLUS */
@@ -102,7 +102,7 @@ struct libfs_statfs {
 #define LIBFS_RENAME_NOREPLACE 1u
 #define LIBFS_RENAME_EXCHANGE  2u
 
-#define LIBFS_FALLOC_KEEP_SIZE	0x01u /* as in <linux/falloc.h> */
+#define LIBFS_FALLOC_KEEP_SIZE  0x01u /* as in <linux/falloc.h> */
 #define LIBFS_FALLOC_PUNCH_HOLE 0x02u
 #define LIBFS_FALLOC_ZERO_RANGE 0x10u
 
@@ -113,13 +113,13 @@ struct libfs_statfs {
 #define LIBFS_MOUNT_RDONLY 1u
 
 struct libfs_mkfs_opts {
-	const char *root;      /* name of the root to make */
-	const char *options;   /* LibFS's own, "a=b,c", may be NULL */
+	const char *root;        /* name of the root to make */
+	const char *options;     /* LibFS's own, "a=b,c", may be NULL */
 	uint32_t uid, gid, mode; /* of the root directory; mode 0 = 0755 */
-	uint64_t quota;	       /* blocks; 0 = none */
-	uint8_t uuid[16];      /* all zero: random */
+	uint64_t quota;          /* blocks; 0 = none */
+	uint8_t uuid[16];        /* all zero: random */
 	struct timespec now;
-	char *why;	       /* receives a sentence on failure; may be NULL */
+	char *why; /* receives a sentence on failure; may be NULL */
 	size_t why_size;
 };
 
@@ -144,8 +144,7 @@ struct libfs_ops {
 		      const char *name, struct libfs_attr *out);
 	void (*forget)(struct libfs *fs, libfs_ino_t ino, uint64_t count);
 	/* By number and generation, for file handles; takes a reference. -ESTALE */
-	int (*find)(struct libfs *fs, libfs_ino_t ino, uint32_t generation,
-		    struct libfs_attr *out);
+	int (*find)(struct libfs *fs, libfs_ino_t ino, uint32_t generation, struct libfs_attr *out);
 	int (*getattr)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 		       struct libfs_attr *out);
 	int (*setattr)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
@@ -161,8 +160,8 @@ struct libfs_ops {
 		     const char *name, uint32_t mode, uint64_t rdev, struct libfs_attr *out);
 	int (*symlink)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 		       const char *name, const char *target, struct libfs_attr *out);
-	int (*link)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
-		    libfs_ino_t dir, const char *name, struct libfs_attr *out);
+	int (*link)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, libfs_ino_t dir,
+		    const char *name, struct libfs_attr *out);
 	int (*unlink)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 		      const char *name);
 	int (*rmdir)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
@@ -255,25 +254,25 @@ int libfs_mkdir(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, 
 		uint32_t mode, struct libfs_attr *out);
 int libfs_mknod(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 		uint32_t mode, uint64_t rdev, struct libfs_attr *out);
-int libfs_symlink(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
-		  const char *name, const char *target, struct libfs_attr *out);
+int libfs_symlink(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
+		  const char *target, struct libfs_attr *out);
 int libfs_link(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, libfs_ino_t dir,
 	       const char *name, struct libfs_attr *out);
 int libfs_unlink(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name);
 int libfs_rmdir(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name);
 int libfs_rename(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t from_dir,
 		 const char *from, libfs_ino_t to_dir, const char *to, uint32_t flags);
-ssize_t libfs_readlink(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
-		       char *target, size_t size);
+ssize_t libfs_readlink(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, char *target,
+		       size_t size);
 ssize_t libfs_readdir(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 		      uint64_t cookie, uint32_t flags, struct libfs_dirent *out, size_t max);
 int libfs_open(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint32_t flags,
 	       uint64_t *handle);
 void libfs_release(struct libfs *fs, libfs_ino_t ino, uint64_t handle);
-ssize_t libfs_read(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
-		   uint64_t handle, uint64_t offset, void *buffer, size_t len);
-ssize_t libfs_write(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
-		    uint64_t handle, uint64_t offset, const void *bytes, size_t len);
+ssize_t libfs_read(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint64_t handle,
+		   uint64_t offset, void *buffer, size_t len);
+ssize_t libfs_write(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint64_t handle,
+		    uint64_t offset, const void *bytes, size_t len);
 int libfs_fallocate(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint32_t mode,
 		    uint64_t offset, uint64_t len);
 off_t libfs_seek(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint64_t offset,
@@ -281,20 +280,20 @@ off_t libfs_seek(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 int libfs_fsync(struct libfs *fs, libfs_ino_t ino, bool data_only);
 int libfs_sync(struct libfs *fs);
 int libfs_statfs(struct libfs *fs, struct libfs_statfs *out);
-int libfs_setxattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
-		   const char *name, const void *value, size_t size, uint32_t flags);
+int libfs_setxattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, const char *name,
+		   const void *value, size_t size, uint32_t flags);
 ssize_t libfs_getxattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 		       const char *name, void *value, size_t size);
-ssize_t libfs_listxattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
-			char *names, size_t size);
+ssize_t libfs_listxattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, char *names,
+			size_t size);
 int libfs_removexattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 		      const char *name);
 
 /* ---- POSIX rules, for LibFSes to use ---- */
 
-#define LIBFS_MAY_EXEC	1u /* as in access(2) */
+#define LIBFS_MAY_EXEC  1u /* as in access(2) */
 #define LIBFS_MAY_WRITE 2u
-#define LIBFS_MAY_READ	4u
+#define LIBFS_MAY_READ  4u
 
 /* 0 or -EACCES: owner, group, other; uid 0 may all, but execute only what somebody may. */
 int libfs_may(const struct libfs_attr *attr, const struct xn_cred *cred, uint32_t mask);
