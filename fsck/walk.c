@@ -181,33 +181,32 @@ static int object_visit(struct visit *visit, const uint8_t *bytes)
 }
 
 /* Take objects off the stack until the batch is full.  Returns how many. */
-static unsigned batch_fill(struct fsck *f, uint64_t types[BATCH_MAX])
+static unsigned batch_fill(struct fsck *f)
 {
 	fsck_batch_reset(&f->batch);
 	while (f->n_stack) {
 		struct pending *top = &f->stack[f->n_stack - 1];
-		uint32_t blocks = fsck_type_find(f, top->type)->blocks;
-		unsigned place = f->batch.n;
+		struct type *type = fsck_type_find(f, top->type);
 
-		if (!fsck_batch_add(f, top->start, blocks))
+		if (!fsck_batch_add(f, top->start, type->blocks))
 			break;
-		types[place] = top->type;
-		top->start += blocks;
-		top->count -= blocks;
+		f->batch.requests[f->batch.n - 1].user = type;
+		top->start += type->blocks;
+		top->count -= type->blocks;
 		if (top->count == 0)
 			f->n_stack--;
 	}
 	return f->batch.n;
 }
 
-static int batch_visit(struct visit *visit, const uint64_t types[BATCH_MAX])
+static int batch_visit(struct visit *visit)
 {
 	struct fsck *f = visit->f;
 
 	for (unsigned i = 0; i < f->batch.n; i++) {
 		int err;
 
-		visit->type = fsck_type_find(f, types[i]);
+		visit->type = f->batch.requests[i].user;
 		visit->object = f->batch.requests[i].offset / XN_BLOCK_SIZE;
 		if (!fsck_batch_ok(&f->batch, i)) {
 			object_found(visit, OBJECT_UNREADABLE, 0, NULL);
@@ -231,7 +230,6 @@ static int walk_root(struct fsck *f, struct root *root)
 {
 	struct visit visit = { .f = f, .root = root };
 	const struct type *type = fsck_type_find(f, root->entry.type);
-	uint64_t types[BATCH_MAX];
 	int err;
 
 	if (!type) { /* pass 3 said so */
@@ -244,9 +242,9 @@ static int walk_root(struct fsck *f, struct root *root)
 	err = extent_visit(
 		&visit, &(struct udf_extent){ .start = root->entry.object, .count = type->blocks },
 		root->entry.type);
-	while (!err && !fsck_stopped(f) && batch_fill(f, types)) {
+	while (!err && !fsck_stopped(f) && batch_fill(f)) {
 		fsck_batch_run(f);
-		err = batch_visit(&visit, types);
+		err = batch_visit(&visit);
 		walk_progress(f);
 	}
 	udf_extents_fini(&visit.extents);
