@@ -195,15 +195,15 @@ static int fill(const struct mkfs *mkfs, struct image *image)
 	char path[80], size[SIZE_TEXT_MAX];
 	struct copy_counts counts = { 0 };
 	struct side_dir dir = { .id = LIBFS_ROOT_INO };
-	int err = image_mount(image, mkfs->root, &dir.fs);
+	int err = image_mount(image, mkfs->root, &dir.fs), time_err;
 
 	snprintf(path, sizeof(path), "/%s", mkfs->root);
 	if (err)
 		return image_complain(image, path, err);
 	err = fill_dir(mkfs, &to, &dir, path, &counts);
-	if (!err)
-		err = to.ops->set_attr(&to, &dir, ".", &mkfs->attr,
-				       LIBFS_SET_ATIME | LIBFS_SET_MTIME);
+	time_err = to.ops->set_attr(&to, &dir, ".", &mkfs->attr, LIBFS_SET_ATIME | LIBFS_SET_MTIME);
+	if (!err && time_err)
+		err = image_complain(image, path, time_err);
 	if (err) {
 		say_failure(mkfs->tool, image_name(image),
 			    "%s is there and holds what could be copied", path);

@@ -282,17 +282,30 @@ static int twin_add(struct copy *copy, const struct copy_end *from, const struct
 
 /* ---- one file ---- */
 
+/* Are both the same file?  Only files of one image can be: the two sides are it and the machine. */
+static bool is_same(const struct copy *copy, const struct side_dir *from,
+		    const struct libfs_attr *a, const struct side_dir *to,
+		    const struct libfs_attr *b)
+{
+	return copy->from->image == copy->to->image && from->fs == to->fs && from->fs &&
+	       a->ino == b->ino;
+}
+
 /*
  * Make room for something that is no directory: what stands there goes, but for
  * a regular file that is to be overwritten.
  */
-static int clear_place(struct copy *copy, const struct copy_end *to, bool overwrite)
+static int clear_place(struct copy *copy, const struct copy_end *from, const struct copy_end *to,
+		       const struct libfs_attr *attr, bool overwrite)
 {
 	struct libfs_attr there;
 	int err = copy->to->ops->look(copy->to, to->dir, to->name, &there);
 
 	if (err == -ENOENT)
 		return 0;
+	if (!err && is_same(copy, from->dir, attr, to->dir, &there))
+		return complain_about(copy, copy->from, from->path,
+				      "a file cannot be copied over itself");
 	if (!err && S_ISDIR(there.mode))
 		err = -EISDIR;
 	if (!err && !(overwrite && S_ISREG(there.mode)))
@@ -309,9 +322,6 @@ static int copy_regular(struct copy *copy, const struct copy_end *from, const st
 	err = copy->from->ops->open_file(copy->from, from->dir, from->name, &in);
 	if (err)
 		return complain(copy, copy->from, from->path, err);
-	err = clear_place(copy, to, true);
-	if (err)
-		goto close_in;
 	err = copy->to->ops->create_file(copy->to, to->dir, to->name, &out);
 	if (err) {
 		complain_to(copy, to->path, err);
@@ -339,9 +349,6 @@ static int copy_special(struct copy *copy, const struct copy_end *from, const st
 		err = copy->from->ops->read_link(copy->from, from->dir, from->name, target);
 	if (err)
 		return complain(copy, copy->from, from->path, err);
-	err = clear_place(copy, to, false);
-	if (err)
-		return err;
 	err = copy->to->ops->make(copy->to, to->dir, to->name, attr, target);
 	if (err)
 		return complain_to(copy, to->path, err);
@@ -351,11 +358,7 @@ static int copy_special(struct copy *copy, const struct copy_end *from, const st
 
 static int copy_twin(struct copy *copy, const struct twin *twin, const struct copy_end *to)
 {
-	int err = clear_place(copy, to, false);
-
-	if (err)
-		return err;
-	err = copy->to->ops->link(copy->to, &twin->link, to->dir, to->name);
+	int err = copy->to->ops->link(copy->to, &twin->link, to->dir, to->name);
 	if (err)
 		return complain_to(copy, to->path, err);
 	copy->counts.others++;
@@ -368,30 +371,22 @@ static int copy_plain(struct copy *copy, const struct copy_end *from, const stru
 	const struct twin *twin = twin_find(copy, from, attr);
 	int err;
 
-	if (twin)
-		return copy_twin(copy, twin, to);
-	if (S_ISREG(attr->mode))
-		err = copy_regular(copy, from, to, attr);
-	else if (S_ISLNK(attr->mode) || copy->opts.recursive)
-		err = copy_special(copy, from, to, attr);
-	else
+	if (!S_ISREG(attr->mode) && !S_ISLNK(attr->mode) && !copy->opts.recursive)
 		return complain_about(copy, copy->from, from->path,
 				      "it is no regular file; -r copies it as what it is");
+	err = clear_place(copy, from, to, attr, S_ISREG(attr->mode) && !twin);
+	if (err)
+		return err;
+	if (twin)
+		return copy_twin(copy, twin, to);
+	err = S_ISREG(attr->mode) ? copy_regular(copy, from, to, attr)
+				  : copy_special(copy, from, to, attr);
 	if (!err)
 		err = give_attr(copy, to, attr);
 	return err ? err : twin_add(copy, from, to, attr);
 }
 
 /* ---- directories ---- */
-
-/* Are both the same file?  Only files of one image can be: the two sides are it and the machine. */
-static bool is_same(const struct copy *copy, const struct side_dir *from,
-		    const struct libfs_attr *a, const struct side_dir *to,
-		    const struct libfs_attr *b)
-{
-	return copy->from->image == copy->to->image && from->fs == to->fs && from->fs &&
-	       a->ino == b->ino;
-}
 
 static bool is_inside_itself(const struct copy *copy, const struct side_dir *from,
 			     const struct libfs_attr *attr, const struct side_dir *to)
@@ -500,7 +495,7 @@ static int copy_dir(struct copy *copy, const struct copy_end *from, const struct
 
 static int copy_any(struct copy *copy, const struct copy_end *from, const struct copy_end *to)
 {
-	struct libfs_attr attr, there;
+	struct libfs_attr attr;
 	int err = copy->from->ops->look(copy->from, from->dir, from->name, &attr);
 
 	if (err)
@@ -508,10 +503,6 @@ static int copy_any(struct copy *copy, const struct copy_end *from, const struct
 	show_progress(copy);
 	if (S_ISDIR(attr.mode))
 		return copy_dir(copy, from, to, &attr);
-	if (!copy->to->ops->look(copy->to, to->dir, to->name, &there) &&
-	    is_same(copy, from->dir, &attr, to->dir, &there))
-		return complain_about(copy, copy->from, from->path,
-				      "a file cannot be copied over itself");
 	return copy_plain(copy, from, to, &attr);
 }
 

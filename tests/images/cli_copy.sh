@@ -48,6 +48,14 @@ ok xn cp disk.img -a :/work/copy out2
 same_tree tree out2
 sound disk.img
 
+it "copies a tree over itself from before, in and out"
+ok xn cp disk.img -a tree :/home
+ok xn cp disk.img -a :/home/tree fresh
+same_tree tree fresh
+ok xn cp disk.img -a :/home/tree/. fresh
+same_tree tree fresh
+json '.files[0].links == 2' xn stat --json disk.img /home/tree/one
+
 it "copies between images"
 given_image other.img 64M
 ok xn cp other.img --from disk.img -a :/home/tree :/home

@@ -12,7 +12,7 @@ unset SOURCE_DATE_EPOCH NO_COLOR XN_LIBFS_PATH
 PATH=$XN_BIN:$PATH
 helper=$XN_BUILD/test-bin/images_helper
 dir=$(mktemp -d) || exit 1
-trap 'rm -rf "$dir"' EXIT
+trap 'chmod -R u+rwX "$dir"; rm -rf "$dir"' EXIT
 cd "$dir" || exit 1
 failures=0 sentences=0 sentence=
 
