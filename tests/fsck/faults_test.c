@@ -201,6 +201,94 @@ static void fsck_itself_may_crash_anywhere(void **state)
 	disk_free(disk);
 }
 
+/* ---- a signal at every moment: a device that raises the flag at its n-th submission ---- */
+
+struct stopper {
+	struct bdev bdev;
+	struct bdev *below;
+	unsigned left;
+	volatile sig_atomic_t stop;
+};
+
+struct stopper_queue {
+	struct bdev_queue queue;
+	struct bdev_queue *below;
+};
+
+static void stopper_info(const struct bdev *dev, struct bdev_info *info)
+{
+	bdev_info(((const struct stopper *)dev)->below, info);
+}
+
+static int stopper_queue_create(struct bdev *dev, struct bdev_queue **out)
+{
+	struct stopper_queue *queue = calloc(1, sizeof(*queue));
+
+	assert_non_null(queue);
+	assert_ok(bdev_queue_create(((struct stopper *)dev)->below, &queue->below));
+	*out = &queue->queue;
+	return 0;
+}
+
+static void stopper_queue_destroy(struct bdev_queue *queue)
+{
+	bdev_queue_destroy(((struct stopper_queue *)queue)->below);
+	free(queue);
+}
+
+static void stopper_submit(struct bdev_queue *queue, struct bdev_request *requests[], size_t count)
+{
+	struct stopper *stopper = (struct stopper *)queue->dev;
+
+	if (stopper->left > 0 && --stopper->left == 0)
+		stopper->stop = 1;
+	bdev_submit(((struct stopper_queue *)queue)->below, requests, count);
+}
+
+static size_t stopper_wait(struct bdev_queue *queue, struct bdev_request *done[], size_t max,
+			   size_t min)
+{
+	return bdev_wait(((struct stopper_queue *)queue)->below, done, max, min);
+}
+
+static const struct bdev_ops stopper_ops = {
+	.name = "stopper",
+	.info = stopper_info,
+	.queue_create = stopper_queue_create,
+	.queue_destroy = stopper_queue_destroy,
+	.submit = stopper_submit,
+	.wait = stopper_wait,
+};
+
+static void a_signal_at_any_moment_leaves_a_disk_that_can_be_repaired(void **state)
+{
+	unsigned stopped = 0;
+	bool raised = true;
+
+	(void)state;
+	for (unsigned nth = 1; raised; nth++) {
+		struct disk *disk = disk_to_repair();
+		struct stopper stopper = { .bdev = { .ops = &stopper_ops },
+					   .below = disk->dev,
+					   .left = nth };
+		struct fsck_opts opts = {
+			.mode = CHECK_YES, .force = true, .progress_fd = -1, .stop = &stopper.stop
+		};
+		struct sweep none = { 0 };
+		struct fsck_result result;
+
+		assert_ok(fsck_run(&stopper.bdev, &opts, &result));
+		raised = stopper.stop;
+		stopped += !!(result.exit_code & FSCK_STOPPED);
+		if (!raised)
+			assert_int_equal(result.exit_code, FSCK_REPAIRED);
+		fsck_result_fini(&result);
+		assert_repairable(disk, &none, nth);
+		disk_free(disk);
+	}
+	assert_true(stopped > 10);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +297,7 @@ int main(void)
 		cmocka_unit_test(reads_that_lie_end_in_a_result),
 		cmocka_unit_test(memory_of_a_read_only_device_is_not_written),
 		cmocka_unit_test(fsck_itself_may_crash_anywhere),
+		cmocka_unit_test(a_signal_at_any_moment_leaves_a_disk_that_can_be_repaired),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
