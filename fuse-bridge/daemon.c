@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,8 +85,9 @@ void daemon_ready(struct daemon *daemon)
 	if (chdir("/") < 0)
 		syslog(LOG_NOTICE, "stays in the directory where it was started");
 	daemon->background = true;
+	/* Who started us was interrupted and believes that nothing was mounted: so be it. */
 	if (write(daemon->parent, "", 1) != 1)
-		syslog(LOG_NOTICE, "nobody waits for the mount");
+		kill(getpid(), SIGTERM);
 	close(daemon->parent);
 	daemon->parent = -1;
 }

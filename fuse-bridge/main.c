@@ -3,13 +3,16 @@
  * xn-fuse, also called as mount.xn, mount.fuse.xn and umount.fuse.xn.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "daemon.h"
 #include "mounts.h"
@@ -17,11 +20,22 @@
 #include "serve.h"
 #include "umount.h"
 
+/* The kernel may still remember the attributes of a mount whose server died; opening it tells. */
+static bool is_dead(const char *dir)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOTCONN;
+	close(fd);
+	return false;
+}
+
 static int find_dir(const char *name, char dir[PATH_MAX])
 {
 	struct stat st;
 
-	if (!realpath(name, dir) || stat(dir, &st) < 0) {
+	if (!realpath(name, dir) || stat(dir, &st) < 0 || is_dead(dir)) {
 		fprintf(stderr, "xn-fuse: %s: %s\n", name,
 			errno == ENOTCONN ? "a mount whose server has died; unmount it first"
 					  : strerror(errno));

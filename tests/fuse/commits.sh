@@ -47,7 +47,8 @@ killed
 serve disk.img mnt
 cmp <(head -c 1000 data) mnt/home/sync-dir/renamed || fail "bytes with -o sync"
 [ "$(stat -c '%h %a %s' mnt/home/hard)" = "2 600 1000" ] || fail "attributes with -o sync"
-[ -p mnt/work/pipe ] && [ -f mnt/work/empty ] || fail "new names with -o sync"
+[ -p mnt/work/pipe ] || fail "a new pipe with -o sync"
+[ -f mnt/work/empty ] || fail "a new file with -o sync"
 [ -e mnt/work/link ] && fail "a removal with -o sync"
 stop mnt
 fsck_clean disk.img

@@ -22,8 +22,7 @@ if [ -z "${XN_NAMESPACE-}" ]; then
 	exec env XN_NAMESPACE=1 unshare -m --propagation private bash "$0" "$@"
 fi
 
-here=$XN_SOURCE/tests/fuse
-tests=$XN_BUILD/test-bin
+export tests=$XN_BUILD/test-bin
 bridge=$XN_BIN/xn-fuse
 PATH=$XN_BIN:$PATH
 
@@ -68,7 +67,7 @@ serve() {
 	mkdir -p "$2"
 	"$bridge" "$1" "$2" -f "${@:3}" 2>>server.log &
 	server=$!
-	servers+=($server)
+	servers+=("$server")
 	for _ in $(seq 1000); do
 		is_mounted "$2" && stat "$2" >/dev/null && return
 		kill -0 $server 2>/dev/null || break

@@ -36,7 +36,7 @@ find mnt -printf '%i %n %y\n' | awk '$3 == "f" && $2 > 1 { next } { print $1 }' 
 [ -s twice ] && fail "shown twice: $(cat twice)"
 [ "$(stat -c %i mnt/home/a/..)" = "$(stat -c %i mnt/home)" ] || fail "a/.. is not its parent"
 [ "$(stat -c %i mnt/home/..)" = "$(stat -c %i mnt)" ] || fail "home/.. is not the top"
-for name in $(ls -a mnt/home); do
+for name in . .. a only-home second; do
 	shown=$(ls -ai mnt/home | awk -v n="$name" '$2 == n { print $1 }')
 	[ "$shown" = "$(stat -c %i "mnt/home/$name")" ] || fail "$name: listed as $shown"
 done
