@@ -61,7 +61,7 @@ tree_check() { # tree build
 self_test() {
 	local tree expected found
 	tree=$(mktemp -d)
-	trap 'rm -rf "$tree"' EXIT
+	trap "rm -rf '$tree'" EXIT
 	mkdir -p "$tree"/{udf,xn/devices,libfs/simplefs/types,libfs/cffs,fuse-bridge,fsck,images}
 	breach() { printf '#include %s\n' "$2" >>"$tree/$1"; }
 	touch "$tree/xn/order.h" "$tree/xn/devices/device.h"
