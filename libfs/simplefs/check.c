@@ -43,7 +43,7 @@ ROW(unreadable, "unreadable", "block %llu of directory %u cannot be read", "", C
 ROW(bad_slot, "bad-slot", "directory %u: bytes at %llu are no name",
     "Clear the rest of the sector?", CHECK_LOSSY);
 ROW(bad_name, "bad-name", "directory %u: a name at %llu holds '/', a zero, or is \".\" or \"..\"",
-    "Remove it?", CHECK_LOSSY);
+    "Write '_' there?", CHECK_LOSSY);
 ROW(dangling, "dangling-name", "directory %u: \"%.*s\" means inode %u, which is not there",
     "Remove it?", CHECK_SAFE);
 ROW(duplicate, "duplicate-name", "directory %u: two entries \"%.*s\"", "Rename the second?",
@@ -398,6 +398,18 @@ static bool name_is_bad(const struct sfs_slot *slot)
 	       (slot->name_len == 1 || (slot->name_len == 2 && slot->name[1] == '.'));
 }
 
+/* Nobody can say these letters; what they name is kept. */
+static void name_mend(struct dir_look *look, const struct sfs_slot *slot)
+{
+	uint8_t *name = look->sector + slot->off + SFS_SLOT_HEADER;
+	bool dots = name[0] == '.' && slot->name_len <= 2;
+
+	for (uint32_t i = 0; i < slot->name_len; i++)
+		if (name[i] == '/' || name[i] == 0 || (dots && name[i] == '.'))
+			name[i] = '_';
+	look->changed = true;
+}
+
 static void look_remove(struct dir_look *look, const struct sfs_slot *slot)
 {
 	sfs_sector_remove(look->sector, slot->off);
@@ -524,12 +536,9 @@ static int slot_look(struct state *s, struct dir_look *look, const struct sfs_sl
 	struct sfs_fields f = { .mode = 0 };
 	int got = 0;
 
-	if (name_is_bad(slot)) {
-		if (check_problem(s->check, &bad_name, look->ino,
-				  (unsigned long long)(look->pos + slot->off)))
-			look_remove(look, slot);
-		return 0;
-	}
+	if (name_is_bad(slot) && check_problem(s->check, &bad_name, look->ino,
+					       (unsigned long long)(look->pos + slot->off)))
+		name_mend(look, slot);
 	if (slot->ino < s->n)
 		got = inode_read(s, slot->ino, &f);
 	if (got < 0)
