@@ -57,15 +57,28 @@ static struct type *allocated_type(const struct plan *plan, xn_blk_t block)
 	return NULL;
 }
 
+/* Told only to a session that may know it: of its own allocs, and of data that it reaches. */
+static bool names_no_object(const struct plan *plan, const struct entry *entry, xn_blk_t block)
+{
+	for (uint32_t i = 0; i < plan->update.n_allocs && !entry; i++) {
+		const struct xn_extent *extent = &plan->update.allocs[i];
+
+		if (block >= extent->start && block - extent->start < extent->count)
+			return true;
+	}
+	return entry && !entry->type && session_holds(plan->session, entry->owner, XN_READ);
+}
+
 static int change_existing(struct plan *plan, struct change *change, xn_blk_t object)
 {
 	struct entry *entry = registry_find(&plan->xn->registry, object);
 
+	if (names_no_object(plan, entry, object))
+		return refuse(plan->update.why, XN_ENOTOBJECT, object,
+			      "the block is data, or the inside of a new object");
 	if (!entry || !session_holds(plan->session, entry, XN_WRITE))
 		return refuse(plan->update.why, XN_ENOTBOUND, object,
 			      "the object is not bound for writing by this session");
-	if (!entry->type)
-		return refuse(plan->update.why, XN_ENOTOBJECT, object, "the block is data");
 	if (!(entry->flags & E_CACHED))
 		return refuse(plan->update.why, XN_ENOTCACHED, object,
 			      "the object's bytes are not read in");
