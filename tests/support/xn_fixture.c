@@ -26,8 +26,14 @@ void install_types(struct xn_session *session, uint32_t type[T_CHILDREN])
 
 void fixture_open(struct fixture *fx)
 {
+	fixture_open_as(fx, XN_OPEN_RDWR);
+}
+
+void fixture_open_as(struct fixture *fx, uint32_t flags)
+{
+	uint32_t access = XN_READ | XN_READIN | (flags & XN_OPEN_RDWR ? XN_WRITE : 0);
 	char why[200] = "";
-	struct xn_open_opts opts = { .flags = XN_OPEN_RDWR | XN_OPEN_BORROW_DEV,
+	struct xn_open_opts opts = { .flags = flags | XN_OPEN_BORROW_DEV,
 				     .cache_bytes = fx->cache_bytes,
 				     .why = why,
 				     .why_size = sizeof(why) };
@@ -40,8 +46,17 @@ void fixture_open(struct fixture *fx)
 	assert_ok(xn_session_open(fx->xn, &cred, XN_SESSION_ADMIN, &fx->session));
 	fx->root_binding = 0;
 	if (fx->root)
-		assert_ok(xn_bind_root(fx->session, "r", XN_READ | XN_WRITE | XN_READIN,
-				       &fx->root_binding, &fx->root));
+		assert_ok(xn_bind_root(fx->session, "r", access, &fx->root_binding, &fx->root));
+}
+
+void fixture_poke(struct fixture *fx, xn_blk_t block, uint32_t offset, const void *bytes,
+		  size_t len)
+{
+	memcpy(crashdev_now(fx->medium) + block * XN_BLOCK + offset, bytes, len);
+	/* Stable, too. */
+	assert_ok(bdev_write(fx->medium, block * XN_BLOCK,
+			     crashdev_now(fx->medium) + block * XN_BLOCK, XN_BLOCK, 0));
+	assert_ok(bdev_flush(fx->medium));
 }
 
 struct fixture *fixture_new(uint64_t blocks, uint64_t cache_bytes)
@@ -219,6 +234,25 @@ void request_expect(struct request *rq, xn_blk_t object, uint64_t version)
 int request_run(struct request *rq, struct xn_session *session)
 {
 	return xn_update(session, &rq->update);
+}
+
+void expect_request_refused(struct fixture *fx, struct request *rq, int wanted, const char *file,
+			    int line)
+{
+	struct xn_disk_info before, after;
+	int err;
+
+	assert_ok(xn_disk_info(fx->xn, &before));
+	err = request_run(rq, fx->session);
+	if (err != wanted)
+		print_error("refusal: %s\n", rq->why.text);
+	expect_result(err, wanted, "request", file, line);
+	assert_int_equal(rq->why.error, wanted);
+	assert_true(rq->why.text[0] != '\0');
+	assert_ok(xn_disk_info(fx->xn, &after));
+	assert_int_equal(after.free_blocks, before.free_blocks);
+	assert_int_equal(after.will_free, before.will_free);
+	fixture_check(fx);
 }
 
 /* ---- steps ---- */

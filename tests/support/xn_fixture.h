@@ -46,8 +46,12 @@ int fixture_teardown(void **state);
 /* Device and disk, formatted and with templates and root "r", open with a session. */
 struct fixture *fixture_new(uint64_t blocks, uint64_t cache_bytes);
 void fixture_free(struct fixture *fx);
-void fixture_open(struct fixture *fx); /* after a close, abandon or crash */
+void fixture_open(struct fixture *fx);                    /* after a close, abandon or crash */
+void fixture_open_as(struct fixture *fx, uint32_t flags); /* XN_OPEN_... */
 void fixture_close(struct fixture *fx);
+/* Somebody else writes on the disk, while it is closed. */
+void fixture_poke(struct fixture *fx, xn_blk_t block, uint32_t offset, const void *bytes,
+		  size_t len);
 void fixture_reopen(struct fixture *fx);
 void fixture_crash(struct fixture *fx, uint64_t seed); /* power goes; then open again */
 void fixture_check(struct fixture *fx);                /* xn_self_check() */
@@ -77,6 +81,11 @@ void request_alloc(struct request *rq, xn_blk_t start, uint64_t count, uint32_t 
 void request_free(struct request *rq, xn_blk_t start, uint64_t count, uint32_t type);
 void request_expect(struct request *rq, xn_blk_t object, uint64_t version);
 int request_run(struct request *rq, struct xn_session *session);
+/* Run it as the fixture's session: refused so, with a sentence, and without a trace. */
+#define assert_request_refused(fx, rq, wanted) \
+	expect_request_refused((fx), (rq), (wanted), __FILE__, __LINE__)
+void expect_request_refused(struct fixture *fx, struct request *rq, int wanted, const char *file,
+			    int line);
 
 /* ---- steps that succeed ---- */
 
