@@ -119,7 +119,7 @@ xn-fsck -p disk.img >/dev/null
 # Who gives up waiting for the mount does not get one behind his back.
 exec 9<>disk.img
 python3 -c 'import fcntl, struct; fcntl.fcntl(9, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))'
-"$bridge" disk.img mnt -o lock_wait=3 2>/dev/null &
+"$bridge" disk.img mnt -o lock_wait=3 2>/dev/null 9<&- &
 parent=$!
 sleep 0.5
 kill -INT $parent
