@@ -66,9 +66,19 @@ static int second_name(struct recovery *r, const struct sfs_inode *dir,
 	return 0;
 }
 
+/* The type that a name states is only a hint, and this is where it is put right. */
+static int type_settle(struct sfs *fs, struct sfs_inode *dir, const struct sfs_inode *inode,
+		       const struct sfs_entry *entry)
+{
+	uint8_t type = (uint8_t)SIMPLEFS_TYPE(inode->f.mode);
+
+	if (entry->type == type)
+		return 0;
+	return sfs_dir_replace(fs, dir, entry, entry->ino, entry->birth, type);
+}
+
 /* Returns 1 when the name must go. */
-static int name_visit(struct recovery *r, const struct sfs_inode *dir,
-		      const struct sfs_entry *entry)
+static int name_visit(struct recovery *r, struct sfs_inode *dir, const struct sfs_entry *entry)
 {
 	struct sfs_inode inode;
 	int gone = 0, err = sfs_inode_get(r->fs, entry->ino, &inode);
@@ -76,7 +86,12 @@ static int name_visit(struct recovery *r, const struct sfs_inode *dir,
 	if (err)
 		return err == -ESTALE ? 1 : err;
 	if (inode.f.birth != entry->birth || inode.ino >= r->n) {
-		gone = 1;
+		sfs_inode_put(r->fs, &inode);
+		return 1;
+	}
+	err = type_settle(r->fs, dir, &inode, entry);
+	if (err) {
+		gone = err;
 	} else if (!sfs_is_dir(&inode)) {
 		r->links[inode.ino]++;
 	} else if (r->dir[inode.ino] || inode.ino == SFS_ROOT_INO) {

@@ -15,6 +15,9 @@
 #define NAMES       12 /* different names in a directory */
 #define CONTENT_MAX (3u << 20)
 
+#define N70 "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
+#define Y70 "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+
 struct node {
 	bool used, dir, lnk;
 	uint32_t nlink;
@@ -59,13 +62,10 @@ static const char *name_of(int i)
 		"some-name-of-middling-length",
 		"ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc",
 		"e.txt",
-		"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
-		"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn"
-		"nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn",
+		(N70 N70 N70),
 		"z",
 		"Makefile",
-		"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
-		"yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
+		(Y70 Y70),
 		"q1",
 		"q2",
 		"README",
