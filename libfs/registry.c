@@ -40,6 +40,7 @@ static bool name_is_good(const char *name)
 static int load_from(const char *dir, size_t dir_len, const char *name,
 		     const struct libfs_type **out)
 {
+	const struct libfs_type *type;
 	char path[4096];
 	void *object;
 	int n = snprintf(path, sizeof(path), "%.*s/xn-libfs-%s.so", (int)dir_len, dir, name);
@@ -49,11 +50,13 @@ static int load_from(const char *dir, size_t dir_len, const char *name,
 	object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 	if (!object)
 		return -ELIBBAD;
-	*out = dlsym(object, "libfs_plugin");
-	if (*out && (*out)->name && (*out)->ops && strcmp((*out)->name, name) == 0)
-		return 0;
-	dlclose(object);
-	return -ELIBBAD;
+	type = dlsym(object, "libfs_plugin");
+	if (!type || !type->name || !type->ops || strcmp(type->name, name) != 0) {
+		dlclose(object);
+		return -ELIBBAD;
+	}
+	*out = type;
+	return 0;
 }
 
 static int load(const char *name, const struct libfs_type **out)
