@@ -22,6 +22,12 @@ refuses 1 "try xn-fuse --help" "$bridge" --nonsense
 refuses 0 "usage: xn-fuse IMAGE DIR" "$bridge" --help
 refuses 0 "^xn-fuse [0-9]" "$bridge" --version
 
+"$bridge" --help | grep -oE '^  [a-z_]+[=A-Z]* ' | tr -d ' =A-Z' | while read -r word; do
+	grep -q "^.*\\*$word=\{0,1\}\\*" "$XN_SOURCE/fuse-bridge/xn-fuse.8.scd" || echo "$word"
+done >unexplained
+[ -s unexplained ] && fail "in --help, but not in the manual: $(cat unexplained)"
+[ "$("$bridge" --help | grep -cE '^  [a-z_]+[=A-Z]* ')" -ge 10 ] || fail "--help names no words"
+
 # ---- places ----
 refuses 32 "nowhere: No such file" "$bridge" disk.img nowhere
 refuses 32 "file: is not a directory" "$bridge" disk.img file
