@@ -75,6 +75,9 @@ struct state {
 	uint32_t head, tail;
 	bool damaged; /* some directory was not understood */
 
+	uint64_t map_block; /* which inode map `map` is; 0: none.  Maps are never repaired. */
+	uint8_t map[SFS_BLOCK];
+
 	uint64_t table_block; /* which inode table `table` is; 0: none */
 	struct sfs_inode_disk table[SIMPLEFS_ITAB_INODES];
 
@@ -95,17 +98,21 @@ static uint64_t pointer_of(const uint8_t *bytes, uint32_t slot)
 /* The block of inode table number `table`; 0: there is none. */
 static int table_find(struct state *s, uint32_t table, uint64_t *block)
 {
-	uint8_t imap[SFS_BLOCK];
 	uint64_t map = pointer_of(s->super + SIMPLEFS_SUPER_RAW, table / SIMPLEFS_IMAP_SLOTS);
 	int err;
 
 	*block = 0;
 	if (!map)
 		return 0;
-	err = check_read(s->check, map, 1, imap);
-	if (!err)
-		*block = pointer_of(imap, table % SIMPLEFS_IMAP_SLOTS);
-	return err;
+	if (map != s->map_block) {
+		s->map_block = 0;
+		err = check_read(s->check, map, 1, s->map);
+		if (err)
+			return err;
+		s->map_block = map;
+	}
+	*block = pointer_of(s->map, table % SIMPLEFS_IMAP_SLOTS);
+	return 0;
 }
 
 /* Have the table of an inode at hand; *there says whether it exists. */
