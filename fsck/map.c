@@ -20,13 +20,24 @@ struct difference {
 	uint64_t lost, first_lost; /* owned and free */
 };
 
+static uint64_t word_at(const uint8_t *bitmap, size_t i)
+{
+	uint64_t word;
+
+	memcpy(&word, bitmap + i, sizeof(word));
+	return word;
+}
+
 static void truth_of(const struct fsck *f, uint64_t chunk, uint8_t *truth)
 {
 	const uint8_t *seen = blockset_chunk(&f->seen, chunk);
 
 	xn_map_fresh(&f->super, chunk, truth);
-	for (size_t i = 0; seen && i < XN_MAP_CHUNK_BYTES; i++)
-		truth[i] |= seen[i];
+	for (size_t i = 0; seen && i < XN_MAP_CHUNK_BYTES; i += 8) {
+		uint64_t word = word_at(truth, i) | word_at(seen, i);
+
+		memcpy(truth + i, &word, sizeof(word));
+	}
 }
 
 static uint64_t first_bit(uint64_t base, uint8_t bits)
@@ -40,6 +51,8 @@ static struct difference compare(uint64_t chunk, const uint8_t *map, const uint8
 {
 	struct difference diff = { 0 };
 
+	if (memcmp(map, truth, XN_MAP_CHUNK_BYTES) == 0)
+		return diff;
 	for (uint64_t i = 0; i < XN_MAP_CHUNK_BYTES; i++) {
 		uint8_t leaked = map[i] & (uint8_t)~truth[i], lost = truth[i] & (uint8_t)~map[i];
 		uint64_t base = chunk * XN_CHUNK_BLOCKS + 8 * i;
@@ -116,9 +129,23 @@ static uint64_t count_extra(const uint8_t *a, const uint8_t *b)
 {
 	uint64_t n = 0;
 
-	for (size_t i = 0; i < XN_MAP_CHUNK_BYTES; i++)
-		n += (uint64_t)__builtin_popcount(a[i] & (uint8_t)~b[i]);
+	for (size_t i = 0; i < XN_MAP_CHUNK_BYTES; i += 8)
+		n += (uint64_t)__builtin_popcountll(word_at(a, i) & ~word_at(b, i));
 	return n;
+}
+
+/* Damaged sectors were dealt with as a whole. */
+static void apply_answers(uint8_t *map, const uint8_t *truth, uint8_t damaged, bool free_leaked,
+			  bool mark_lost)
+{
+	for (size_t i = 0; (free_leaked || mark_lost) && i < XN_MAP_CHUNK_BYTES; i++) {
+		if (damaged >> (i / 256) & 1)
+			continue;
+		if (free_leaked)
+			map[i] &= truth[i];
+		if (mark_lost)
+			map[i] |= truth[i];
+	}
 }
 
 static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
@@ -139,18 +166,13 @@ static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
 		rebuild_sectors(f, damaged, truth, map);
 	diff = compare(chunk, map, truth, damaged);
 	chunk_ask(f, &diff, &free_leaked, &mark_lost);
-	for (size_t i = 0; i < sizeof(map); i++) {
-		if (damaged >> (i / 256) & 1)
-			continue;
-		if (free_leaked)
-			map[i] &= truth[i];
-		if (mark_lost)
-			map[i] |= truth[i];
-	}
+	apply_answers(map, truth, damaged, free_leaked, mark_lost);
 	if ((rebuild || free_leaked || mark_lost) && map_write(f, chunk, map)) {
 		memcpy(map, before, sizeof(map));
 		check_repairs_failed(f->check, since);
 	}
+	if (memcmp(map, truth, sizeof(map)) == 0 && memcmp(before, truth, sizeof(map)) == 0)
+		return;
 	f->kept += count_extra(map, truth);
 	f->found_used += count_extra(before, truth);
 	f->found_free += count_extra(truth, before);

@@ -36,10 +36,7 @@ static bool is_zero(const void *bytes, size_t len)
 {
 	const uint8_t *p = bytes;
 
-	for (size_t i = 0; i < len; i++)
-		if (p[i])
-			return false;
-	return true;
+	return len == 0 || (p[0] == 0 && memcmp(p, p + 1, len - 1) == 0);
 }
 
 static bool is_control(char c)
