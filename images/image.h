@@ -26,7 +26,8 @@ struct image;
 #define IMAGE_WRITE 1u
 
 /*
- * Open; on failure the sentence is said and -errno or an XN error returned.
+ * Open; `name` must stay.  On failure the sentence is said and -errno or an XN
+ * error returned.
  */
 int image_open(struct tool *tool, const char *name, unsigned flags, struct image **out);
 /* Unmount and close; says what fails.  Returns 0 or the first error. */

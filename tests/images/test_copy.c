@@ -30,6 +30,7 @@
 struct fixture {
 	char dir[64];
 	int dir_fd;
+	char image[96]; /* its path, which stays the fixture's */
 	struct tool tool;
 	FILE *said;
 	char *text; /* of `said`, after a flush */
@@ -534,13 +535,12 @@ static struct image *given_image(struct fixture *fx)
 	struct xn_format_opts opts = { 0 };
 	struct image *image;
 	struct bdev *dev;
-	char path[96];
 
-	snprintf(path, sizeof(path), "%s/disk.img", fx->dir);
-	assert_int_equal(bdev_open(path, BDEV_OPEN_RDWR | BDEV_OPEN_CREATE, 4 << 20, &dev), 0);
+	snprintf(fx->image, sizeof(fx->image), "%s/disk.img", fx->dir);
+	assert_int_equal(bdev_open(fx->image, BDEV_OPEN_RDWR | BDEV_OPEN_CREATE, 4 << 20, &dev), 0);
 	assert_int_equal(xn_format(dev, &opts), 0);
 	bdev_close(dev);
-	assert_int_equal(image_open(&fx->tool, path, 0, &image), 0);
+	assert_int_equal(image_open(&fx->tool, fx->image, 0, &image), 0);
 	return image;
 }
 
