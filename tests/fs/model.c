@@ -125,6 +125,14 @@ static bool is_below(const struct model *m, int i, int top)
 	return false;
 }
 
+/* A regular file, or NULL. */
+static struct node *pick_file(struct model *m)
+{
+	int i = pick(m, false);
+
+	return i < 0 || m->nodes[i].lnk ? NULL : &m->nodes[i];
+}
+
 /* ---- operations ---- */
 
 static void op_make(struct model *m)
@@ -250,11 +258,10 @@ static void content_size(struct node *node, size_t size)
 
 static void op_write(struct model *m)
 {
-	int i = pick(m, false);
-	struct node *node = &m->nodes[i];
+	struct node *node = pick_file(m);
 	size_t off, len = below(m, 3) ? below(m, 9000) + 1 : below(m, 65536) + 1;
 
-	if (i < 0 || node->lnk)
+	if (!node)
 		return;
 	off = some_offset(m, node);
 	content_size(node, node->size > off + len ? node->size : off + len);
@@ -267,11 +274,10 @@ static void op_write(struct model *m)
 
 static void op_resize(struct model *m)
 {
-	int i = pick(m, false);
-	struct node *node = &m->nodes[i];
+	struct node *node = pick_file(m);
 	size_t size;
 
-	if (i < 0 || node->lnk)
+	if (!node)
 		return;
 	size = below(m, 3) ? some_offset(m, node) : 0;
 	expect(m, "truncate", fx_truncate(m->fx, node->ino, size), 0);
@@ -280,11 +286,11 @@ static void op_resize(struct model *m)
 
 static void op_punch(struct model *m)
 {
-	int i = pick(m, false), got;
-	struct node *node = &m->nodes[i];
+	struct node *node = pick_file(m);
+	int got;
 	size_t off, len = below(m, 100000) + 1;
 
-	if (i < 0 || node->lnk || !node->size)
+	if (!node || !node->size)
 		return;
 	off = some_offset(m, node);
 	got = libfs_fallocate(m->fx->fs, fx_ctx(m->fx), node->ino,
@@ -299,22 +305,21 @@ static void op_punch(struct model *m)
 static void op_chmod(struct model *m)
 {
 	int i = pick(m, below(m, 2));
-	struct node *node = &m->nodes[i];
+	uint32_t mode = (uint32_t)below(m, 010000);
 
 	if (i < 0)
 		return;
-	node->mode = (node->mode & S_IFMT) | (uint32_t)below(m, 010000);
-	expect(m, "chmod", fx_chmod(m->fx, node->ino, node->mode), 0);
+	m->nodes[i].mode = (m->nodes[i].mode & S_IFMT) | mode;
+	expect(m, "chmod", fx_chmod(m->fx, m->nodes[i].ino, m->nodes[i].mode), 0);
 }
 
 static void op_read(struct model *m)
 {
-	int i = pick(m, false);
-	struct node *node = &m->nodes[i];
+	struct node *node = pick_file(m);
 	uint8_t bytes[40000];
 	size_t off, want;
 
-	if (i < 0 || node->lnk)
+	if (!node)
 		return;
 	off = some_offset(m, node);
 	want = off >= node->size ? 0 : node->size - off;
