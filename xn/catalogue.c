@@ -198,7 +198,33 @@ int take_own_blocks(struct xn *xn, xn_blk_t near, uint64_t count, xn_blk_t *star
 		*start = found.start;
 	}
 	pthread_mutex_unlock(&xn->lock);
-	return err ? err : flush_claims(xn);
+	if (err)
+		return err;
+	err = flush_claims(xn);
+	if (err)
+		give_own_blocks(xn, *start, count);
+	return err;
+}
+
+/* Blocks just taken that nothing on disk names. */
+void give_own_blocks(struct xn *xn, xn_blk_t start, uint64_t count)
+{
+	pthread_mutex_lock(&xn->lock);
+	if (!xn->broken)
+		freemap_give(xn, start, count);
+	pthread_mutex_unlock(&xn->lock);
+}
+
+/*
+ * A sector that names blocks failed to be written, so it may or may not name them.
+ * They stay in use, and the disk is not left clean: the next opening looks.
+ */
+int own_blocks_doubtful(struct xn *xn, int err)
+{
+	pthread_mutex_lock(&xn->lock);
+	xn->doubtful = true;
+	pthread_mutex_unlock(&xn->lock);
+	return err;
 }
 
 int flush_claims(struct xn *xn)
@@ -213,6 +239,14 @@ int flush_claims(struct xn *xn)
 	return err;
 }
 
+/* The first copy is there and counts; a twin that stays behind is no failure. */
+static int twin_write(struct xn *xn, uint64_t offset, const void *sector)
+{
+	int err = sector_write(xn, offset, sector);
+
+	return err == XN_EIO ? 0 : err;
+}
+
 static int link_write(struct xn *xn, const struct xn_cat_link *link)
 {
 	uint8_t sector[XN_SECTOR_SIZE];
@@ -220,7 +254,34 @@ static int link_write(struct xn *xn, const struct xn_cat_link *link)
 
 	xn_cat_link_encode(&xn->super, link, sector);
 	err = sector_write(xn, link->self * XN_BLOCK_SIZE, sector);
-	return err ? err : sector_write(xn, link->twin * XN_BLOCK_SIZE, sector);
+	return err ? err : twin_write(xn, link->twin * XN_BLOCK_SIZE, sector);
+}
+
+/* A new last block and its twin, stable on disk and named by nothing yet. */
+static int chain_block(struct xn *xn, const struct xn_cat_link *last, struct xn_cat_link *link)
+{
+	uint8_t *block = calloc(1, XN_BLOCK_SIZE);
+	int err = block ? take_own_blocks(xn, last->self, 1, &link->self) : -ENOMEM;
+
+	if (err)
+		goto free_block;
+	err = take_own_blocks(xn, last->twin, 1, &link->twin);
+	if (err)
+		goto give_self;
+	xn_cat_link_encode(&xn->super, link, block);
+	err = device_write(xn, link->self * XN_BLOCK_SIZE, block, XN_BLOCK_SIZE);
+	if (!err)
+		err = device_write(xn, link->twin * XN_BLOCK_SIZE, block, XN_BLOCK_SIZE);
+	if (!err)
+		err = device_flush(xn);
+	if (!err)
+		goto free_block;
+	give_own_blocks(xn, link->twin, 1);
+give_self:
+	give_own_blocks(xn, link->self, 1);
+free_block:
+	free(block);
+	return err;
 }
 
 static int chain_grow(struct xn *xn, enum xn_catalogue_kind kind)
@@ -229,37 +290,20 @@ static int chain_grow(struct xn *xn, enum xn_catalogue_kind kind)
 	struct xn_cat_link *last = &cat->links[cat->n_blocks - 1];
 	struct xn_cat_link link = { .kind = kind, .index = (uint32_t)cat->n_blocks, .seq = 1 };
 	struct xn_cat_link changed = *last;
-	uint8_t *block = calloc(1, XN_BLOCK_SIZE);
-	int err = block ? 0 : -ENOMEM;
+	int err = cat->n_blocks >= CHAIN_MAX ? XN_EFULLCATALOGUE : chain_block(xn, last, &link);
 
-	if (!err && cat->n_blocks >= CHAIN_MAX)
-		err = XN_EFULLCATALOGUE;
-	if (!err)
-		err = take_own_blocks(xn, last->self, 1, &link.self);
-	if (!err)
-		err = take_own_blocks(xn, last->twin, 1, &link.twin);
-	if (!err) {
-		xn_cat_link_encode(&xn->super, &link, block);
-		err = device_write(xn, link.self * XN_BLOCK_SIZE, block, XN_BLOCK_SIZE);
-	}
-	if (!err)
-		err = device_write(xn, link.twin * XN_BLOCK_SIZE, block, XN_BLOCK_SIZE);
+	if (err)
+		return err;
+	changed.seq++;
+	changed.next = link.self;
+	changed.next_twin = link.twin;
+	err = link_write(xn, &changed);
 	if (!err)
 		err = device_flush(xn);
-	if (!err) {
-		changed.seq++;
-		changed.next = link.self;
-		changed.next_twin = link.twin;
-		err = link_write(xn, &changed);
-	}
-	if (!err)
-		err = device_flush(xn);
-	if (!err) {
-		*last = changed;
-		err = chain_append(cat, &link);
-	}
-	free(block);
-	return err;
+	if (err)
+		return own_blocks_doubtful(xn, err);
+	*last = changed;
+	return chain_append(cat, &link);
 }
 
 /* Make sure that the chain has a place for `slot`. */
@@ -282,7 +326,7 @@ int catalogue_write(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot, c
 	if (!err)
 		err = device_flush(xn);
 	if (!err)
-		err = sector_write(xn, slot_offset(link->twin, slot), sector);
+		err = twin_write(xn, slot_offset(link->twin, slot), sector);
 	if (!err)
 		err = device_flush(xn);
 	if (!err && cat->n_slots <= slot)

@@ -212,6 +212,7 @@ struct xn {
 	_Atomic int broken; /* 0, or why nothing may be written any more */
 	struct xn_super super;
 	bool super_changed; /* high_water grew */
+	bool doubtful;      /* blocks of XN's own may be lost: do not leave it clean */
 
 	pthread_mutex_t admin; /* before lock: one change of a catalogue at a time */
 	pthread_mutex_t lock;
@@ -224,6 +225,8 @@ struct xn {
 	struct catalogue catalogue[XN_CAT_KINDS];
 	struct type **types; /* by id - XN_TYPE_FIRST; NULL = unusable slot */
 	size_t n_types;
+	struct xn_extent *stray; /* images of types that are unusable: XN's all the same */
+	size_t n_stray;
 	struct root **roots; /* by slot */
 	size_t n_roots;
 	LIST_HEAD(, xn_session) sessions;
@@ -328,6 +331,8 @@ int catalogue_read(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot, vo
 int catalogue_reserve(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot);
 int catalogue_write(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot, const void *sector);
 int take_own_blocks(struct xn *xn, xn_blk_t near, uint64_t count, xn_blk_t *start);
+void give_own_blocks(struct xn *xn, xn_blk_t start, uint64_t count);
+int own_blocks_doubtful(struct xn *xn, int err);
 int flush_claims(struct xn *xn);
 int device_write(struct xn *xn, uint64_t offset, const void *bytes, size_t len);
 int device_flush(struct xn *xn);

@@ -249,6 +249,8 @@ static void entry_written(struct xn *xn, struct entry *entry, int result)
 		return;
 	}
 	if (result) {
+		if (!(entry->flags & E_SOUND))
+			entry->flags |= E_TAINTED_COPY; /* the copy before may have been */
 		entry_set_dirty(xn, entry);
 		return;
 	}
@@ -406,6 +408,8 @@ static int write_map(struct xn *xn, bool all, uint64_t *seq)
 		if (err)
 			xn->super_changed = true;
 	}
+	if (err && all)
+		xn->freemap.returned = true; /* not told to the disk after all */
 	return err;
 }
 

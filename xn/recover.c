@@ -52,6 +52,10 @@ static int mark_own(struct xn *xn)
 				err = mark_loaded(xn, cat->links[i].twin, 1, &all_new);
 		}
 	}
+	for (size_t i = 0; i < xn->n_stray && !err; i++) {
+		if (disk_holds(xn, xn->stray[i].start, xn->stray[i].count))
+			err = mark_loaded(xn, xn->stray[i].start, xn->stray[i].count, &all_new);
+	}
 	for (size_t i = 0; i < xn->n_types && !err; i++) {
 		const struct type *type = xn->types[i];
 

@@ -182,9 +182,11 @@ static int object_store(struct xn *xn, const struct type *type, xn_blk_t near, x
 	if (!err) {
 		udf_template_init(type->tmpl, bytes);
 		err = device_write(xn, *object * XN_BLOCK_SIZE, bytes, len);
+		if (!err)
+			err = device_flush(xn);
+		if (err)
+			give_own_blocks(xn, *object, type->blocks);
 	}
-	if (!err)
-		err = device_flush(xn);
 	free(bytes);
 	return err;
 }
@@ -255,14 +257,16 @@ static int root_create_admin(struct xn *xn, const struct xn_root_spec *spec,
 	if (err)
 		return err;
 	entry.used = type->blocks;
-	err = entry_store(xn, &entry);
-	pthread_mutex_lock(&xn->lock);
+	err = catalogue_reserve(xn, XN_CAT_ROOTS, entry.id - 1);
 	if (err) {
-		if (!xn->broken)
-			freemap_give(xn, entry.object, type->blocks);
-	} else {
-		err = root_append(xn, &entry, &root);
+		give_own_blocks(xn, entry.object, type->blocks);
+		return err;
 	}
+	err = entry_store(xn, &entry);
+	if (err)
+		return own_blocks_doubtful(xn, err);
+	pthread_mutex_lock(&xn->lock);
+	err = root_append(xn, &entry, &root);
 	if (!err) {
 		root_settle(xn, root);
 		if (info)

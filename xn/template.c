@@ -38,6 +38,7 @@ void types_fini(struct xn *xn)
 	for (size_t i = 0; i < xn->n_types; i++)
 		type_destroy(xn->types[i]);
 	free(xn->types);
+	free(xn->stray);
 }
 
 static void image_sha256(const void *bytes, size_t len, uint8_t digest[32])
@@ -128,7 +129,20 @@ static bool type_is_whole(const struct xn *xn, const struct type *type)
 	return true;
 }
 
-static void types_drop_broken(struct xn *xn)
+/* The entry stays, and so its image stays XN's: nobody else may have those blocks. */
+static int stray_add(struct xn *xn, const struct xn_template_entry *entry)
+{
+	struct xn_extent *stray = realloc(xn->stray, (xn->n_stray + 1) * sizeof(*stray));
+
+	if (!stray)
+		return -ENOMEM;
+	xn->stray = stray;
+	stray[xn->n_stray++] =
+		(struct xn_extent){ entry->image_start, entry->image_blocks, XN_RESERVED, 0 };
+	return 0;
+}
+
+static int types_drop_broken(struct xn *xn)
 {
 	bool again = true;
 
@@ -139,11 +153,14 @@ static void types_drop_broken(struct xn *xn)
 
 			if (!type || type_is_whole(xn, type))
 				continue;
+			if (stray_add(xn, &type->entry))
+				return -ENOMEM;
 			type_destroy(type);
 			xn->types[i] = NULL;
 			again = true;
 		}
 	}
+	return 0;
 }
 
 int types_load(struct xn *xn)
@@ -164,11 +181,12 @@ int types_load(struct xn *xn)
 		err = type_load(xn, &entry);
 		if (err == -ENOMEM)
 			return err;
+		if (err && stray_add(xn, &entry))
+			return -ENOMEM;
 		if (err)
 			xn->damaged = true;
 	}
-	types_drop_broken(xn);
-	return 0;
+	return types_drop_broken(xn);
 }
 
 /* ---- installing ---- */
@@ -275,32 +293,49 @@ static int image_store(struct install *in, uint32_t i)
 	if (!err) {
 		memcpy(bytes, in->images[i].bytes, in->images[i].len);
 		err = device_write(in->xn, entry->image_start * XN_BLOCK_SIZE, bytes, len);
+		if (err)
+			give_own_blocks(in->xn, entry->image_start, entry->image_blocks);
 	}
 	free(bytes);
+	return err;
+}
+
+/* All images, and places in the catalogue: stable, and named by nothing yet. */
+static int images_store(struct install *in)
+{
+	uint64_t last = in->entries[in->count - 1].id - XN_TYPE_FIRST;
+	uint32_t n = 0;
+	int err = 0;
+
+	while (n < in->count && !err) {
+		err = image_store(in, n);
+		n += !err;
+	}
+	if (!err)
+		err = device_flush(in->xn);
+	if (!err)
+		err = catalogue_reserve(in->xn, XN_CAT_TEMPLATES, last);
+	while (err && n-- > 0)
+		give_own_blocks(in->xn, in->entries[n].image_start, in->entries[n].image_blocks);
 	return err;
 }
 
 static int install_store(struct install *in)
 {
 	struct xn *xn = in->xn;
-	int err = 0;
+	int err = images_store(in);
 
-	for (uint32_t i = 0; i < in->count && !err; i++)
-		err = image_store(in, i);
-	if (!err)
-		err = device_flush(xn);
+	if (err)
+		return err;
 	for (uint32_t i = 0; i < in->count && !err; i++) {
 		uint64_t slot = in->entries[i].id - XN_TYPE_FIRST;
 		uint8_t sector[XN_SECTOR_SIZE];
 
-		err = catalogue_reserve(xn, XN_CAT_TEMPLATES, slot);
-		if (err)
-			break;
 		in->types[i]->entry = in->entries[i];
 		xn_template_entry_encode(&xn->super, &in->entries[i], sector);
 		err = catalogue_write(xn, XN_CAT_TEMPLATES, slot, sector);
 	}
-	return err;
+	return err ? own_blocks_doubtful(xn, err) : 0;
 }
 
 /* From here on sessions find the types. */

@@ -324,7 +324,8 @@ static int mark_clean(struct xn *xn)
 		err = sync_root(xn, NULL);
 	if (err)
 		return err;
-	xn->super.state = XN_STATE_CLEAN;
+	if (!xn->doubtful)
+		xn->super.state = XN_STATE_CLEAN;
 	xn->super.holder_pid = 0;
 	xn->super.free_blocks = xn->freemap.free_blocks;
 	xn->super.flags = xn->damaged ? xn->super.flags | XN_SUPER_DAMAGED : xn->super.flags;
