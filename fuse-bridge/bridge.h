@@ -26,6 +26,7 @@
 
 #include "libfs/host.h"
 #include "libfs/libfs.h"
+#include "writers.h"
 
 struct bridge_root {
 	char name[64];
@@ -41,6 +42,7 @@ struct bridge {
 	bool sync;      /* every change is stable before it is answered */
 	double timeout; /* seconds the kernel may trust names and attributes */
 	struct timespec born;
+	struct writers writers;
 	/* Called once, when the kernel has accepted the session; may be NULL. */
 	void (*ready)(void *arg);
 	void *ready_arg;
@@ -92,6 +94,9 @@ bool call_again(struct call *call, int64_t result);
 void call_tell_groups(struct call *call);
 /* From here on it is the kernel that asks, not the process. */
 void call_as_kernel(struct call *call);
+/* Take and give back the handle fi->fh of a file: what the LibFS opened, and who writes. */
+int call_opened(struct call *call, libfs_ino_t ino, const struct fuse_file_info *fi);
+void call_release(struct call *call, libfs_ino_t ino, const struct fuse_file_info *fi);
 /* With -o sync: make stable what a successful change did.  Returns err, or the failure. */
 int call_settle(struct call *call, int err);
 

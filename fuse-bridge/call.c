@@ -3,6 +3,7 @@
  * One request on its way through a LibFS: who asks, and of whom.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "bridge.h"
@@ -71,6 +72,34 @@ void call_as_kernel(struct call *call)
 	host_ctx_init(&call->who, 0, 0);
 	call->who.libfs.now = before.now;
 	call->groups_known = true;
+}
+
+static bool writes(const struct fuse_file_info *fi)
+{
+	return (fi->flags & O_ACCMODE) != O_RDONLY;
+}
+
+int call_opened(struct call *call, libfs_ino_t ino, const struct fuse_file_info *fi)
+{
+	fuse_ino_t node;
+	int err = 0;
+
+	if (!node_encode(call->slot, ino, &node))
+		err = -EOVERFLOW;
+	else if (writes(fi))
+		err = writers_add(&call->bridge->writers, node);
+	if (err)
+		libfs_release(call->fs, ino, fi->fh);
+	return err;
+}
+
+void call_release(struct call *call, libfs_ino_t ino, const struct fuse_file_info *fi)
+{
+	fuse_ino_t node;
+
+	if (writes(fi) && node_encode(call->slot, ino, &node))
+		writers_drop(&call->bridge->writers, node);
+	libfs_release(call->fs, ino, fi->fh);
 }
 
 int call_settle(struct call *call, int err)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "bridge.h"
 
@@ -30,12 +31,14 @@ static int open_file(struct call *call, libfs_ino_t ino, struct fuse_file_info *
 	do {
 		err = libfs_open(call->fs, &call->who.libfs, ino, flags, &fi->fh);
 	} while (call_again(call, err));
+	if (!err)
+		err = call_opened(call, ino, fi);
 	if (err)
 		return err;
 	if (fi->flags & O_TRUNC)
 		err = call_settle(call, truncate_opened(call, ino));
 	if (err)
-		libfs_release(call->fs, ino, fi->fh);
+		call_release(call, ino, fi);
 	fi->keep_cache = 1; /* nobody else changes the image */
 	return err;
 }
@@ -63,8 +66,12 @@ static int create_file(struct call *call, const char *name, mode_t mode, struct 
 	} while (call_again(call, err));
 	if (!err)
 		call_as_kernel(call);
-	if (err == -EEXIST && !(fi->flags & O_EXCL))
-		err = libfs_create(call->fs, &call->who.libfs, call->ino, name, mode, false, attr);
+	if (err == -EEXIST && !(fi->flags & O_EXCL)) {
+		do {
+			err = libfs_create(call->fs, &call->who.libfs, call->ino, name, mode, false,
+					   attr);
+		} while (call_again(call, err));
+	}
 	if (err)
 		return err;
 	err = call_settle(call, open_file(call, attr->ino, fi));
@@ -92,7 +99,7 @@ void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 
 	if (!call_begin(&call, req, node))
 		return;
-	libfs_release(call.fs, call.ino, fi->fh);
+	call_release(&call, call.ino, fi);
 	reply_err(&call, 0);
 }
 
@@ -195,9 +202,24 @@ void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t
 	reply_err(&call, call_settle(&call, err));
 }
 
+/* Every byte up to the end may be data: never wrong, whatever the kernel holds back. */
+static off_t seek_all_data(struct call *call, off_t off, int whence)
+{
+	struct libfs_attr attr;
+	int err = libfs_getattr(call->fs, &call->who.libfs, call->ino, &attr);
+
+	if (err)
+		return err;
+	if (off < 0 || (uint64_t)off >= attr.size)
+		return -ENXIO;
+	return whence == SEEK_DATA ? off : (off_t)attr.size;
+}
+
 /*
- * Holes are known to the LibFS only when the kernel holds back no writes; else
- * the kernel's own answer, "all data", is the only right one.
+ * The LibFS knows the holes only when the kernel holds back no bytes.  Dirty
+ * pages of a mapping it may hold while somebody has the file open for writing;
+ * with cached writes it even keeps the size to itself, and has to answer alone
+ * ("all data"; it asks once, for the whole mount).
  */
 void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence, struct fuse_file_info *fi)
 {
@@ -207,11 +229,12 @@ void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence, struct fus
 	(void)fi;
 	if (!call_begin(&call, req, node))
 		return;
-	if (call.bridge->writeback) {
-		fuse_reply_err(req, ENOSYS);
-		return;
-	}
-	found = libfs_seek(call.fs, &call.who.libfs, call.ino, (uint64_t)off, whence);
+	if (call.bridge->writeback)
+		found = -ENOSYS;
+	else if (writers_any(&call.bridge->writers, node))
+		found = seek_all_data(&call, off, whence);
+	else
+		found = libfs_seek(call.fs, &call.who.libfs, call.ino, (uint64_t)off, whence);
 	if (found == -ENOSYS)
 		fuse_reply_err(req, ENOSYS);
 	else if (found < 0)

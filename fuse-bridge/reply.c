@@ -91,7 +91,7 @@ void reply_create(struct call *call, int err, const struct libfs_attr *attr,
 		err = fuse_reply_create(call->req, &entry, fi);
 	}
 	if (err) {
-		libfs_release(call->fs, attr->ino, fi->fh);
+		call_release(call, attr->ino, fi);
 		libfs_forget(call->fs, attr->ino, 1);
 	}
 }
@@ -103,5 +103,5 @@ void reply_open(struct call *call, int err, const struct fuse_file_info *fi)
 		return;
 	}
 	if (fuse_reply_open(call->req, fi) && call->fs)
-		libfs_release(call->fs, call->ino, fi->fh);
+		call_release(call, call->ino, fi);
 }

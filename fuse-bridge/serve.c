@@ -119,9 +119,10 @@ static int bridge_open(const struct options *options, struct daemon *daemon, str
 		.timeout = KERNEL_TRUST_SECONDS,
 	};
 	clock_gettime(CLOCK_REALTIME, &bridge->born);
+	writers_init(&bridge->writers);
 	err = disk_open(options, daemon, bridge);
 	if (err)
-		return err;
+		goto fini_writers;
 	bridge->roots = calloc(1, sizeof(*bridge->roots));
 	if (!bridge->roots)
 		err = -ENOMEM;
@@ -133,6 +134,8 @@ static int bridge_open(const struct options *options, struct daemon *daemon, str
 		return 0;
 	free(bridge->roots);
 	host_close(bridge->host, NULL, 0);
+fini_writers:
+	writers_fini(&bridge->writers);
 	return err;
 }
 
@@ -142,6 +145,7 @@ static int bridge_close(struct bridge *bridge, const struct options *options, st
 	int err = host_close(bridge->host, why, sizeof(why));
 
 	free(bridge->roots);
+	writers_fini(&bridge->writers);
 	if (err)
 		speak(daemon, "%s: not everything was written: %s", options->image, why);
 	return err;

@@ -49,5 +49,13 @@ serve disk.img mnt -o root=work
 [ -e mnt/only-work ] || fail "root=work does not show work"
 [ -e mnt/work ] && fail "root=work shows the top directory"
 [ "$(stat -c %i mnt)" = 1 ] || fail "its root is not number 1"
+
+# Holes are seen: a copy that looks for them stays small.
+truncate -s 100M mnt/sparse
+printf data | dd of=mnt/sparse bs=1 seek=50M conv=notrunc status=none
+cp --sparse=auto mnt/sparse mnt/copy || fail "copying a sparse file"
+cmp mnt/sparse mnt/copy || fail "the sparse copy differs"
+[ "$(python3 -c 'import os; print(os.lseek(os.open("mnt/sparse", os.O_RDONLY), 0, os.SEEK_DATA))')" -gt 1000000 ] ||
+	fail "the hole at the start does not show"
 stop mnt
 fsck_clean disk.img

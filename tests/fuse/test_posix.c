@@ -413,6 +413,7 @@ static void data_is_never_taken_for_a_hole(void **state)
 {
 	int fd = open("holes", O_RDWR | O_CREAT, 0644);
 	off_t found;
+	char *map;
 
 	(void)state;
 	assert_int_equal(ftruncate(fd, 1 << 20), 0);
@@ -424,6 +425,21 @@ static void data_is_never_taken_for_a_hole(void **state)
 	found = lseek(fd, 512 << 10, SEEK_HOLE);
 	assert_true(found > 512 << 10 && found <= 1 << 20);
 	assert_fails(lseek(fd, 1 << 20, SEEK_DATA), ENXIO);
+	map = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(map, MAP_FAILED);
+	map[64 << 10] = 'd'; /* nor this: only the kernel knows of it */
+	found = lseek(fd, 0, SEEK_DATA);
+	assert_true(found >= 0 && found <= 64 << 10);
+	munmap(map, 1 << 20);
+	close(fd);
+	/* Nobody writes any more: now holes may show, and must be holes. */
+	fd = open("holes", O_RDONLY);
+	found = lseek(fd, 0, SEEK_DATA);
+	assert_true(found >= 0 && found <= 64 << 10);
+	found = lseek(fd, 128 << 10, SEEK_DATA);
+	assert_true(found >= 128 << 10 && found <= 512 << 10);
+	found = lseek(fd, 600 << 10, SEEK_DATA);
+	assert_true(found == 600 << 10 || (found == -1 && errno == ENXIO));
 	close(fd);
 	assert_int_equal(unlink("holes"), 0);
 }
