@@ -104,7 +104,7 @@ static int passes(struct fsck *f)
 
 	pass(f, 1, "Checking superblock and copies");
 	err = fsck_super_check_copies(f);
-	if (!err && f->super_stale)
+	if (!err && f->super_stale && fsck_may_write(f))
 		err = fsck_super_begin(f);
 	if (err || fsck_stopped(f))
 		return err;

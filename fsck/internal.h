@@ -41,6 +41,7 @@ struct type {
 	struct udf_template *tmpl; /* NULL: cannot be used */
 	const struct udf_info *info;
 	uint32_t blocks; /* of one object */
+	bool stray; /* of a batch that was never completely installed: no type, but XN's blocks */
 };
 
 struct root {

@@ -185,13 +185,23 @@ static void chunk_unreadable(struct fsck *f, uint64_t chunk)
 		   &(struct fsck_note){ .block = xn_map_block(chunk), .count = chunk });
 }
 
+/* Maps that are there to be read: a disk that was cut off may claim any number of them. */
+static uint64_t maps_end(const struct fsck *f)
+{
+	uint64_t there = (f->limit + XN_CHUNK_BLOCKS - 1 - XN_MAP_OFFSET) / XN_CHUNK_BLOCKS;
+
+	return there < f->super.high_water ? there : f->super.high_water;
+}
+
 static void maps_below_mark(struct fsck *f)
 {
-	for (uint64_t chunk = 0; chunk < f->super.high_water && !fsck_stopped(f);) {
+	uint64_t end = maps_end(f);
+
+	for (uint64_t chunk = 0; chunk < end && !fsck_stopped(f);) {
 		uint64_t next = chunk;
 
 		fsck_batch_reset(&f->batch);
-		while (next < f->super.high_water && fsck_batch_add(f, xn_map_block(next), 1))
+		while (next < end && fsck_batch_add(f, xn_map_block(next), 1))
 			next++;
 		fsck_batch_run(f);
 		for (unsigned i = 0; i < f->batch.n; i++) {
@@ -201,7 +211,7 @@ static void maps_below_mark(struct fsck *f)
 				chunk_unreadable(f, chunk + i);
 		}
 		chunk = next;
-		check_progress(f->check, chunk, f->super.high_water);
+		check_progress(f->check, chunk, end);
 	}
 }
 

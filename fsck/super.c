@@ -84,6 +84,13 @@ static int super_search(struct fsck *f, const struct candidate *primary, struct 
 				      : "not an XN disk");
 }
 
+static void look_only(struct fsck *f)
+{
+	f->look_only = true;
+	check_look_only(f->check);
+}
+
+/* Before anything is asked about it: a disk that was cut off, or knows more than we, is not written. */
 static void super_take(struct fsck *f, const struct xn_super *super)
 {
 	f->super = *super;
@@ -95,6 +102,8 @@ static void super_take(struct fsck *f, const struct xn_super *super)
 	memcpy(f->result->uuid, super->uuid, sizeof(f->result->uuid));
 	if (*super->label)
 		snprintf(f->name, sizeof(f->name), "%s", super->label);
+	if (super->ro_compat || f->dev_blocks < super->block_count)
+		look_only(f);
 }
 
 /*
@@ -135,9 +144,8 @@ int fsck_super_read(struct fsck *f)
 		    : fsck_found(f->check, SUPER_PRIMARY_DAMAGED,
 				 &(struct fsck_note){ .block = best.block })) {
 		f->super_stale = true;
-	} else if (f->opts->mode != CHECK_LOOK) {
-		f->look_only = true;
-		check_look_only(f->check);
+	} else {
+		look_only(f);
 	}
 	return 0;
 }
@@ -184,8 +192,6 @@ int fsck_super_check_copies(struct fsck *f)
 	unsigned n = xn_super_places(f->super.block_count, places);
 
 	if (f->dev_blocks < f->super.block_count) {
-		f->look_only = true;
-		check_look_only(f->check);
 		f->complete = false;
 		fsck_found(f->check, SUPER_TRUNCATED,
 			   &(struct fsck_note){ .count = f->super.block_count,

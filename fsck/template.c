@@ -7,9 +7,9 @@
  *  (2) Its types are those of the catalogue: child ids resolve to templates that
  *      can be used.
  *  (3) Templates installed together are there together.  A batch with a missing
- *      member is what a crash during the installation leaves: it does not exist,
- *      and its images are nobody's.  Unless entries of the catalogue were lost:
- *      then it is damage.
+ *      member is what a crash during the installation leaves: its members are no
+ *      types, though their images stay XN's.  Unless entries of the catalogue were
+ *      lost: then it is damage.
  */
 #include "internal.h"
 
@@ -88,6 +88,9 @@ static int template_load(struct fsck *f, struct type *type, uint8_t *image)
 		return err;
 	if (err)
 		template_found(f, TEMPLATE_IMAGE_SHARED, type, 0, NULL);
+	if (type->stray)
+		return 0;
+	f->result->templates++;
 	if (fsck_read(f, entry->image_start, entry->image_blocks, image)) {
 		template_found(f, TEMPLATE_IMAGE_UNREADABLE, type, 0, NULL);
 		return 0;
@@ -143,7 +146,7 @@ static void batches_check(struct fsck *f)
 		fsck_say(f, "%zu templates from %ju on were never completely installed\n", n,
 			 (uintmax_t)type->entry.id);
 		for (size_t k = 0; k < n; k++)
-			f->types[i + k].entry.state = XN_ENTRY_REMOVED;
+			f->types[i + k].stray = true;
 	}
 }
 
@@ -168,7 +171,6 @@ int fsck_templates_load(struct fsck *f)
 		err = template_load(f, &f->types[i], f->batch.buffer);
 		if (err)
 			return err;
-		f->result->templates++;
 		check_progress(f->check, i + 1, f->n_types);
 	}
 	for (size_t i = 0; i < f->n_types && !fsck_stopped(f); i++)

@@ -166,6 +166,24 @@ static void depth_of_a_tree_costs_no_stack(void **state)
 	disk_free(disk);
 }
 
+/* A megabyte that says it is the largest disk there can be, all of it used. */
+static void a_small_image_cannot_claim_a_large_amount_of_work(void **state)
+{
+	struct disk *disk = disk_sound(256);
+	struct fsck_result result;
+
+	(void)state;
+	disk->super.block_count = XN_BLOCKS_MAX;
+	disk->super.high_water = xn_chunk_count(XN_BLOCKS_MAX);
+	disk_write_super(disk, 0);
+	result = disk_fsck(disk, CHECK_YES);
+	assert_int_equal(result.exit_code, FSCK_LEFT);
+	assert_true(result_has(&result, "super/truncated"));
+	assert_true(result.n_findings < 20);
+	fsck_result_fini(&result);
+	disk_free(disk);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +193,7 @@ int main(void)
 		cmocka_unit_test(an_unclean_disk_without_problems_becomes_clean),
 		cmocka_unit_test(looking_at_an_unclean_disk_writes_nothing),
 		cmocka_unit_test(depth_of_a_tree_costs_no_stack),
+		cmocka_unit_test(a_small_image_cannot_claim_a_large_amount_of_work),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
