@@ -132,12 +132,22 @@ static int sector_write(struct sfs *fs, struct sfs_inode *dir, uint64_t sector,
 	return n < 0 ? (int)n : 0;
 }
 
-/* One more block of free slots. */
+#define GROW_MAX 16u /* blocks */
+
+/*
+ * More free slots: as many blocks as there are, up to GROW_MAX, in one piece, so
+ * that a long directory lies in few runs and a search binds few times.
+ */
 static int dir_grow(struct sfs *fs, struct sfs_inode *dir)
 {
-	static const uint8_t zeroes[SFS_BLOCK];
-	ssize_t n = sfs_file_write(fs, dir, dir->f.size, zeroes, SFS_BLOCK);
+	static const uint8_t zeroes[GROW_MAX * SFS_BLOCK];
+	uint64_t blocks = dir->f.size / SFS_BLOCK;
+	ssize_t n;
 
+	blocks = blocks == 0 ? 1 : blocks < GROW_MAX ? blocks : GROW_MAX;
+	n = sfs_file_write(fs, dir, dir->f.size, zeroes, blocks * SFS_BLOCK);
+	if (n == -ENOSPC && blocks > 1)
+		n = sfs_file_write(fs, dir, dir->f.size, zeroes, SFS_BLOCK);
 	return n < 0 ? (int)n : sfs_inode_write(fs, dir);
 }
 

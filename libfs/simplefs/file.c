@@ -189,20 +189,28 @@ int sfs_file_clear(struct sfs *fs, struct sfs_inode *inode, uint64_t off, uint64
 	return err;
 }
 
+/* Bytes behind `off` in its block. */
+static uint64_t rest_of_block(uint64_t off)
+{
+	return (SFS_BLOCK - off % SFS_BLOCK) % SFS_BLOCK;
+}
+
 /*
- * Growing uncovers the rest of the last block, where a crash or a truncation may
- * have left bytes; blocks behind it are given back when the size shrinks.
+ * Growing uncovers the rest of the last block, where a crash may have left bytes.
+ * Shrinking gives back the blocks behind the last, and clears what it cuts off of
+ * that: else a later size could reach the disk before the bytes that belong to it,
+ * and after a crash the old ones would be back.
  */
 int sfs_file_resize(struct sfs *fs, struct sfs_inode *inode, uint64_t size)
 {
-	uint64_t old = inode->f.size, rest = (SFS_BLOCK - old % SFS_BLOCK) % SFS_BLOCK;
-	int err = 0;
+	uint64_t old = inode->f.size, low = size < old ? size : old;
+	uint64_t moved = size < old ? old - size : size - old, rest = rest_of_block(low);
+	int err;
 
 	if (size > SFS_FILE_MAX)
 		return -EFBIG;
-	if (size > old)
-		err = sfs_file_clear(fs, inode, old, rest < size - old ? rest : size - old);
-	else if (size < old)
+	err = sfs_file_clear(fs, inode, low, rest < moved ? rest : moved);
+	if (!err && size < old)
 		err = sfs_map_free(fs, inode, (size + SFS_BLOCK - 1) / SFS_BLOCK, UINT64_MAX);
 	if (!err)
 		inode->f.size = size;

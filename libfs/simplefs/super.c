@@ -117,66 +117,7 @@ int sfs_data_bind(struct sfs *fs, xn_blk_t owner, uint32_t record, xn_blk_t star
 	return bind_extent(fs, &request, binding);
 }
 
-/* ---- changing ---- */
-
-void sfs_change_bytes(struct sfs_change *change, xn_blk_t object, uint32_t offset,
-		      const void *bytes, uint32_t len)
-{
-	assert(change->n_edits < SFS_CHANGE_EDITS);
-	change->edits[change->n_edits++] = (struct xn_edit){
-		.object = object,
-		.offset = offset,
-		.len = len,
-		.bytes = bytes,
-	};
-}
-
-void sfs_change_inode(struct sfs_change *change, const struct sfs_inode *inode)
-{
-	struct sfs_inode_disk *record = &change->records[change->n_edits];
-
-	sfs_inode_encode(&inode->f, record);
-	sfs_change_bytes(change, inode->itab.object, inode->slot * SIMPLEFS_INODE_SIZE, record,
-			 sizeof(*record));
-}
-
-int sfs_change_apply(struct sfs *fs, const struct sfs_change *change)
-{
-	struct xn_update update = {
-		.edits = change->edits,
-		.n_edits = change->n_edits,
-		.allocs = change->allocs,
-		.n_allocs = change->n_allocs,
-		.frees = change->frees,
-		.n_frees = change->n_frees,
-		.flags = change->n_frees ? XN_REAP | XN_FREEING : 0,
-	};
-	unsigned tries = 0;
-	int err;
-
-	do
-		err = xn_update(fs->libfs.session, &update);
-	while (sfs_make_room(fs, err, &tries));
-	return err;
-}
-
 /* ---- space ---- */
-
-/* What was freed becomes free once no pointer to it is on disk and subtrees are taken apart. */
-static int reclaim(struct sfs *fs)
-{
-	int err = sfs_sync_locked(fs);
-	int64_t left;
-
-	if (err)
-		return err;
-	do {
-		left = xn_reap(fs->libfs.session, 256);
-		if (left < 0)
-			return (int)left;
-	} while (left > 0);
-	return sfs_sync_locked(fs);
-}
 
 /* Is there anything that reclaim() could make free? */
 static bool space_is_coming(struct sfs *fs)
@@ -188,16 +129,51 @@ static bool space_is_coming(struct sfs *fs)
 	return xn_space(fs->libfs.session, fs->root, &space) == 0 && space.will_free > 0;
 }
 
+/* Of all roots, if we may: what a neighbour has freed is space, too. */
+static int sync_everything(struct sfs *fs)
+{
+	int err = xn_sync(fs->libfs.session, 0);
+
+	return err == XN_ECRED ? sfs_sync_locked(fs) : err;
+}
+
+/*
+ * What was freed becomes free once no pointer to it is on disk and subtrees are
+ * taken apart.  Somebody's blocks that are not written yet keep back only what
+ * names them, which is not what we wait for.
+ */
+static int wait_for_space(struct sfs *fs)
+{
+	int err = sync_everything(fs);
+	int64_t left;
+
+	do {
+		if (err && err != XN_ETAINTED)
+			return err;
+		left = xn_reap(fs->libfs.session, 256);
+		err = left < 0 ? (int)left : 0;
+	} while (left > 0);
+	return err ? err : sync_everything(fs);
+}
+
+/* Returns whether it is worth looking again. */
+static bool reclaim(struct sfs *fs)
+{
+	int err;
+
+	if (!space_is_coming(fs))
+		return false;
+	err = wait_for_space(fs);
+	return err == 0 || err == XN_ETAINTED;
+}
+
 int sfs_find_free(struct sfs *fs, xn_blk_t near, uint64_t want, uint32_t type,
 		  struct xn_extent *out)
 {
 	int err = xn_find_free(fs->libfs.session, near, want, 1, out);
 
-	if (err == XN_ENOSPACE && space_is_coming(fs)) {
-		err = reclaim(fs);
-		if (!err || err == XN_ETAINTED)
-			err = xn_find_free(fs->libfs.session, near, want, 1, out);
-	}
+	if (err == XN_ENOSPACE && reclaim(fs))
+		err = xn_find_free(fs->libfs.session, near, want, 1, out);
 	out->type = type;
 	return err;
 }
@@ -232,6 +208,54 @@ int sfs_statfs(struct libfs *libfs, struct libfs_statfs *out)
 	if (out->files_free > SFS_INODES_MAX)
 		out->files_free = SFS_INODES_MAX;
 	return 0;
+}
+
+/* ---- changing ---- */
+
+void sfs_change_bytes(struct sfs_change *change, xn_blk_t object, uint32_t offset,
+		      const void *bytes, uint32_t len)
+{
+	assert(change->n_edits < SFS_CHANGE_EDITS);
+	change->edits[change->n_edits++] = (struct xn_edit){
+		.object = object,
+		.offset = offset,
+		.len = len,
+		.bytes = bytes,
+	};
+}
+
+void sfs_change_inode(struct sfs_change *change, const struct sfs_inode *inode)
+{
+	struct sfs_inode_disk *record = &change->records[change->n_edits];
+
+	sfs_inode_encode(&inode->f, record);
+	sfs_change_bytes(change, inode->itab.object, inode->slot * SIMPLEFS_INODE_SIZE, record,
+			 sizeof(*record));
+}
+
+int sfs_change_apply(struct sfs *fs, const struct sfs_change *change)
+{
+	struct xn_update update = {
+		.edits = change->edits,
+		.n_edits = change->n_edits,
+		.allocs = change->allocs,
+		.n_allocs = change->n_allocs,
+		.frees = change->frees,
+		.n_frees = change->n_frees,
+		.flags = change->n_frees ? XN_REAP | XN_FREEING : 0,
+	};
+	bool reclaimed = false;
+	unsigned tries = 0;
+	int err;
+
+	do {
+		err = xn_update(fs->libfs.session, &update);
+		if ((err == XN_EQUOTA || err == XN_ENOSPACE) && !reclaimed && reclaim(fs)) {
+			reclaimed = true;
+			err = xn_update(fs->libfs.session, &update);
+		}
+	} while (sfs_make_room(fs, err, &tries));
+	return err;
 }
 
 /* ---- mount ---- */
@@ -429,6 +453,19 @@ static int drop_all(struct sfs *fs)
 	return first;
 }
 
+/* Everything stable, and nothing of ours left to be taken apart. */
+static int unmount_sync(struct sfs *fs)
+{
+	int err = sfs_sync_locked(fs);
+	int64_t left = 1;
+
+	while (!err && left > 0) {
+		left = xn_reap(fs->libfs.session, 256);
+		err = left < 0 ? (int)left : 0;
+	}
+	return err ? err : sfs_sync_locked(fs);
+}
+
 int sfs_unmount(struct libfs *libfs)
 {
 	struct sfs *fs = sfs_of(libfs);
@@ -436,7 +473,7 @@ int sfs_unmount(struct libfs *libfs)
 
 	if (!(libfs->flags & LIBFS_MOUNT_RDONLY)) {
 		err = drop_all(fs);
-		synced = reclaim(fs);
+		synced = unmount_sync(fs);
 	}
 	sfs_fs_destroy(fs);
 	return sfs_errno(err ? err : synced);

@@ -146,6 +146,38 @@ static void space_is_reused_without_asking(void **state)
 	fx_fini(fx);
 }
 
+/* Fill the disk through one file system, delete, use the space through the other. */
+static void space_moves_between_neighbours(void **state)
+{
+	struct fx_opts opts = { .libfs = *state, .size = 8 * M };
+	struct fx *fx = fx_new(&opts);
+	struct libfs_mkfs_opts mkfs = { .root = "other", .now = fx_ctx(fx)->now };
+	struct libfs_mount_opts mount = { .root = "other" };
+	struct libfs *both[2] = { fx->fs };
+	struct xn_session *session;
+
+	assert_ok(libfs_mkfs(fx->session, fx->opts.libfs, &mkfs));
+	assert_ok(xn_session_open(fx->xn, &fx->root.cred, XN_SESSION_ADMIN, &session));
+	assert_ok(libfs_mount(session, &mount, &both[1]));
+	for (int i = 0; i < 6; i++) {
+		libfs_ino_t f;
+		uint64_t size;
+
+		fx->fs = both[i % 2];
+		f = fx_create(fx, FX_ROOT, "big");
+		size = fill_file(fx, f, 70000);
+		assert_true(size > 7 * M);
+		if (i >= 3)
+			assert_ok(libfs_fsync(fx->fs, f, false));
+		fx_forget(fx, f);
+		assert_ok(fx_unlink(fx, FX_ROOT, "big"));
+	}
+	fx->fs = both[0];
+	assert_ok(libfs_unmount(both[1]));
+	xn_session_close(session);
+	fx_fini(fx);
+}
+
 static void a_quota_is_the_end_of_the_disk(void **state)
 {
 	struct fx_opts opts = { .libfs = *state, .quota = 500 };
@@ -164,9 +196,12 @@ static void a_quota_is_the_end_of_the_disk(void **state)
 	while (more > 0)
 		more = libfs_write(fx->fs, fx_ctx(fx), f, 0, fx_size(fx, f), bytes, 4096);
 	assert_true(more == -EDQUOT || more == -ENOSPC);
-	assert_ok(fx_truncate(fx, f, 0));
-	fx_settle(fx);
-	fx_write(fx, f, 0, bytes, M);
+	for (int i = 0; i < 5; i++) {
+		assert_ok(fx_truncate(fx, f, 0));
+		if (i % 2)
+			assert_ok(libfs_sync(fx->fs));
+		fx_write(fx, f, 0, bytes, M);
+	}
 	free(bytes);
 	fx_fini(fx);
 }
@@ -236,6 +271,7 @@ static const struct CMUnitTest tests[] = {
 	CASE_OWN(a_full_disk_empties_again),
 	CASE_OWN(on_a_full_disk_things_still_go_away),
 	CASE_OWN(space_is_reused_without_asking),
+	CASE_OWN(space_moves_between_neighbours),
 	CASE_OWN(a_quota_is_the_end_of_the_disk),
 	CASE_OWN(a_small_cache_holds_any_file),
 	CASE_OWN(removing_four_gigabytes_with_a_small_cache),
