@@ -92,8 +92,9 @@ enum entry_flag {
 	E_DEAD = 1u << 8,         /* freed; lives only until I/O in flight ends */
 	E_UNFLUSHED = 1u << 9,    /* on the list of written and not yet flushed entries */
 	E_LRU = 1u << 10,
-	E_REAPED = 1u << 11, /* nobody owns it any more; reap.c takes it apart */
-	E_HELD = 1u << 12,   /* reaped, and pinned because the disk has older bytes */
+	E_REAPED = 1u << 11,  /* nobody owns it any more; reap.c takes it apart */
+	E_HELD = 1u << 12,    /* reaped, and pinned because the disk has older bytes */
+	E_REFUSED = 1u << 13, /* damaged, and so says its own `check` */
 };
 
 /* A block range whose reuse waits for its former owner to be stable without it. */

@@ -181,15 +181,17 @@ int entry_readin(struct xn *xn, struct entry *entry)
 	xn->stats.check_runs++;
 	if (entry->type && (udf_check(entry->type->tmpl, entry_bytes(entry), entry->start, &budget,
 				      &damage, &fault) ||
-			    damage))
+			    damage)) {
 		entry_damage(xn, entry);
+		entry->flags |= E_REFUSED;
+	}
 unpin:
 	entry->pins--;
 	if (!err && (entry->flags & E_DEAD)) {
 		registry_release(xn, entry);
 		return XN_ESTALE;
 	}
-	if (!err && (entry->flags & E_DAMAGED))
+	if (!err && (entry->flags & E_REFUSED))
 		err = XN_ECHECK;
 	return err;
 }

@@ -42,10 +42,28 @@ static void will_free_destroy(struct will_free *list)
 	}
 }
 
+/* Dead entries are in no table: they go with the last entry that names them as owner. */
+static void fini_dead_owners(struct entry *entry)
+{
+	struct entry *owner = entry->owner;
+
+	while (owner && (owner->flags & E_DEAD) && --owner->refs == 0) {
+		struct entry *above = owner->owner;
+
+		will_free_destroy(owner->will_free);
+		free(owner);
+		owner = above;
+	}
+}
+
 void registry_fini(struct xn *xn)
 {
 	struct registry *registry = &xn->registry;
 
+	for (size_t i = 0; registry->buckets && i < registry->n_buckets; i++) {
+		for (struct entry *entry = registry->buckets[i]; entry; entry = entry->hash_next)
+			fini_dead_owners(entry);
+	}
 	for (size_t i = 0; registry->buckets && i < registry->n_buckets; i++) {
 		struct entry *entry, *next;
 
