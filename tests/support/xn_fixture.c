@@ -45,8 +45,13 @@ void fixture_open_as(struct fixture *fx, uint32_t flags)
 	assert_ok(err);
 	assert_ok(xn_session_open(fx->xn, &cred, XN_SESSION_ADMIN, &fx->session));
 	fx->root_binding = 0;
-	if (fx->root)
-		assert_ok(xn_bind_root(fx->session, "r", access, &fx->root_binding, &fx->root));
+	if (!fx->root)
+		return;
+	err = xn_bind_root(fx->session, "r", access, &fx->root_binding, &fx->root);
+	if (err == XN_EOBJDAMAGED && fx->expect_damage)
+		err = xn_bind_root(fx->session, "r", XN_READ | XN_READIN, &fx->root_binding,
+				   &fx->root);
+	assert_ok(err);
 }
 
 void fixture_poke(struct fixture *fx, xn_blk_t block, uint32_t offset, const void *bytes,
