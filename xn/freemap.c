@@ -270,11 +270,12 @@ bool freemap_written(struct xn *xn, xn_blk_t block)
 static bool chunk_find(const struct chunk *chunk, uint32_t from, uint64_t want, uint32_t align,
 		       struct xn_extent *out)
 {
+	uint64_t base = chunk->index * XN_CHUNK_BLOCKS; /* alignment counts from the disk's start */
 	uint32_t best = 0, best_len = 0;
 
 	for (uint32_t at = map_next(chunk->used, from, false); at < XN_CHUNK_BLOCKS;) {
 		uint32_t end = map_next(chunk->used, at, true);
-		uint32_t first = (at + align - 1) / align * align;
+		uint32_t first = (uint32_t)((base + at + align - 1) / align * align - base);
 
 		if (first < end && end - first > best_len) {
 			best = first;
@@ -286,8 +287,7 @@ static bool chunk_find(const struct chunk *chunk, uint32_t from, uint64_t want, 
 	}
 	if (best_len == 0)
 		return false;
-	*out = (struct xn_extent){ chunk->index * XN_CHUNK_BLOCKS + best,
-				   best_len < want ? best_len : want, XN_DATA, 0 };
+	*out = (struct xn_extent){ base + best, best_len < want ? best_len : want, XN_DATA, 0 };
 	return true;
 }
 
