@@ -172,8 +172,8 @@ static void say_summary(const struct fsck *f)
 	if (result->left && f->opts->mode == CHECK_PREEN)
 		fprintf(out, "%s: UNEXPECTED INCONSISTENCY; RUN xn-fsck MANUALLY.\n", f->name);
 	else if (result->left)
-		fprintf(out, "\n%s: ***** WARNING: %zu problems left *****\n", f->name,
-			result->left);
+		fprintf(out, "\n%s: ***** WARNING: %zu problem%s left *****\n", f->name,
+			result->left, result->left == 1 ? "" : "s");
 	fprintf(out, "%s: %s%" PRIu32 " roots, %" PRIu64 "/%" PRIu64 " blocks\n", f->name,
 		result->skipped ? "clean, " : "", result->roots, result->used_blocks,
 		result->block_count);

@@ -74,7 +74,7 @@ struct fsck {
 	bool super_stale;      /* a copy waits to be rewritten */
 	bool look_only;        /* nothing may be written */
 	bool begun;            /* superblock on disk says "in use" */
-	bool changed;          /* something else than the superblock was written */
+	bool changed;          /* something was written */
 	bool stopped;
 	bool complete;
 

@@ -251,6 +251,7 @@ static int super_write_all(struct fsck *f)
 
 	f->super.generation++;
 	f->super.write_time = now(f);
+	f->changed = true;
 	if (bdev_flush(f->dev) || super_write_at(f, 0) || bdev_flush(f->dev))
 		return -EIO;
 	for (unsigned i = 1; i < n; i++)

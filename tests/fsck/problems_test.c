@@ -604,6 +604,7 @@ static void what_cannot_be_repaired_is_reported_again_and_again(void **state)
 		assert_exit(&scenarios[i], &second, FSCK_LEFT);
 		assert_exit(&scenarios[i], &third, FSCK_LEFT);
 		assert_true(same_findings(&second, &third));
+		assert_false(third.modified); /* the mark was set before */
 		fsck_result_fini(&first);
 		fsck_result_fini(&second);
 		fsck_result_fini(&third);
