@@ -3,7 +3,8 @@
  * Catalogues on disk: chains of blocks with twins.
  *
  *  (1) Changing an entry is one sector write, atomic on its own; the twin serves
- *      when the medium fails, and is written right after.
+ *      when the medium fails, and is written right after, or at the next opening
+ *      after a crash.
  *  (2) A chain grows at its end: the new block is stable, and shown in use by
  *      the map on disk, before the last link names it.
  *  (3) Slots are given out in order and never again.
@@ -72,6 +73,16 @@ static bool link_ok(const struct xn *xn, const struct xn_cat_link *link, uint32_
 	       (link->next != 0) == (link->next_twin != 0);
 }
 
+/*
+ * A crash between the two writes left one of them behind: bring it up to date, so that it serves
+ * when the other is lost.  Failing is no harm; an unknown outcome stops the engine, as always.
+ */
+static void catch_up(struct xn *xn, uint64_t offset, const void *sector)
+{
+	if (xn->writable && !xn->was_clean)
+		sector_write(xn, offset, sector);
+}
+
 /* The link sector of a block or its twin, whichever is valid and newer. */
 static int link_choose(struct xn *xn, uint32_t kind, uint64_t index, xn_blk_t block, xn_blk_t twin,
 		       const uint8_t *a, const uint8_t *b, struct xn_cat_link *out)
@@ -87,6 +98,8 @@ static int link_choose(struct xn *xn, uint32_t kind, uint64_t index, xn_blk_t bl
 	if (!ok_x || !ok_y)
 		xn->damaged = true;
 	*out = ok_x && (!ok_y || x.seq >= y.seq) ? x : y;
+	if (ok_x && ok_y && x.seq != y.seq)
+		catch_up(xn, (x.seq > y.seq ? twin : block) * XN_BLOCK_SIZE, x.seq > y.seq ? a : b);
 	return 0;
 }
 
@@ -176,6 +189,8 @@ int catalogue_read(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot, vo
 		return XN_EDAMAGED;
 	if (b && (!a || seq_b > seq_a))
 		memcpy(sector, twin, sizeof(twin));
+	if (a && b && seq_a != seq_b)
+		catch_up(xn, slot_offset(seq_a > seq_b ? link->twin : link->self, slot), sector);
 	return 0;
 }
 
