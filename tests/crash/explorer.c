@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: MIT */
+#include "explorer.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "model.h"
+#include "oracles.h"
+#include "script.h"
+#include "xn/format.h"
+
+#define DISK_BYTES (2u << 20)
+#define WRONG_MAX  8u
+#define OPS_MAX    256u
+#define MOMENT     1800000000
+
+/* A content, or the meaning of one, and what came of it. */
+struct known {
+	uint64_t hash;
+	struct verdict *verdict;
+};
+
+struct explorer {
+	struct explorer_opts opts;
+	struct slate *slate;
+	struct oracles oracles;
+	struct explorer_totals totals;
+	struct known *known;
+	size_t n_known, cap_known;
+	struct verdict **verdicts;
+	size_t n_verdicts, cap_verdicts;
+	struct look **looks; /* pictures met, by hash; verdicts share them */
+	size_t n_looks, cap_looks;
+
+	/* the workload being explored */
+	const char *name, *text;
+	struct script script;
+	struct bdev *recorder;
+	size_t began[OPS_MAX], ended[OPS_MAX]; /* events; SIZE_MAX: never */
+	uint64_t *judged;                      /* what was judged already */
+	size_t n_judged, cap_judged;
+	unsigned wrong;
+};
+
+/* ---- one moment for all ---- */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	if (clock != CLOCK_REALTIME)
+		return __real_clock_gettime(clock, now);
+	*now = (struct timespec){ .tv_sec = MOMENT };
+	return 0;
+}
+
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	__real_clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* ---- the disk to begin with ---- */
+
+static void must(int err, const char *what)
+{
+	if (!err)
+		return;
+	fprintf(stderr, "crash explorer: %s: %s\n", what, xn_error_name(err));
+	abort();
+}
+
+static void make_root(struct xn_session *session, const char *libfs, const char *name)
+{
+	char why[160] = "";
+	struct libfs_mkfs_opts opts = {
+		.root = name, .now = { .tv_sec = MOMENT }, .why = why, .why_size = sizeof(why)
+	};
+
+	memset(opts.uuid, name[0], sizeof(opts.uuid));
+	must(libfs_mkfs(session, libfs, &opts), why);
+}
+
+/* A secret in the root that nobody uses. */
+static void make_secret(struct xn_session *session)
+{
+	struct libfs_mount_opts opts = { .root = CRASH_OTHER };
+	struct libfs_attr attr;
+	struct libfs_user user;
+	struct libfs *fs;
+	uint8_t secret[3 * XN_BLOCK_SIZE];
+
+	/* Not the canary: other's blocks are written. */
+	memset(secret, 0x5e, sizeof(secret));
+	must(libfs_mount(session, &opts, &fs), "mounting the other root");
+	must(libfs_create(fs, user_at(&user, 0), LIBFS_ROOT_INO, "secret", 0600, true, &attr),
+	     "making the secret");
+	if (libfs_write(fs, user_at(&user, 0), attr.ino, 0, 0, secret, sizeof(secret)) !=
+	    (ssize_t)sizeof(secret))
+		must(-1, "writing the secret");
+	libfs_forget(fs, attr.ino, 1);
+	must(libfs_unmount(fs), "unmounting the other root");
+}
+
+/* Whatever is free held somebody's bytes once. */
+static void fill_free(struct slate *slate)
+{
+	uint8_t map[XN_MAP_CHUNK_BYTES], canary[XN_BLOCK_SIZE];
+	struct xn_super super;
+
+	canary_fill(canary, sizeof(canary));
+	must(xn_super_decode((const void *)slate_bytes(slate), &super), "superblock");
+	xn_map_decode(&super, 0, slate_bytes(slate) + xn_map_block(0) * XN_BLOCK_SIZE, map);
+	for (uint64_t b = 0; b < super.block_count; b++)
+		if (!(map[b / 8] >> (b % 8) & 1))
+			slate_write(slate, b * XN_BLOCK_SIZE, canary, sizeof(canary));
+}
+
+static void base_make(struct explorer *e)
+{
+	struct xn_format_opts format = { .label = "crash", .now_ns = MOMENT * 1000000000ll };
+	struct xn_open_opts opts = { .flags = XN_OPEN_RDWR | XN_OPEN_BORROW_DEV,
+				     .cache_bytes = CRASH_CACHE };
+	static const struct xn_cred root;
+	struct bdev *dev = slate_device(e->slate);
+	struct xn_session *session;
+	struct xn *xn;
+
+	memset(format.uuid, 7, sizeof(format.uuid));
+	must(xn_format(dev, &format), "format");
+	must(xn_open_dev(dev, &opts, &xn), "open");
+	must(xn_session_open(xn, &root, XN_SESSION_ADMIN, &session), "session");
+	for (unsigned i = 0; i < e->opts.n_roots; i++)
+		make_root(session, e->opts.libfs, crash_roots[i]);
+	make_root(session, e->opts.libfs, CRASH_OTHER);
+	make_secret(session);
+	xn_session_close(session);
+	must(xn_close(xn), "close");
+	bdev_close(dev);
+	fill_free(e->slate);
+}
+
+/* ---- contents and pictures ---- */
+
+static struct known *known_find(struct explorer *e, uint64_t hash)
+{
+	size_t i = hash & (e->cap_known - 1);
+
+	while (e->known[i].verdict && e->known[i].hash != hash)
+		i = (i + 1) & (e->cap_known - 1);
+	return &e->known[i];
+}
+
+static void known_add(struct explorer *e, uint64_t hash, struct verdict *verdict)
+{
+	struct known *old = e->known;
+	size_t cap = e->cap_known;
+
+	if (e->n_known * 2 >= cap) {
+		e->cap_known = cap * 2;
+		e->known = calloc(e->cap_known, sizeof(*e->known));
+		assert(e->known);
+		for (size_t i = 0; i < cap; i++)
+			if (old[i].verdict)
+				*known_find(e, old[i].hash) = old[i];
+		free(old);
+	}
+	*known_find(e, hash) = (struct known){ hash, verdict };
+	e->n_known++;
+}
+
+static struct verdict *verdict_new(struct explorer *e)
+{
+	struct verdict *verdict = calloc(1, sizeof(*verdict));
+
+	assert(verdict);
+	if (e->n_verdicts == e->cap_verdicts) {
+		e->cap_verdicts = e->cap_verdicts ? e->cap_verdicts * 2 : 1024;
+		e->verdicts = realloc(e->verdicts, e->cap_verdicts * sizeof(*e->verdicts));
+		assert(e->verdicts);
+	}
+	e->verdicts[e->n_verdicts++] = verdict;
+	return verdict;
+}
+
+/* Keep one of equal pictures.  Returns whether it is new. */
+static bool look_keep(struct explorer *e, struct look **look)
+{
+	for (size_t i = 0; i < e->n_looks; i++)
+		if (e->looks[i]->hash == (*look)->hash) {
+			look_free(*look);
+			*look = e->looks[i];
+			return false;
+		}
+	if (e->n_looks == e->cap_looks) {
+		e->cap_looks = e->cap_looks ? e->cap_looks * 2 : 256;
+		e->looks = realloc(e->looks, e->cap_looks * sizeof(*e->looks));
+		assert(e->looks);
+	}
+	e->looks[e->n_looks++] = *look;
+	return true;
+}
+
+/* ---- violations ---- */
+
+static void report_events(const struct explorer *e, FILE *out)
+{
+	for (size_t i = 0; i < bdev_recorder_count(e->recorder); i++) {
+		const struct bdev_event *event = bdev_recorder_event(e->recorder, i);
+
+		if (event->kind == BDEV_EVENT_MARK)
+			fprintf(out, "    %3zu mark   %s\n", i, event->mark);
+		else if (event->kind == BDEV_EVENT_FLUSH)
+			fprintf(out, "    %3zu flush\n", i);
+		else
+			fprintf(out,
+				"    %3zu write  block %" PRIu64 "+%" PRIu64 " sectors %" PRIu64
+				"\n",
+				i, event->offset / XN_BLOCK_SIZE,
+				event->offset % XN_BLOCK_SIZE / XN_SECTOR_SIZE,
+				event->len / XN_SECTOR_SIZE);
+	}
+}
+
+static void violation(struct explorer *e, const char *where, const char *what)
+{
+	struct explorer_totals *totals = &e->totals;
+
+	e->wrong++;
+	totals->violations++;
+	if (what[0] == 'R' && what[1] >= '0' && what[1] <= '9')
+		totals->by_oracle[what[1] - '0']++;
+	if (!totals->first[0])
+		snprintf(totals->first, sizeof(totals->first), "%s: %s", e->name, what);
+	if (!e->opts.report)
+		return;
+	fprintf(e->opts.report, "%s: %s\n  workload: %s\n  state: %s\n", e->name, what, e->text,
+		where);
+	if (e->wrong == 1)
+		report_events(e, e->opts.report);
+}
+
+/* ---- asking ---- */
+
+static struct verdict *state_ask(struct explorer *e, uint64_t hash);
+
+struct nested {
+	struct explorer *e;
+	const struct verdict *whole; /* what recovery leads to without a crash */
+	char wrong[256];
+};
+
+/* A crash while recovering must lead to where recovery leads. */
+static int nested_visit(void *arg, const struct state *state)
+{
+	struct nested *nested = arg;
+	struct explorer *e = nested->e;
+	const struct verdict *verdict;
+	char where[160];
+
+	verdict = state_ask(e, state->hash);
+	e->totals.nested++;
+	if (verdict->wrong[0]) {
+		state_text(state, where, sizeof(where));
+		snprintf(nested->wrong, sizeof(nested->wrong), "%.170s (crash in recovery, %.60s)",
+			 verdict->wrong, where);
+		return 1;
+	}
+	for (unsigned i = 0; i < e->opts.n_roots; i++)
+		if (verdict->look[i] != nested->whole->look[i]) {
+			snprintf(nested->wrong, sizeof(nested->wrong),
+				 "R1: a crash in recovery leads elsewhere");
+			return 1;
+		}
+	return 0;
+}
+
+static void ask_nested(struct explorer *e, struct verdict *verdict)
+{
+	struct states_opts opts = { .all_below = 4, .seed = 1 };
+	struct nested nested = { .e = e, .whole = verdict };
+	size_t mark = slate_mark(e->slate);
+	struct states_count count = { 0 };
+	struct crash_mount mount;
+	struct bdev *recorder;
+	size_t n_events;
+	char text[256];
+	bool mounted;
+
+	must(bdev_recorder_create(slate_device(e->slate), &recorder), "recorder");
+	mounted = !crash_mount(&mount, recorder, e->opts.n_roots, nested.wrong);
+	n_events = bdev_recorder_count(recorder);
+	if (mounted)
+		crash_unmount(&mount, text);
+	slate_back(e->slate, mark);
+	if (mounted)
+		states_each(e->slate, recorder, n_events, &opts, nested_visit, &nested, &count);
+	if (nested.wrong[0])
+		memcpy(verdict->wrong, nested.wrong, sizeof(verdict->wrong));
+	bdev_close(recorder);
+}
+
+/* The long way: open it, look at it, use it. */
+static void content_ask(struct explorer *e, struct verdict *verdict)
+{
+	bool fresh = false;
+
+	e->totals.opened++;
+	oracles_ask(&e->oracles, verdict);
+	for (unsigned i = 0; i < e->opts.n_roots && verdict->look[i]; i++)
+		fresh |= look_keep(e, &verdict->look[i]);
+	if (verdict->wrong[0] || !e->opts.alive_every)
+		return;
+	if (!fresh && e->totals.opened % e->opts.alive_every)
+		return;
+	e->totals.alive++;
+	oracles_ask_alive(&e->oracles, verdict);
+}
+
+static struct verdict *state_ask(struct explorer *e, uint64_t hash)
+{
+	size_t mark = slate_mark(e->slate);
+	struct verdict *verdict = known_find(e, hash)->verdict, *same;
+	uint64_t meaning;
+
+	if (verdict)
+		return verdict;
+	e->totals.contents++;
+	verdict = verdict_new(e);
+	if (!oracles_ask_order(&e->oracles, verdict, &meaning)) {
+		known_add(e, hash, verdict);
+		return verdict;
+	}
+	meaning = ~meaning; /* never taken for the hash of a content */
+	same = known_find(e, meaning)->verdict;
+	if (same) {
+		known_add(e, hash, same);
+		return same;
+	}
+	known_add(e, hash, verdict);
+	known_add(e, meaning, verdict);
+	content_ask(e, verdict);
+	slate_back(e->slate, mark);
+	return verdict;
+}
+
+/* Was this pair of pictures judged at these operations?  Remembers it. */
+static bool judged_before(struct explorer *e, const struct verdict *verdict, unsigned ended,
+			  unsigned begun)
+{
+	uint64_t words[2 + SCRIPT_ROOTS] = { ended, begun }, key;
+
+	for (unsigned i = 0; i < e->opts.n_roots; i++)
+		words[2 + i] = verdict->look[i]->hash;
+	key = hash_bytes(0, words, sizeof(words));
+	for (size_t i = 0; i < e->n_judged; i++)
+		if (e->judged[i] == key)
+			return true;
+	if (e->n_judged == e->cap_judged) {
+		e->cap_judged = e->cap_judged ? e->cap_judged * 2 : 256;
+		e->judged = realloc(e->judged, e->cap_judged * sizeof(*e->judged));
+		assert(e->judged);
+	}
+	e->judged[e->n_judged++] = key;
+	return false;
+}
+
+/* The last operation whose event lies before `event`. */
+static unsigned op_before(const size_t *events, unsigned n, size_t event)
+{
+	unsigned op = n;
+
+	while (op > 0 && events[op] >= event)
+		op--;
+	return op;
+}
+
+static int visit(void *arg, const struct state *state)
+{
+	struct explorer *e = arg;
+	unsigned begun = op_before(e->began, e->script.op, state->begun);
+	unsigned ended = op_before(e->ended, e->script.op, state->end);
+	size_t mark = slate_mark(e->slate);
+	uint64_t opened = e->totals.opened;
+	struct verdict *verdict = state_ask(e, state->hash);
+	char where[512], text[256];
+
+	state_text(state, where, sizeof(where));
+	if (e->opts.nested_every && !verdict->wrong[0] && e->totals.opened != opened &&
+	    opened % e->opts.nested_every == 0)
+		ask_nested(e, verdict);
+	slate_back(e->slate, mark);
+	if (verdict->wrong[0]) {
+		violation(e, where, verdict->wrong);
+		return e->wrong >= WRONG_MAX;
+	}
+	if (judged_before(e, verdict, ended, begun))
+		return 0;
+	e->totals.judged++;
+	for (unsigned i = 0; i < e->opts.n_roots; i++) {
+		if (!model_judge(e->script.root[i].model, verdict->look[i], ended, begun, text))
+			continue;
+		snprintf(where + strlen(where), sizeof(where) - strlen(where),
+			 "; operation %u had ended, %u had begun", ended, begun);
+		violation(e, where, text);
+		break;
+	}
+	return e->wrong >= WRONG_MAX;
+}
+
+/* ---- running ---- */
+
+static void models_make(struct explorer *e)
+{
+	for (unsigned i = 0; i < e->opts.n_roots; i++) {
+		struct libfs_attr attr;
+		struct libfs_user user;
+
+		must(libfs_getattr(e->script.root[i].fs, user_at(&user, 0), LIBFS_ROOT_INO, &attr),
+		     "root directory");
+		e->script.root[i].model = model_new();
+		model_make(e->script.root[i].model, &attr, NULL);
+	}
+}
+
+/* At the end the file system shows what the model says. */
+static bool same_as_model(struct explorer *e)
+{
+	for (unsigned i = 0; i < e->opts.n_roots && !e->script.closed; i++) {
+		struct look *look = look_at(e->script.root[i].fs);
+		char text[256];
+		bool same = !model_same(e->script.root[i].model, look, text);
+
+		look_free(look);
+		if (same)
+			continue;
+		violation(e, "before any crash", text);
+		return false;
+	}
+	return true;
+}
+
+/* false: it failed. */
+static bool workload_run(struct explorer *e)
+{
+	char why[256];
+
+	if (script_run(&e->script, e->text, why)) {
+		violation(e, "before any crash", why);
+		return false;
+	}
+	return same_as_model(e);
+}
+
+static void script_begin(struct explorer *e, const struct crash_mount *mount)
+{
+	e->script = (struct script){ .xn = mount->xn,
+				     .session = mount->session,
+				     .recorder = e->recorder,
+				     .n_roots = e->opts.n_roots };
+	for (unsigned i = 0; i < e->opts.n_roots; i++)
+		e->script.root[i].fs = mount->fs[i];
+	models_make(e);
+}
+
+/* Let go of everything, whatever state the wreck has brought it to. */
+static void script_end(struct explorer *e, struct crash_mount *mount)
+{
+	char text[256];
+
+	if (e->script.held)
+		libfs_release(e->script.root[e->script.held_root].fs, e->script.held,
+			      e->script.handle);
+	crash_unmount(mount, text);
+}
+
+static void marks_read(struct explorer *e, size_t n_events)
+{
+	for (unsigned i = 0; i < OPS_MAX; i++)
+		e->began[i] = e->ended[i] = SIZE_MAX;
+	for (size_t i = 0; i < n_events; i++) {
+		const struct bdev_event *event = bdev_recorder_event(e->recorder, i);
+		unsigned op;
+
+		if (event->kind != BDEV_EVENT_MARK)
+			continue;
+		op = (unsigned)strtoul(event->mark + 2, NULL, 10);
+		assert(op < OPS_MAX);
+		*(event->mark[0] == 'b' ? &e->began[op] : &e->ended[op]) = i;
+	}
+}
+
+/* The disk is as the workload found it, and the log is whole. */
+static void states_explore(struct explorer *e, size_t n_events)
+{
+	struct states_count *count = &e->totals.states;
+
+	marks_read(e, n_events);
+	e->n_judged = 0;
+	states_each(e->slate, e->recorder, n_events, &e->opts.states, visit, e, count);
+}
+
+unsigned explorer_run(struct explorer *e, const char *name, const char *text)
+{
+	size_t base = slate_mark(e->slate), begin, n_events;
+	double started = seconds_now();
+	struct crash_mount mount;
+	struct bdev *dev;
+	char why[256];
+	unsigned fired;
+	bool good;
+
+	e->name = name;
+	e->text = text;
+	e->wrong = 0;
+	must(bdev_recorder_create(slate_device(e->slate), &e->recorder), "recorder");
+	must(wreck_create(e->recorder, &e->opts.wreck, &fired, &dev), "wreck");
+	if (crash_mount(&mount, dev, e->opts.n_roots, why))
+		must(-1, why);
+	bdev_recorder_reset(e->recorder);
+	begin = slate_mark(e->slate);
+	script_begin(e, &mount);
+	good = workload_run(e);
+	n_events = bdev_recorder_count(e->recorder);
+	e->totals.fired += fired;
+	/* What this writes is not part of the log that counts. */
+	if (!e->script.closed)
+		script_end(e, &mount);
+	slate_back(e->slate, begin);
+	if (good)
+		states_explore(e, n_events);
+	for (unsigned i = 0; i < e->opts.n_roots; i++)
+		model_free(e->script.root[i].model);
+	bdev_close(dev);
+	slate_back(e->slate, base);
+	e->totals.workloads++;
+	e->totals.operations += e->script.op;
+	e->totals.unsupported += e->script.unsupported;
+	e->totals.seconds += seconds_now() - started;
+	return e->wrong;
+}
+
+/* ---- life ---- */
+
+struct explorer *explorer_new(const struct explorer_opts *opts)
+{
+	struct explorer *e = calloc(1, sizeof(*e));
+
+	assert(e && opts->n_roots >= 1 && opts->n_roots <= SCRIPT_ROOTS);
+	e->opts = *opts;
+	e->slate = slate_new(DISK_BYTES);
+	e->cap_known = 1024;
+	e->known = calloc(e->cap_known, sizeof(*e->known));
+	assert(e->known);
+	base_make(e);
+	oracles_init(&e->oracles, e->slate, opts->n_roots);
+	e->oracles.kept = opts->kept;
+	return e;
+}
+
+void explorer_free(struct explorer *e)
+{
+	for (size_t i = 0; i < e->n_verdicts; i++)
+		free(e->verdicts[i]);
+	for (size_t i = 0; i < e->n_looks; i++)
+		look_free(e->looks[i]);
+	oracles_fini(&e->oracles);
+	slate_free(e->slate);
+	free(e->known);
+	free(e->verdicts);
+	free(e->looks);
+	free(e->judged);
+	free(e);
+}
+
+const struct explorer_totals *explorer_totals(const struct explorer *e)
+{
+	return &e->totals;
+}
+
+void explorer_print(const struct explorer *e, const char *what)
+{
+	const struct explorer_totals *t = &e->totals;
+
+	printf("%s, %s: %" PRIu64 " workloads, %" PRIu64 " operations (%" PRIu64
+	       " not supported), %" PRIu64 " epochs (%" PRIu64 " capped)\n",
+	       e->opts.libfs, what, t->workloads, t->operations, t->unsupported, t->states.epochs,
+	       t->states.capped);
+	printf("  states: %.3g possible, %" PRIu64 " made, %" PRIu64 " distinct; %" PRIu64
+	       " contents walked, %" PRIu64 " of different meaning opened and asked, %" PRIu64
+	       " used to the end, %" PRIu64 " crashes in recovery, %" PRIu64
+	       " comparisons with the model\n",
+	       t->states.possible, t->states.considered, t->states.distinct, t->contents, t->opened,
+	       t->alive, t->nested, t->judged);
+	printf("  %.1f s, %.0f distinct states/s, %.0f contents/s; %" PRIu64
+	       " violations; %s; seed %" PRIu64 "\n",
+	       t->seconds, (double)t->states.distinct / t->seconds,
+	       (double)t->contents / t->seconds, t->violations,
+	       t->states.capped ? "not exhaustive: some epochs were sampled"
+				: "every subset of whole writes was made",
+	       e->opts.states.seed);
+	if (t->violations)
+		printf("  first: %s\n", t->first);
+	fflush(stdout);
+}

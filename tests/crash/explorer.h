@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The crash explorer: runs a workload (script.h) on a LibFS over a recorder,
+ * makes every state that a power cut could have left (states.h), and asks the
+ * oracles of each (oracles.h, model.h).
+ *
+ *	explorer_new(&opts) -> e
+ *	explorer_run(e, "name", "mkdir A; creat A/foo; fsync A/foo")
+ *	explorer_print(e, "seq-1")
+ *
+ *  (1) Every workload begins with the same disk: 512 blocks, roots "a" (and "b"),
+ *      a root "other" that nobody uses, and all free blocks filled with bytes that
+ *      nobody may ever read.
+ *  (2) A content is asked once, in whatever workload it turns up; contents that
+ *      differ only in free blocks are opened once.  What must be durable is asked
+ *      of every state.
+ *  (3) Everything is counted; a run that left anything out says so.
+ *  (4) The same options and workloads give the same states, bit for bit.
+ */
+#ifndef TESTS_CRASH_EXPLORER_H
+#define TESTS_CRASH_EXPLORER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "states.h"
+#include "wreck.h"
+
+struct explorer;
+
+struct explorer_opts {
+	const char *libfs;
+	unsigned n_roots; /* 1 or 2 */
+	struct states_opts states;
+	unsigned alive_every; /* R8 of every new picture, and of one content in so many; 0: never */
+	unsigned kept;        /* blocks that the LibFS may keep for good after such workloads */
+	unsigned nested_every; /* crashes while one content in so many is recovered; 0: never */
+	struct wreck wreck;
+	FILE *report; /* violations, in words; may be NULL */
+};
+#define EXPLORER_STATES                                               \
+	{                                                             \
+		.all_below = 8, .samples = 64, .tears = 16, .seed = 1 \
+	}
+
+struct explorer_totals {
+	uint64_t workloads, operations, unsupported;
+	struct states_count states;
+	uint64_t contents; /* different ones over all workloads: walked */
+	uint64_t opened;   /* different in blocks that belong to somebody: opened, asked */
+	uint64_t judged;   /* compared with the model */
+	uint64_t alive, nested;
+	uint64_t fired; /* what the wreck did */
+	uint64_t violations;
+	uint64_t by_oracle[10];
+	char first[512]; /* the first violation */
+	double seconds;
+};
+
+struct explorer *explorer_new(const struct explorer_opts *opts);
+void explorer_free(struct explorer *explorer);
+
+/*
+ * Returns how many states were wrong (workloads end at the eighth); the workload itself failing
+ * counts as one.
+ */
+unsigned explorer_run(struct explorer *explorer, const char *name, const char *script);
+
+const struct explorer_totals *explorer_totals(const struct explorer *explorer);
+void explorer_print(const struct explorer *explorer, const char *what);
+
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+#include "oracles.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fsck/fsck.h"
+#include "xn/format.h"
+
+const char *const crash_roots[SCRIPT_ROOTS] = { "a", "b" };
+
+static bool say(char wrong[256], const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static bool say(char wrong[256], const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(wrong, 256, format, args);
+	va_end(args);
+	return false;
+}
+
+/* ---- R3, R9: by eyes of our own ---- */
+
+struct meaning {
+	uint64_t sum;
+};
+
+static uint64_t block_hash(uint64_t block, const uint8_t *bytes)
+{
+	return hash_bytes(block, bytes, XN_BLOCK_SIZE);
+}
+
+static const char *item_visit(void *context, const struct medium_item *item)
+{
+	struct meaning *meaning = context;
+
+	for (uint64_t b = 0; b < item->count; b++) {
+		const uint8_t *bytes = item->bytes + b * XN_BLOCK_SIZE;
+
+		if (canary_in(bytes, 64))
+			return "named, and never written";
+		meaning->sum += block_hash(item->start + b, bytes);
+	}
+	return NULL;
+}
+
+bool oracles_ask_order(struct oracles *o, struct verdict *verdict, uint64_t *meaning)
+{
+	const uint8_t *bytes = slate_bytes(o->slate);
+	struct meaning owned = { 0 };
+	struct medium_report report;
+
+	memset(verdict, 0, sizeof(*verdict));
+	if (medium_check(bytes, slate_size(o->slate), &o->types, item_visit, &owned, &report))
+		return say(verdict->wrong, "R3: %s", report.text);
+	for (uint64_t b = 0; b < slate_size(o->slate) / XN_BLOCK_SIZE; b++)
+		if (o->own[b])
+			owned.sum += block_hash(b, bytes + b * XN_BLOCK_SIZE);
+	*meaning = owned.sum;
+	return true;
+}
+
+static bool ask_others(struct oracles *o, struct verdict *verdict)
+{
+	const uint8_t *now = slate_bytes(o->slate);
+
+	for (uint64_t b = 0; b < slate_size(o->slate) / XN_BLOCK_SIZE; b++)
+		if (o->others[b] &&
+		    memcmp(now + b * XN_BLOCK_SIZE, o->base + b * XN_BLOCK_SIZE, XN_BLOCK_SIZE))
+			return say(verdict->wrong,
+				   "R9: block %llu, of a root that nobody used, has changed",
+				   (unsigned long long)b);
+	return true;
+}
+
+/* ---- R2: xn-fsck ---- */
+
+/* What the promises allow a crash to leave. */
+static bool is_trace(const struct fsck_finding *finding)
+{
+	static const char *const traces[] = { "map/leak", "super/copy-old",
+					      "catalogue/sector-old" };
+
+	for (size_t i = 0; i < sizeof(traces) / sizeof(traces[0]); i++)
+		if (strcmp(finding->code, traces[i]) == 0)
+			return true;
+	return finding->root[0] && finding->safety == CHECK_SAFE &&
+	       strncmp(finding->code, "root/", 5) != 0;
+}
+
+static bool ask_fsck(struct oracles *o, bool recovered, char wrong[256])
+{
+	struct fsck_opts opts = { .mode = CHECK_LOOK, .force = true, .progress_fd = -1 };
+	const char *when = recovered ? "after recovery" : "as it was left";
+	struct bdev *dev = slate_device(o->slate);
+	struct fsck_result result;
+	bool good = true;
+
+	if (fsck_run(dev, &opts, &result) || (result.exit_code & ~FSCK_LEFT))
+		good = say(wrong, "R2: xn-fsck fails %s: %s", when, result.why);
+	for (size_t i = 0; i < result.n_findings && good; i++)
+		if (recovered || !is_trace(&result.findings[i]))
+			good = say(wrong, "R2: xn-fsck finds %s %s: %s", result.findings[i].code,
+				   when, result.findings[i].text);
+	if (good && (!result.complete || (recovered && !result.was_clean)))
+		good = say(wrong, "R2: xn-fsck says %s that the disk is not %s", when,
+			   result.complete ? "clean" : "complete");
+	fsck_result_fini(&result);
+	bdev_close(dev);
+	return good;
+}
+
+/* ---- mounting ---- */
+
+static const char *sound(const struct crash_mount *mount, const char *when, char text[256])
+{
+	char why[160] = "";
+	int broken = xn_self_check(mount->xn, why, sizeof(why));
+
+	if (!broken)
+		return NULL;
+	snprintf(text, 256, "R1: XN's invariant %d is broken %s: %s", broken, when, why);
+	return text;
+}
+
+const char *crash_unmount(struct crash_mount *mount, char text[256])
+{
+	int err = 0, closed;
+
+	for (unsigned i = 0; i < SCRIPT_ROOTS && mount->fs[i]; i++) {
+		int unmounted = libfs_unmount(mount->fs[i]);
+
+		err = err ? err : unmounted;
+	}
+	xn_session_close(mount->session);
+	closed = xn_close(mount->xn);
+	err = err ? err : closed;
+	if (!err)
+		return NULL;
+	snprintf(text, 256, "R1: closing: %s", xn_error_name(err));
+	return text;
+}
+
+const char *crash_mount(struct crash_mount *mount, struct bdev *dev, unsigned n_roots,
+			char text[256])
+{
+	static const struct xn_cred root;
+	char why[160] = "", unmounted[256];
+	struct xn_open_opts opts = { .flags = XN_OPEN_RDWR | XN_OPEN_BORROW_DEV,
+				     .cache_bytes = CRASH_CACHE,
+				     .why = why,
+				     .why_size = sizeof(why) };
+	int err = xn_open_dev(dev, &opts, &mount->xn);
+
+	memset(mount->fs, 0, sizeof(mount->fs));
+	if (err) {
+		snprintf(text, 256, "R1: opening: %s: %s", xn_error_name(err), why);
+		return text;
+	}
+	err = xn_session_open(mount->xn, &root, XN_SESSION_ADMIN, &mount->session);
+	for (unsigned i = 0; i < n_roots && !err; i++) {
+		struct libfs_mount_opts how = { .root = crash_roots[i],
+						.why = why,
+						.why_size = sizeof(why) };
+
+		err = libfs_mount(mount->session, &how, &mount->fs[i]);
+	}
+	if (!err && !sound(mount, "once mounted", text))
+		return NULL;
+	crash_unmount(mount, unmounted);
+	if (err)
+		snprintf(text, 256, "R1: mounting: %s: %s", xn_error_name(err), why);
+	return text;
+}
+
+/* ---- R1, R8 ---- */
+
+static bool ask_open(struct oracles *o, struct verdict *verdict)
+{
+	struct bdev *dev = slate_device(o->slate);
+	struct crash_mount mount;
+	char text[256];
+	bool good = !crash_mount(&mount, dev, o->n_roots, verdict->wrong);
+
+	if (good) {
+		for (unsigned i = 0; i < o->n_roots; i++)
+			verdict->look[i] = look_at(mount.fs[i]);
+		good = !sound(&mount, "after looking", verdict->wrong);
+		if (crash_unmount(&mount, text) && good)
+			good = say(verdict->wrong, "%s", text);
+	}
+	bdev_close(dev);
+	return good;
+}
+
+void oracles_ask(struct oracles *o, struct verdict *verdict)
+{
+	if (ask_fsck(o, false, verdict->wrong) && ask_open(o, verdict) &&
+	    ask_fsck(o, true, verdict->wrong))
+		ask_others(o, verdict);
+}
+
+/* Reap until nothing waits; the free blocks then. */
+static bool settled(struct crash_mount *mount, uint64_t *free_blocks, char wrong[256])
+{
+	struct xn_disk_info info;
+	int64_t left;
+
+	do
+		left = xn_reap(mount->session, 1u << 20);
+	while (left > 0);
+	if (left == 0)
+		left = xn_sync(mount->session, 0);
+	if (left < 0)
+		return say(wrong, "R8: settling: %s", xn_error_name((int)left));
+	xn_disk_info(mount->xn, &info);
+	*free_blocks = info.free_blocks;
+	return info.will_free == 0 ? true : say(wrong, "R8: blocks wait to become free for ever");
+}
+
+static bool used(struct oracles *o, char wrong[256], uint64_t *free_blocks)
+{
+	struct bdev *dev = slate_device(o->slate);
+	struct crash_mount mount;
+	char text[160], unmounted[256];
+	bool good = !crash_mount(&mount, dev, o->n_roots, wrong);
+
+	if (good) {
+		for (unsigned i = 0; i < o->n_roots && good; i++)
+			if (look_alive(mount.fs[i], text))
+				good = say(wrong, "R8: %s", text);
+		good = good && settled(&mount, free_blocks, wrong) &&
+		       !sound(&mount, "after use", wrong);
+		if (crash_unmount(&mount, unmounted) && good)
+			good = say(wrong, "%s", unmounted);
+	}
+	bdev_close(dev);
+	return good;
+}
+
+void oracles_ask_alive(struct oracles *o, struct verdict *verdict)
+{
+	uint64_t free_blocks;
+
+	if (!used(o, verdict->wrong, &free_blocks) || !ask_fsck(o, true, verdict->wrong))
+		return;
+	if (free_blocks > o->free_after || free_blocks + o->kept < o->free_after)
+		say(verdict->wrong,
+		    "R8: with everything removed, %llu blocks are free instead of %llu",
+		    (unsigned long long)free_blocks, (unsigned long long)o->free_after);
+}
+
+/* ---- life ---- */
+
+struct owners {
+	struct oracles *o;
+	uint32_t other; /* id of the root that nobody uses */
+};
+
+static const char *note_owner(void *context, const struct medium_item *item)
+{
+	struct owners *owners = context;
+
+	memset(owners->o->own + item->start, 0, item->count);
+	if (item->root == owners->other)
+		memset(owners->o->others + item->start, 1, item->count);
+	return NULL;
+}
+
+/* What the map says is in use, and belongs to no root, is XN's. */
+static void note_owners(struct oracles *o)
+{
+	struct owners owners = { .o = o, .other = o->n_roots + 1 };
+	uint8_t map[XN_MAP_CHUNK_BYTES];
+	struct medium_report report;
+	struct xn_super super;
+
+	xn_super_decode((const void *)o->base, &super);
+	xn_map_decode(&super, 0, o->base + xn_map_block(0) * XN_BLOCK_SIZE, map);
+	for (uint64_t b = 0; b < super.block_count; b++)
+		o->own[b] = map[b / 8] >> (b % 8) & 1;
+	if (medium_check(o->base, slate_size(o->slate), &o->types, note_owner, &owners, &report))
+		fprintf(stderr, "the disk to begin with: %s\n", report.text);
+	assert(!report.truth);
+}
+
+void oracles_init(struct oracles *o, struct slate *slate, unsigned n_roots)
+{
+	uint64_t size = slate_size(slate), blocks = size / XN_BLOCK_SIZE, meaning;
+	size_t mark = slate_mark(slate);
+	struct verdict verdict;
+
+	*o = (struct oracles){ .slate = slate, .n_roots = n_roots };
+	o->base = malloc(size);
+	o->others = calloc(1, blocks);
+	o->own = calloc(1, blocks);
+	assert(o->base && o->others && o->own);
+	memcpy(o->base, slate_bytes(slate), size);
+	note_owners(o);
+	assert(memchr(o->others, 1, blocks) && memchr(o->own, 1, blocks));
+	if (oracles_ask_order(o, &verdict, &meaning))
+		oracles_ask(o, &verdict);
+	if (verdict.wrong[0] || !used(o, verdict.wrong, &o->free_after))
+		fprintf(stderr, "the disk to begin with: %s\n", verdict.wrong);
+	for (unsigned i = 0; i < n_roots; i++)
+		look_free(verdict.look[i]);
+	slate_back(slate, mark);
+	assert(!verdict.wrong[0]);
+}
+
+void oracles_fini(struct oracles *o)
+{
+	medium_types_fini(&o->types);
+	free(o->base);
+	free(o->others);
+	free(o->own);
+}
