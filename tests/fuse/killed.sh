@@ -3,7 +3,8 @@
 #
 # The bridge is killed during a copy, XN_TEST_KILLS times (default 50): each time
 # `xn-fsck -p` accepts the disk, it mounts again, and what was fsynced is there,
-# whole, under its name.
+# whole, under its name.  Every fourth time it is mounted without a check before:
+# opening the disk recovers by itself.
 . "$XN_SOURCE/tests/fuse/lib.sh"
 
 kills=${XN_TEST_KILLS:-50}
@@ -38,6 +39,7 @@ for round in $(seq "$kills"); do
 	wait 2>/dev/null
 	umount -l mnt
 	sed 's|^|work/|' told >>acknowledged
+	[ $((round % 4)) = 1 ] && continue
 	xn-fsck -p disk.img >fsck.log 2>&1
 	code=$?
 	[ $code -le 1 ] || { cat fsck.log >&2; fail "round $round: xn-fsck -p ended with $code"; }
