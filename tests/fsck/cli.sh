@@ -129,6 +129,9 @@ expect 0 -p -a image
 grep -Eq '^4 [0-9]+ [0-9]+ .*image$' progress || { cat progress; fail 'no progress of pass 4'; }
 grep -Evq '^[1-7] [0-9]+ [0-9]+ ' progress && fail 'something else among the progress'
 
+expect 0 -fn -C 0 image
+says out '%'
+
 # JSON: one object; nothing else on standard output.
 image leak
 expect 4 -n --json image

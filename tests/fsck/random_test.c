@@ -139,7 +139,7 @@ static void spoiled_sectors_never_confuse_fsck(void **state)
 	uint64_t used = disk->next * 8, sectors = 512 * 8;
 
 	(void)state;
-	for (unsigned i = 0; i < rounds(1000); i++) {
+	for (unsigned i = 0; i < rounds(500); i++) {
 		uint64_t first = seed_first() + i, seed = first;
 		struct bdev *dev;
 
@@ -244,7 +244,7 @@ static void false_numbers_under_right_checksums_never_confuse_fsck(void **state)
 	struct disk *disk = disk_sound(512);
 
 	(void)state;
-	for (unsigned i = 0; i < rounds(2500); i++) {
+	for (unsigned i = 0; i < rounds(1500); i++) {
 		uint64_t first = seed_first() * 3 + i, seed = first;
 		struct bdev *dev;
 
@@ -264,8 +264,8 @@ static void each_byte_of_metadata_may_flip(void **state)
 	uint64_t seed = seed_first();
 
 	(void)state;
-	/* Every fifth by default, which is prime to all field sizes: with 5 rounds, every one. */
-	for (uint64_t at = 0; at < 8 * XN_BLOCK_SIZE; at += rounds(1) >= 5 ? 1 : 5) {
+	/* Every eleventh by default, which is prime to all field sizes; with 5 rounds, every one. */
+	for (uint64_t at = 0; at < 8 * XN_BLOCK_SIZE; at += rounds(1) >= 5 ? 1 : 11) {
 		struct bdev *dev;
 		struct fsck_result look, repair, last;
 		uint8_t bytes[512];
