@@ -67,6 +67,24 @@ static int borrow_lookup(struct libfs *fs, const struct libfs_ctx *ctx, libfs_in
 	return -ENOENT;
 }
 
+static int borrow_open(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		       uint32_t flags, uint64_t *handle)
+{
+	(void)fs;
+	(void)ctx;
+	(void)ino;
+	(void)flags;
+	*handle = 0;
+	return 0;
+}
+
+static void borrow_release(struct libfs *fs, libfs_ino_t ino, uint64_t handle)
+{
+	(void)fs;
+	(void)ino;
+	(void)handle;
+}
+
 static ssize_t borrow_readdir(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 			      uint64_t cookie, uint32_t flags, struct libfs_dirent *out, size_t max)
 {
@@ -94,6 +112,8 @@ static const struct libfs_ops borrow_ops = {
 	.find = borrow_find,
 	.getattr = borrow_getattr,
 	.lookup = borrow_lookup,
+	.open = borrow_open,
+	.release = borrow_release,
 	.readdir = borrow_readdir,
 	.sync = borrow_sync,
 };

@@ -28,6 +28,7 @@ if [ -x "$XN_BIN/xn-fuse" ] && [ -w /dev/fuse ] && command -v fusermount3 >/dev/
 	mkdir mnt
 	trap 'fusermount3 -u -z "$dir/mnt" 2>/dev/null; chmod -R u+rwX "$dir"; rm -rf "$dir"' EXIT
 	ok xn mount disk.img mnt
+	ok ls -la mnt/b
 	[ -d mnt/b ] && [ -z "$(ls mnt/b)" ] || complain "no empty directory b"
 	echo text >mnt/home/file
 	ok xn umount mnt
