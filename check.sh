@@ -137,9 +137,10 @@ table
 required
 [ -x tests/tidy/lines.sh ] && tests/tidy/lines.sh
 echo "time: $((SECONDS - started)) s; logs in $logs/"
-for closing in $logs/*.closing; do
+for preset in release asan tsan; do
+	[ -f $logs/$preset.closing ] || continue
 	echo
-	echo "$(basename "$closing" .closing):"
-	cat "$closing"
+	echo "$preset:"
+	cat $logs/$preset.closing
 done
 exit $failed
