@@ -16,6 +16,7 @@ static unsigned rounds = 2000;
 
 struct worker {
 	struct fx *fx;
+	struct libfs *fs;
 	pthread_t thread;
 	unsigned number;
 	uint64_t seed;
@@ -276,6 +277,63 @@ static void removed_files_of_many(void **state)
 	assert_true(fx_free_blocks(fx) >= before - 4);
 }
 
+/* Half of the threads in each of two file systems on one disk, whose cache is small. */
+static void *tree_run(void *arg)
+{
+	struct worker *w = arg;
+	struct libfs *fs = w->fs;
+	uint8_t *bytes = malloc(150000), *got = malloc(150000);
+	char name[32];
+
+	for (unsigned i = 0; i < rounds / 20 && !w->wrong; i++) {
+		struct libfs_attr d = { .ino = 0 }, a = { .ino = 0 };
+		size_t len = chance(&w->seed) % 150000 + 1;
+
+		memset(bytes, (int)(w->number * 30 + i % 30 + 1), len);
+		snprintf(name, sizeof(name), "t%u-d%u", w->number, i % 10);
+		if (libfs_mkdir(fs, &w->ctx, FX_ROOT, name, 0755, &d) != 0)
+			w->wrong += libfs_lookup(fs, &w->ctx, FX_ROOT, name, &d) != 0;
+		snprintf(name, sizeof(name), "f%u", i % 7);
+		w->wrong += libfs_create(fs, &w->ctx, d.ino, name, 0644, false, &a) != 0;
+		w->wrong += libfs_setattr(fs, &w->ctx, a.ino, &(struct libfs_attr){ .size = 0 },
+					  LIBFS_SET_SIZE, &a) != 0;
+		w->wrong += libfs_write(fs, &w->ctx, a.ino, 0, 0, bytes, len) != (ssize_t)len;
+		if (i % 10 == 0)
+			w->wrong += libfs_sync(fs) != 0;
+		w->wrong += libfs_read(fs, &w->ctx, a.ino, 0, 0, got, len) != (ssize_t)len;
+		w->wrong += memcmp(bytes, got, len) != 0;
+		if (i % 4 == 3)
+			w->wrong += libfs_unlink(fs, &w->ctx, d.ino, name) != 0;
+		libfs_forget(fs, a.ino, 1);
+		libfs_forget(fs, d.ino, 1);
+	}
+	free(bytes);
+	free(got);
+	return NULL;
+}
+
+static void two_file_systems_at_once_with_a_small_cache(void **state)
+{
+	struct fx_opts opts = { .libfs = *state, .cache = 2 << 20, .size = 128 << 20 };
+	struct fx *fx = fx_new(&opts);
+	struct libfs_mkfs_opts mkfs = { .root = "other", .now = fx_ctx(fx)->now };
+	struct libfs_mount_opts mount = { .root = "other" };
+	struct worker workers[THREADS] = { { .fx = fx } };
+	struct xn_session *session;
+	struct libfs *other;
+
+	assert_ok(libfs_mkfs(fx->session, fx->opts.libfs, &mkfs));
+	assert_ok(xn_session_open(fx->xn, &fx->root.cred, XN_SESSION_ADMIN, &session));
+	assert_ok(libfs_mount(session, &mount, &other));
+	for (unsigned i = 0; i < THREADS; i++)
+		workers[i].fs = i % 2 ? other : fx->fs;
+	start(workers, fx, tree_run);
+	join(workers);
+	assert_ok(libfs_unmount(other));
+	xn_session_close(session);
+	fx_fini(fx);
+}
+
 int main(int argc, char **argv)
 {
 	struct CMUnitTest tests[] = {
@@ -283,6 +341,7 @@ int main(int argc, char **argv)
 		CASE(each_in_its_own),
 		CASE(readers_see_what_stays),
 		CASE(removed_files_of_many),
+		CASE_OWN(two_file_systems_at_once_with_a_small_cache),
 	};
 
 	if (argc < 2)
