@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ struct undo {
 
 struct crashdev {
 	struct bdev bdev;
+	pthread_mutex_t lock; /* one request at a time */
 	uint64_t size;
 	uint8_t *now, *stable;
 	struct pending *pending;
@@ -99,7 +101,9 @@ static void dev_submit(struct bdev_queue *queue, struct bdev_request *requests[]
 	for (size_t i = 0; i < count; i++) {
 		struct bdev_request *request = requests[i];
 
+		pthread_mutex_lock(&dev->lock);
 		run(dev, request);
+		pthread_mutex_unlock(&dev->lock);
 		request->outcome = BDEV_DONE;
 		request->error = 0;
 		request->next = NULL;
@@ -158,6 +162,7 @@ static void dev_close(struct bdev *bdev)
 	struct crashdev *dev = (struct crashdev *)bdev;
 
 	pending_forget(dev);
+	pthread_mutex_destroy(&dev->lock);
 	free(dev->pending);
 	free(dev->undo);
 	free(dev->now);
@@ -184,6 +189,7 @@ int crashdev_create(uint64_t size, struct bdev **out)
 	if (!dev)
 		return -ENOMEM;
 	dev->bdev.ops = &crashdev_ops;
+	pthread_mutex_init(&dev->lock, NULL);
 	dev->size = size;
 	dev->now = malloc(size);
 	dev->stable = malloc(size);

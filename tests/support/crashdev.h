@@ -6,7 +6,7 @@
  *  (2) A crash leaves `stable` with any choice of the sectors written since.
  *  (3) A disk begins filled with 0xDB, so whatever was never written is seen.
  *
- * One thread at a time.
+ * Requests may come from any number of threads; all else is for one at a time.
  */
 #ifndef TESTS_CRASHDEV_H
 #define TESTS_CRASHDEV_H
