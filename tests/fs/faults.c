@@ -23,6 +23,38 @@ static int tried(int err, int *first)
 	return err;
 }
 
+/* Files that fill inode tables and directories, and go again. */
+static void many_small(struct fx *fx, int *first)
+{
+	struct libfs_attr a;
+	char name[16];
+
+	for (int i = 0; i < 40; i++) {
+		ssize_t n;
+
+		snprintf(name, sizeof(name), "small-%d", i);
+		if (tried(libfs_create(fx->fs, fx_ctx(fx), FX_ROOT, name, 0644, true, &a), first))
+			return;
+		n = libfs_write(fx->fs, fx_ctx(fx), a.ino, 0, 0, name, sizeof(name));
+		tried(n < 0 ? (int)n : 0, first);
+		fx_forget(fx, a.ino);
+		if (i % 10 == 9)
+			tried(libfs_sync(fx->fs), first);
+	}
+	for (int i = 0; i < 40; i += 2) {
+		char other[16];
+
+		snprintf(name, sizeof(name), "small-%d", i);
+		snprintf(other, sizeof(other), "small-%d", i + 1);
+		if (i % 4)
+			tried(fx_unlink(fx, FX_ROOT, name), first);
+		else
+			tried(fx_rename(fx, FX_ROOT, name, FX_ROOT, other), first);
+	}
+	tried(libfs_sync(fx->fs), first);
+	tried(libfs_sync(fx->fs), first);
+}
+
 /* Something of everything, with syncs; goes on after failures as users do. */
 static int everything(struct fx *fx)
 {
@@ -47,6 +79,7 @@ static int everything(struct fx *fx)
 	if (!first)
 		tried(fx_rename(fx, FX_ROOT, "second", FX_ROOT, "third"), &first);
 	tried(libfs_sync(fx->fs), &first);
+	many_small(fx, &first);
 	return first;
 }
 

@@ -58,6 +58,16 @@ static void may_be(struct worker *w, int got, int a, int b, int c)
 	}
 }
 
+static void must(struct worker *w, int got)
+{
+	may_be(w, got, 0, 0, 0);
+}
+
+static void whole(struct worker *w, ssize_t got, ssize_t want)
+{
+	must(w, got < 0 ? (int)got : got == want ? 0 : -EIO);
+}
+
 static void slot_name(struct worker *w, char name[16])
 {
 	snprintf(name, 16, "slot-%u", (unsigned)(chance(&w->seed) % SLOTS));
@@ -103,9 +113,9 @@ static void shared_step(struct worker *w)
 		memset(bytes, (int)(a.ino & 0xff), sizeof(bytes));
 		n = libfs_write(fs, &w->ctx, a.ino, 0, chance(&w->seed) % 50000, bytes,
 				sizeof(bytes));
-		w->wrong += n != (ssize_t)sizeof(bytes);
+		whole(w, n, sizeof(bytes));
 		n = libfs_read(fs, &w->ctx, a.ino, 0, 0, bytes, sizeof(bytes));
-		w->wrong += n < 0;
+		must(w, n < 0 ? (int)n : 0);
 		/* Nobody else's bytes: zeroes or this file's. */
 		for (ssize_t i = 0; i < n; i++)
 			w->wrong += bytes[i] != 0 && bytes[i] != (a.ino & 0xff);
@@ -120,7 +130,7 @@ static void *shared_run(void *arg)
 	for (unsigned i = 0; i < rounds && !w->wrong; i++) {
 		shared_step(w);
 		if (i % 50 == 49)
-			w->wrong += libfs_sync(w->fx->fs) != 0;
+			must(w, libfs_sync(w->fx->fs));
 	}
 	return NULL;
 }
@@ -150,16 +160,16 @@ static void *own_run(void *arg)
 
 		memset(bytes, (int)(w->number * 40 + i % 40 + 1), sizeof(bytes));
 		snprintf(name, sizeof(name), "file-%u", i % 20);
-		w->wrong += libfs_create(fs, &w->ctx, w->own, name, 0644, false, &a) != 0;
-		w->wrong += libfs_write(fs, &w->ctx, a.ino, 0, 0, bytes, sizeof(bytes)) !=
-			    (ssize_t)sizeof(bytes);
+		must(w, libfs_create(fs, &w->ctx, w->own, name, 0644, false, &a));
+		whole(w, libfs_write(fs, &w->ctx, a.ino, 0, 0, bytes, sizeof(bytes)),
+		      (ssize_t)sizeof(bytes));
 		if (i % 30 == 0)
-			w->wrong += libfs_fsync(fs, a.ino, false) != 0;
-		w->wrong += libfs_read(fs, &w->ctx, a.ino, 0, 0, got, sizeof(got)) !=
-			    (ssize_t)sizeof(got);
+			must(w, libfs_fsync(fs, a.ino, false));
+		whole(w, libfs_read(fs, &w->ctx, a.ino, 0, 0, got, sizeof(got)),
+		      (ssize_t)sizeof(got));
 		w->wrong += memcmp(bytes, got, sizeof(bytes)) != 0;
 		if (i % 3 == 0)
-			w->wrong += libfs_unlink(fs, &w->ctx, w->own, name) != 0;
+			must(w, libfs_unlink(fs, &w->ctx, w->own, name));
 		libfs_forget(fs, a.ino, 1);
 	}
 	return NULL;
@@ -250,13 +260,13 @@ static void *orphan_run(void *arg)
 		uint64_t handle;
 		char bytes[5000] = "content";
 
-		w->wrong += libfs_create(fs, &w->ctx, FX_ROOT, name, 0644, true, &a) != 0;
-		w->wrong += libfs_open(fs, &w->ctx, a.ino, O_RDWR, &handle) != 0;
-		w->wrong += libfs_unlink(fs, &w->ctx, FX_ROOT, name) != 0;
-		w->wrong += libfs_write(fs, &w->ctx, a.ino, handle, 0, bytes, sizeof(bytes)) !=
-			    (ssize_t)sizeof(bytes);
+		must(w, libfs_create(fs, &w->ctx, FX_ROOT, name, 0644, true, &a));
+		must(w, libfs_open(fs, &w->ctx, a.ino, O_RDWR, &handle));
+		must(w, libfs_unlink(fs, &w->ctx, FX_ROOT, name));
+		whole(w, libfs_write(fs, &w->ctx, a.ino, handle, 0, bytes, sizeof(bytes)),
+		      (ssize_t)sizeof(bytes));
 		libfs_forget(fs, a.ino, 1);
-		w->wrong += libfs_read(fs, &w->ctx, a.ino, handle, 0, bytes, 7) != 7;
+		whole(w, libfs_read(fs, &w->ctx, a.ino, handle, 0, bytes, 7), 7);
 		w->wrong += memcmp(bytes, "content", 7) != 0;
 		libfs_release(fs, a.ino, handle);
 	}
@@ -292,18 +302,18 @@ static void *tree_run(void *arg)
 		memset(bytes, (int)(w->number * 30 + i % 30 + 1), len);
 		snprintf(name, sizeof(name), "t%u-d%u", w->number, i % 10);
 		if (libfs_mkdir(fs, &w->ctx, FX_ROOT, name, 0755, &d) != 0)
-			w->wrong += libfs_lookup(fs, &w->ctx, FX_ROOT, name, &d) != 0;
+			must(w, libfs_lookup(fs, &w->ctx, FX_ROOT, name, &d));
 		snprintf(name, sizeof(name), "f%u", i % 7);
-		w->wrong += libfs_create(fs, &w->ctx, d.ino, name, 0644, false, &a) != 0;
-		w->wrong += libfs_setattr(fs, &w->ctx, a.ino, &(struct libfs_attr){ .size = 0 },
-					  LIBFS_SET_SIZE, &a) != 0;
-		w->wrong += libfs_write(fs, &w->ctx, a.ino, 0, 0, bytes, len) != (ssize_t)len;
+		must(w, libfs_create(fs, &w->ctx, d.ino, name, 0644, false, &a));
+		must(w, libfs_setattr(fs, &w->ctx, a.ino, &(struct libfs_attr){ .size = 0 },
+				      LIBFS_SET_SIZE, &a));
+		whole(w, libfs_write(fs, &w->ctx, a.ino, 0, 0, bytes, len), (ssize_t)len);
 		if (i % 10 == 0)
-			w->wrong += libfs_sync(fs) != 0;
-		w->wrong += libfs_read(fs, &w->ctx, a.ino, 0, 0, got, len) != (ssize_t)len;
+			must(w, libfs_sync(fs));
+		whole(w, libfs_read(fs, &w->ctx, a.ino, 0, 0, got, len), (ssize_t)len);
 		w->wrong += memcmp(bytes, got, len) != 0;
 		if (i % 4 == 3)
-			w->wrong += libfs_unlink(fs, &w->ctx, d.ino, name) != 0;
+			must(w, libfs_unlink(fs, &w->ctx, d.ino, name));
 		libfs_forget(fs, a.ino, 1);
 		libfs_forget(fs, d.ino, 1);
 	}
