@@ -97,7 +97,7 @@ static void make_secret(struct xn_session *session)
 	uint8_t secret[3 * XN_BLOCK_SIZE];
 
 	/* Not the canary: other's blocks are written. */
-	memset(secret, 0x5e, sizeof(secret));
+	memset(secret, WRECK_SECRET, sizeof(secret));
 	must(libfs_mount(session, &opts, &fs), "mounting the other root");
 	must(libfs_create(fs, user_at(&user, 0), LIBFS_ROOT_INO, "secret", 0600, true, &attr),
 	     "making the secret");
@@ -508,7 +508,7 @@ static void states_explore(struct explorer *e, size_t n_events)
 
 unsigned explorer_run(struct explorer *e, const char *name, const char *text)
 {
-	size_t base = slate_mark(e->slate), begin, n_events;
+	size_t base = slate_mark(e->slate), n_events;
 	double started = seconds_now();
 	struct crash_mount mount;
 	struct bdev *dev;
@@ -523,8 +523,6 @@ unsigned explorer_run(struct explorer *e, const char *name, const char *text)
 	must(wreck_create(e->recorder, &e->opts.wreck, &fired, &dev), "wreck");
 	if (crash_mount(&mount, dev, e->opts.n_roots, why))
 		must(-1, why);
-	bdev_recorder_reset(e->recorder);
-	begin = slate_mark(e->slate);
 	script_begin(e, &mount);
 	good = workload_run(e);
 	n_events = bdev_recorder_count(e->recorder);
@@ -532,7 +530,7 @@ unsigned explorer_run(struct explorer *e, const char *name, const char *text)
 	/* What this writes is not part of the log that counts. */
 	if (!e->script.closed)
 		script_end(e, &mount);
-	slate_back(e->slate, begin);
+	slate_back(e->slate, base);
 	if (good)
 		states_explore(e, n_events);
 	for (unsigned i = 0; i < e->opts.n_roots; i++)

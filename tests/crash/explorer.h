@@ -8,7 +8,7 @@
  *	explorer_run(e, "name", "mkdir A; creat A/foo; fsync A/foo")
  *	explorer_print(e, "seq-1")
  *
- *  (1) Every workload begins with the same disk: 512 blocks, roots "a" (and "b"),
+ *  (1) Every workload opens the same disk: 512 blocks, roots "a" (and "b"),
  *      a root "other" that nobody uses, and all free blocks filled with bytes that
  *      nobody may ever read.
  *  (2) A content is asked once, in whatever workload it turns up; contents that

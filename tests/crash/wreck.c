@@ -123,8 +123,31 @@ static void torn_write(struct wreck_dev *dev, const struct bdev_request *request
 	free(bytes);
 }
 
-static void lie(struct wreck_dev *dev, struct bdev_request *request)
+/* Overwrite the first block that holds nothing but the secret. */
+static void scribble(struct wreck_dev *dev)
 {
+	uint8_t block[XN_BLOCK_SIZE], secret[XN_BLOCK_SIZE];
+	struct bdev_info info;
+
+	memset(secret, WRECK_SECRET, sizeof(secret));
+	bdev_info(dev->below, &info);
+	for (uint64_t at = 0; at < info.size; at += sizeof(block)) {
+		if (bdev_read(dev->below, at, block, sizeof(block)) ||
+		    memcmp(block, secret, sizeof(block)) != 0)
+			continue;
+		memset(block, 0x11, sizeof(block));
+		bdev_write(dev->below, at, block, sizeof(block), 0);
+		return;
+	}
+}
+
+static void lie(struct wreck_dev *dev, struct wreck_queue *queue, struct bdev_request *request)
+{
+	if (dev->wreck.kind == WRECK_SCRIBBLE) {
+		forward(queue, request);
+		scribble(dev);
+		return;
+	}
 	if (dev->wreck.kind == WRECK_DELAY || dev->wreck.kind == WRECK_SWAP)
 		held_take(dev, request);
 	else if (dev->wreck.kind == WRECK_TEAR)
@@ -138,7 +161,7 @@ static void run(struct wreck_dev *dev, struct wreck_queue *queue, struct bdev_re
 	bool flush = request->op == BDEV_FLUSH;
 
 	if (is_meant(dev, request)) {
-		lie(dev, request);
+		lie(dev, queue, request);
 		return;
 	}
 	forward(queue, request);

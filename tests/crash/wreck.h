@@ -17,8 +17,11 @@ enum wreck_kind {
 	WRECK_SWALLOW,    /* the write is said to be done */
 	WRECK_DELAY,      /* the write goes down behind the next flush: over it */
 	WRECK_SWAP,       /* the write changes places with the next one that follows a flush */
-	WRECK_TEAR,       /* only half of the write's sectors go down */
+	WRECK_SCRIBBLE, /* the write goes down, and a block of WRECK_SECRET bytes is overwritten */
+	WRECK_TEAR,     /* only half of the write's sectors go down */
 };
+
+#define WRECK_SECRET 0x5e /* what the root that nobody uses is filled with */
 
 /* What a block of the disk is for, as the test knows. */
 enum wreck_what { WRECK_ANY, WRECK_MAP, WRECK_SUPER, WRECK_DATA, WRECK_META };
