@@ -12,7 +12,8 @@
  *  (2) Names and inodes reach the disk in any order.  What a crash can leave,
  *      and recover.c puts right at mount, is SAFE here.
  *  (3) When a directory could not be understood, what no name leads to may have
- *      had its name there: it is reported and stays.
+ *      had its name there: it is never freed.  Once the directory is mended, such
+ *      files get names in the root directory; until then they stay as they are.
  *  (4) Memory: 13 bytes for each inode of the file system, 16 for each name of
  *      the largest directory, and some blocks.
  */
@@ -53,8 +54,10 @@ ROW(second_name, "second-name", "directory %u: \"%.*s\" is a second name of dire
 ROW(wrong_type, "wrong-type", "directory %u: \"%.*s\" has the wrong type of inode %u",
     "Correct it?", CHECK_SAFE);
 ROW(orphan, "orphan", "inode %u has no name", "Free it?", CHECK_SAFE);
-ROW(unreachable, "unreachable",
-    "inode %u has no name; it may have been in a directory that is damaged", "", CHECK_REPORT_ONLY);
+ROW(unreachable, "unreachable", "inode %u has no name; it may be in a directory that is damaged",
+    "", CHECK_REPORT_ONLY);
+ROW(lost, "lost", "inode %u lost its name with a damaged directory",
+    "Name it lost-NUMBER in the root directory?", CHECK_LOSSY);
 ROW(link_count, "link-count", "inode %u counts %u links and has %u", "Correct it?", CHECK_SAFE);
 ROW(wrong_parent, "wrong-parent", "directory %u is in %u, but its \"..\" says %u", "Correct it?",
     CHECK_SAFE);
@@ -73,7 +76,9 @@ struct state {
 	uint32_t *dir;   /* of a directory: where its name is */
 	uint32_t *queue;
 	uint32_t head, tail;
-	bool damaged; /* some directory was not understood */
+	bool damaged;  /* some directory was not understood ... */
+	bool blind;    /* ... and is not mended either: names may still be there */
+	uint32_t hurt; /* a directory with room, because it was damaged */
 
 	uint64_t map_block; /* which inode map `map` is; 0: none.  Maps are never repaired. */
 	uint8_t map[SFS_BLOCK];
@@ -569,10 +574,13 @@ static int sector_look(struct state *s, struct dir_look *look)
 		if (got < 0) {
 			/* What was named behind this is lost; so nobody without a name is freed. */
 			s->damaged = true;
+			s->hurt = look->ino;
 			if (check_problem(s->check, &bad_slot, look->ino,
 					  (unsigned long long)(look->pos + off))) {
 				memset(look->sector + off, 0, SFS_SECTOR - off);
 				look->changed = true;
+			} else {
+				s->blind = true;
 			}
 			break;
 		}
@@ -593,7 +601,7 @@ static int dir_block_look(struct state *s, void *arg, uint64_t fblk, uint64_t bl
 	if (err == -EINTR)
 		return err;
 	if (err) {
-		s->damaged = true;
+		s->damaged = s->blind = true;
 		check_problem(s->check, &unreadable, (unsigned long long)fblk, ino);
 		return 0;
 	}
@@ -713,7 +721,127 @@ static int dir_look(struct state *s, uint32_t ino)
 	return err ? err : duplicates_look(s, ino, &f);
 }
 
-/* ---- passes 3 and 4 ---- */
+/* ---- pass 3 ---- */
+
+/* Room for a name in a directory. */
+struct room {
+	uint32_t name_len;
+	uint64_t block; /* 0: none yet */
+	uint32_t sector, off, len;
+	uint8_t bytes[SFS_BLOCK];
+};
+
+static int room_visit(struct state *s, void *arg, uint64_t fblk, uint64_t block)
+{
+	struct room *room = arg;
+	int err = room->block ? 0 : check_read(s->check, block, 1, room->bytes);
+
+	(void)fblk;
+	for (uint32_t at = 0; at < SFS_BLOCK && !err && !room->block; at += SFS_SECTOR) {
+		int off = sfs_sector_find_room(room->bytes + at, room->name_len, &room->len);
+
+		if (off < 0)
+			continue;
+		room->block = block;
+		room->sector = at;
+		room->off = (uint32_t)off;
+	}
+	return err;
+}
+
+static int room_find(struct state *s, uint32_t dir, struct room *room)
+{
+	struct file_walk walk = { .keep = UINT64_MAX, .visit = room_visit, .arg = room };
+	struct sfs_fields f;
+	int err = dir ? inode_read(s, dir, &f) : 0;
+
+	return err > 0 ? file_walk(s, &walk, &f) : err;
+}
+
+/* Name an inode in the root directory, or where damage has made room. */
+static int name_give(struct state *s, uint32_t ino, struct sfs_fields *f)
+{
+	char name[24];
+	struct room room = { .name_len = (uint32_t)snprintf(name, sizeof(name), "lost-%u", ino) };
+	struct sfs_slot slot = {
+		.ino = ino, .birth = f->birth, .type = s->type[ino], .name = name
+	};
+	uint32_t dir = SFS_ROOT_INO;
+	int err = room_find(s, dir, &room);
+
+	if (!err && !room.block) {
+		dir = s->hurt;
+		err = room_find(s, dir, &room);
+	}
+	if (err || !room.block) {
+		check_repair_failed(s->check);
+		return err;
+	}
+	slot.name_len = (uint8_t)room.name_len;
+	sfs_sector_add(room.bytes + room.sector, room.off, room.len, &slot);
+	err = check_write(s->check, room.block, 1, room.bytes);
+	s->links[ino]++;
+	if (err || s->type[ino] != SIMPLEFS_DIR)
+		return err;
+	s->links[ino] = 2;
+	s->links[dir]++;
+	s->dir[ino] = dir;
+	s->queue[s->tail++] = ino;
+	f->parent = dir;
+	return inode_write(s, ino, f);
+}
+
+static int dirs_look(struct state *s)
+{
+	int err = 0;
+
+	while (s->head < s->tail && !err)
+		err = dir_look(s, s->queue[s->head++]);
+	return err;
+}
+
+/* Is its parent lost as well?  Then it will be found there. */
+static bool parent_is_lost(const struct state *s, uint32_t ino, const struct sfs_fields *f)
+{
+	return f->parent != ino && f->parent < s->n && s->type[f->parent] == SIMPLEFS_DIR &&
+	       !s->links[f->parent];
+}
+
+/* Lost directories, the topmost first; then those that are lost in a ring. */
+static int lost_dirs_find(struct state *s, bool rings)
+{
+	int err = 0;
+
+	for (uint32_t ino = 1; ino < s->n && err >= 0; ino++) {
+		struct sfs_fields f;
+
+		if (s->type[ino] != SIMPLEFS_DIR || s->links[ino])
+			continue;
+		err = inode_read(s, ino, &f);
+		if (err <= 0 || !f.nlink || (!rings && parent_is_lost(s, ino, &f)))
+			continue;
+		err = check_problem(s->check, &lost, ino) ? name_give(s, ino, &f) : 0;
+		if (!err)
+			err = dirs_look(s);
+	}
+	return err < 0 ? err : 0;
+}
+
+/* An inode without a name. */
+static int orphan_settle(struct state *s, uint32_t ino, struct sfs_fields *f)
+{
+	if (!f->nlink || !s->damaged)
+		return check_problem(s->check, &orphan, ino) ? inode_clear(s, ino, f) : 0;
+	if (s->blind) {
+		check_problem(s->check, &unreachable, ino);
+		return 0;
+	}
+	if (s->type[ino] == SIMPLEFS_DIR)
+		return 0; /* was asked about already */
+	return check_problem(s->check, &lost, ino) ? name_give(s, ino, f) : 0;
+}
+
+/* ---- pass 4 ---- */
 
 static int inode_settle(struct state *s, uint32_t ino)
 {
@@ -727,13 +855,11 @@ static int inode_settle(struct state *s, uint32_t ino)
 	if (err <= 0)
 		return err;
 	if (!s->links[ino]) {
-		if (f.nlink && s->damaged) {
-			check_problem(s->check, &unreachable, ino);
-			return 0;
-		}
-		return check_problem(s->check, &orphan, ino) ? inode_clear(s, ino, &f) : 0;
+		err = orphan_settle(s, ino, &f);
+		if (err || !s->links[ino])
+			return err;
 	}
-	if (f.nlink != s->links[ino] && !s->damaged &&
+	if (f.nlink != s->links[ino] && !s->blind &&
 	    check_problem(s->check, &link_count, ino, f.nlink, s->links[ino])) {
 		f.nlink = s->links[ino];
 		changed = true;
@@ -787,8 +913,11 @@ static int passes(struct state *s)
 	s->links[SFS_ROOT_INO] = 2;
 	s->dir[SFS_ROOT_INO] = SFS_ROOT_INO;
 	s->queue[s->tail++] = SFS_ROOT_INO;
-	while (s->head < s->tail && !err)
-		err = dir_look(s, s->queue[s->head++]);
+	err = dirs_look(s);
+	if (!err && s->damaged && !s->blind)
+		err = lost_dirs_find(s, false);
+	if (!err && s->damaged && !s->blind)
+		err = lost_dirs_find(s, true);
 	return err ? err : inodes_walk(s, inode_settle, NULL);
 }
 

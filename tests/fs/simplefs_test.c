@@ -159,6 +159,11 @@ static void slot_beyond_its_sector(struct disk *d)
 	slot_poke(d, d->dir, "file", 5, 0x40);
 }
 
+static void slot_of_a_directory(struct disk *d)
+{
+	slot_poke(d, FX_ROOT, "dir", 4, 3);
+}
+
 static void type_in_the_name(struct disk *d)
 {
 	slot_poke(d, d->dir, "file", 7, SIMPLEFS_DIR);
@@ -320,6 +325,7 @@ static const struct damage {
 	{ name_that_is_dots, "simplefs/bad-name", LOSSY, true },
 	{ slot_of_no_length, "simplefs/bad-slot", LOSSY, false },
 	{ slot_beyond_its_sector, "simplefs/bad-slot", LOSSY, false },
+	{ slot_of_a_directory, "simplefs/bad-slot", LOSSY, false },
 	{ two_entries_of_one_name, "simplefs/duplicate-name", LOSSY, true },
 	{ time_out_of_range, "simplefs/bad-time", LOSSY, true },
 	{ directory_of_half_a_block, "simplefs/bad-size", LOSSY, true },
@@ -442,6 +448,43 @@ static void the_checker_finds_and_repairs(void **state)
 	}
 }
 
+/* Names that were lost with their sector: every file is kept and named again. */
+static void files_of_a_damaged_directory_are_found_again(void **state)
+{
+	uint8_t *bytes = content();
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		char name[32];
+		struct disk d;
+		libfs_ino_t dir;
+		bool seen;
+
+		disk_init(&d);
+		if (i == 0)
+			slot_of_no_length(&d);
+		else
+			slot_of_a_directory(&d);
+		look(&d, CHECK_PREEN, "simplefs/unreachable", &seen);
+		assert_true(seen);
+		look(&d, CHECK_YES, "simplefs/lost", &seen);
+		assert_true(seen);
+		assert_int_equal(fx_fsck(d.fx, CHECK_LOOK, false), FSCK_OK);
+		fx_open(d.fx);
+		fx_mount(d.fx, 0);
+		/* The directory itself was lost, with all in it; or only names in it. */
+		snprintf(name, sizeof(name), "lost-%u", (unsigned)d.dir);
+		dir = i ? fx_find(d.fx, FX_ROOT, name) : FX_ROOT;
+		snprintf(name, sizeof(name), i ? "file" : "lost-%u", (unsigned)d.file);
+		assert_content(d.fx, fx_find(d.fx, dir, name), bytes, 500000);
+		snprintf(name, sizeof(name), i ? "sub" : "lost-%u", (unsigned)d.sub);
+		assert_content(d.fx, fx_find(d.fx, fx_find(d.fx, dir, name), "inner"), "inner", 5);
+		assert_int_equal(fx_find(d.fx, d.sub, ".."), dir);
+		fx_fini(d.fx);
+	}
+	free(bytes);
+}
+
 /* What -p may repair, a mount after an unclean stop puts right as well. */
 static void mounting_after_a_crash_repairs_the_same(void **state)
 {
@@ -555,6 +598,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_checker_finds_and_repairs),
+		cmocka_unit_test(files_of_a_damaged_directory_are_found_again),
 		cmocka_unit_test(mounting_after_a_crash_repairs_the_same),
 		cmocka_unit_test(a_name_without_its_inode_is_not_there),
 		cmocka_unit_test(what_is_no_simplefs_is_not_mounted),
