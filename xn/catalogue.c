@@ -254,12 +254,12 @@ int flush_claims(struct xn *xn)
 	return err;
 }
 
-/* The first copy is there and counts; a twin that stays behind is no failure. */
+/* The first copy is there and counts; a twin that stays behind is the next opening's to mend. */
 static int twin_write(struct xn *xn, uint64_t offset, const void *sector)
 {
 	int err = sector_write(xn, offset, sector);
 
-	return err == XN_EIO ? 0 : err;
+	return err == XN_EIO ? own_blocks_doubtful(xn, 0) : err;
 }
 
 static int link_write(struct xn *xn, const struct xn_cat_link *link)

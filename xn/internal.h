@@ -213,7 +213,7 @@ struct xn {
 	_Atomic int broken; /* 0, or why nothing may be written any more */
 	struct xn_super super;
 	bool super_changed; /* high_water grew */
-	bool doubtful;      /* blocks of XN's own may be lost: do not leave it clean */
+	bool doubtful;      /* blocks may be lost, or a twin is behind: do not leave it clean */
 
 	pthread_mutex_t admin; /* before lock: one change of a catalogue at a time */
 	pthread_mutex_t lock;
