@@ -276,6 +276,16 @@ static void forget_blocks(struct world *w)
 	memset(w->n_unwritten, 0, sizeof(w->n_unwritten));
 }
 
+/* The program that people will ask agrees. */
+static void judge_fsck(struct world *w)
+{
+	char text[400];
+	const char *complaint = fsck_complaint(w->medium, text, sizeof(text));
+
+	if (complaint)
+		world_fail(w, __FILE__, __LINE__, "%s", complaint);
+}
+
 void world_crash(struct world *w)
 {
 	uint64_t seed = chance(&w->seed);
@@ -284,6 +294,7 @@ void world_crash(struct world *w)
 	judge_device(w, seed);
 	xn_abandon(w->xn);
 	crashdev_crash(w->medium, seed);
+	judge_fsck(w);
 	forget_blocks(w);
 	for (unsigned r = 0; r < WORLD_ROOTS; r++)
 		recover_root(w, r);
@@ -311,6 +322,7 @@ void world_reopen(struct world *w)
 	w->count.evictions += stats.evictions;
 	EXPECT_RESULT(w, xn_close(w->xn), 0);
 	judge_device(w, 0);
+	judge_fsck(w);
 	world_forget_bindings(w);
 	for (xn_blk_t b = 0; b < WORLD_BLOCKS; b++) {
 		if (w->kind[b] == K_DATA)

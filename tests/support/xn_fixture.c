@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "xn_fixture.h"
 
+#include "fsck/fsck.h"
 #include "t_types.h"
 
 /* ---- disk ---- */
@@ -96,13 +97,49 @@ void fixture_check(struct fixture *fx)
 		fail_msg("%s", text);
 }
 
+/* The roots of these tests are nobody's whose checker fsck could call. */
+const struct libfs_checker *libfs_checker_find(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+const char *fsck_complaint(struct bdev *dev, char *text, size_t size)
+{
+	struct fsck_opts opts = { .mode = CHECK_LOOK, .force = true, .progress_fd = -1 };
+	struct fsck_result result;
+	const char *complaint = NULL;
+
+	if (fsck_run(dev, &opts, &result))
+		return "fsck cannot run";
+	for (size_t i = 0; i < result.n_findings && !complaint; i++) {
+		const struct fsck_finding *finding = &result.findings[i];
+
+		if (finding->trace && !result.was_clean)
+			continue;
+		snprintf(text, size, "fsck: %s: %s", finding->code, finding->text);
+		complaint = text;
+	}
+	if (!complaint && (result.exit_code & FSCK_FAILED)) {
+		snprintf(text, size, "fsck: %s", result.why);
+		complaint = text;
+	}
+	fsck_result_fini(&result);
+	return complaint;
+}
+
 void fixture_check_medium(struct fixture *fx)
 {
 	struct medium_report report;
+	const char *complaint;
+	char text[400];
 
 	if (medium_check(crashdev_now(fx->medium), crashdev_size(fx->medium), NULL, stamps_visit,
 			 NULL, &report))
 		fail_msg("on the disk: truth %d: %s", report.truth, report.text);
+	complaint = fsck_complaint(fx->medium, text, sizeof(text));
+	if (complaint)
+		fail_msg("%s", complaint);
 }
 
 void fixture_close(struct fixture *fx)

@@ -57,6 +57,12 @@ void fixture_crash(struct fixture *fx, uint64_t seed); /* power goes; then open 
 void fixture_check(struct fixture *fx);                /* xn_self_check() */
 void fixture_check_medium(struct fixture *fx);         /* what is on the device now, as it is */
 
+/*
+ * What xn-fsck says of a disk that is not open: of a clean one nothing, of one that
+ * crashed nothing that a crash cannot explain.  NULL, or a sentence in `text`.
+ */
+const char *fsck_complaint(struct bdev *dev, char *text, size_t size);
+
 /* Every state that a crash may leave now (all, none, and `n` random ones) obeys the law. */
 void fixture_check_crashes(struct fixture *fx, unsigned n);
 /* The same after every single write and flush from here on; NULL context ends it. */
