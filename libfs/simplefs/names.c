@@ -306,6 +306,8 @@ static int link_in(struct sfs *fs, const struct libfs_ctx *ctx, struct sfs_inode
 	if (err) {
 		inode->f = before;
 		sfs_inode_write(fs, inode);
+	} else {
+		atomic_fetch_add(&fs->links, 1);
 	}
 	return err;
 }
@@ -362,6 +364,18 @@ static int check_removable(struct sfs *fs, const struct libfs_ctx *ctx, const st
 	return want_dir ? sfs_dir_is_empty(fs, child) : 0;
 }
 
+/*
+ * The file keeps other names: before this one goes, they must be on the disk, or a crash could
+ * leave it none.
+ */
+static int settle_links(struct sfs *fs, const struct sfs_inode *child)
+{
+	if (sfs_is_dir(child) || child->f.nlink < 2 ||
+	    atomic_load(&fs->links) == atomic_load(&fs->links_stable))
+		return 0;
+	return sfs_sync_locked(fs);
+}
+
 static void lose_name(struct sfs_inode *child, struct timespec now)
 {
 	if (sfs_is_dir(child))
@@ -405,6 +419,8 @@ static int remove_named(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_
 	if (err)
 		goto put_dir;
 	err = check_removable(fs, ctx, &dir, &child, want_dir);
+	if (!err)
+		err = settle_links(fs, &child);
 	if (!err)
 		err = remove_entry(fs, ctx, &dir, &child, &entry);
 	sfs_inode_put(fs, &child);
@@ -579,6 +595,8 @@ static int rename_move(struct rename *r)
 {
 	int err = r->has_target ? settle_births(r->fs) : 0;
 
+	if (!err && r->has_target)
+		err = settle_links(r->fs, &r->target);
 	if (err)
 		return err;
 	if (r->to != &r->from)

@@ -57,6 +57,8 @@ struct sfs {
 	pthread_rwlock_t lock;
 	atomic_uint_fast64_t births;        /* inodes taken into use ... */
 	atomic_uint_fast64_t births_stable; /* ... of which so many are surely on disk */
+	atomic_uint_fast64_t links;         /* names given to files that had one ... */
+	atomic_uint_fast64_t links_stable;  /* ... of which so many are surely on disk */
 	uint8_t *itab_full;                 /* bit per inode table: has no free inode */
 
 	pthread_mutex_t node_lock;

@@ -42,11 +42,13 @@ bool sfs_lost_race(int error, unsigned *tries)
 
 int sfs_sync_locked(struct sfs *fs)
 {
-	uint64_t births = atomic_load(&fs->births);
+	uint64_t births = atomic_load(&fs->births), links = atomic_load(&fs->links);
 	int err = xn_sync(fs->libfs.session, fs->root);
 
-	if (err == 0)
+	if (err == 0) {
 		atomic_store(&fs->births_stable, births);
+		atomic_store(&fs->links_stable, links);
+	}
 	return err;
 }
 
