@@ -92,7 +92,7 @@ void json_put_attr(json_t *object, const struct libfs_attr *attr)
 	json_object_set_new(object, "gid", json_integer(attr->gid));
 	json_object_set_new(object, "size_bytes", json_integer((json_int_t)attr->size));
 	json_object_set_new(object, "allocated_bytes",
-			    json_integer((json_int_t)attr->blocks * 512));
+			    json_integer((json_int_t)(attr->blocks * 512)));
 	if (S_ISCHR(attr->mode) || S_ISBLK(attr->mode)) {
 		json_object_set_new(object, "major", json_integer(major(attr->rdev)));
 		json_object_set_new(object, "minor", json_integer(minor(attr->rdev)));
