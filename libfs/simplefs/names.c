@@ -7,7 +7,8 @@
  *      without a name is freed after a crash.
  *  (2) A file that had a name that reached the disk never loses its last one by
  *      a crash, except by unlink: rename makes the new name stable before the
- *      old one goes, and a name it takes over before the old owner goes.
+ *      old one goes, and a name it takes over before the old owner goes; of
+ *      several names none goes before the others are stable.
  *  (3) What the host still uses is freed when it stops using it.
  */
 #include <errno.h>
