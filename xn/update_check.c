@@ -429,6 +429,12 @@ static int maps_check(struct plan *plan, const struct udf_extent *e)
 	return 0;
 }
 
+/* Whose word it is that the block is what it is known as: a root's object has its own. */
+static struct entry *claimant_of(struct entry *entry)
+{
+	return entry->owner ? entry->owner : entry;
+}
+
 /* A free block that is known under an owner: the disk lies, and that owner is not believed. */
 static int unregistered_check(struct plan *plan, const struct udf_extent *e)
 {
@@ -437,7 +443,7 @@ static int unregistered_check(struct plan *plan, const struct udf_extent *e)
 
 		if (!entry)
 			continue;
-		entry_damage(plan->xn, entry);
+		entry_damage(plan->xn, claimant_of(entry));
 		return refuse(plan->update.why, XN_ENOTFREE, b,
 			      "the map says free, but an object names it");
 	}
@@ -575,7 +581,7 @@ static int freed_object(struct plan *plan, struct entry *owner, struct type *typ
 		freed->depth++;
 	if (freed->entry && (freed->entry->type != type || freed->entry->owner != owner)) {
 		entry_damage(plan->xn, owner);
-		entry_damage(plan->xn, freed->entry);
+		entry_damage(plan->xn, claimant_of(freed->entry));
 		return refuse(plan->update.why, XN_EOBJDAMAGED, start,
 			      "the freed object is registered under another owner");
 	}
