@@ -182,6 +182,34 @@ static void counters_tell_what_happened(void **state)
 	assert_int_equal(after.refused_updates, before.refused_updates);
 }
 
+/* More blocks known at a time than the table of blocks began with. */
+static void thousands_of_known_blocks_are_found_again(void **state)
+{
+	struct fixture *fx = fixture_new(4096, 32u << 20);
+	uint8_t page[XN_BLOCK];
+
+	(void)state;
+	for (uint32_t r = 0; r < 12; r++)
+		given_bulk(fx, r, 250);
+	assert_true(stats_of(fx).objects > 3000);
+	for (uint32_t r = 0; r < 12; r++) {
+		const void *bytes;
+		uint64_t word;
+		xn_binding_t b;
+		size_t len;
+
+		assert_ok(xn_map(fx->session, fx->root_binding, &bytes, &len));
+		memcpy(&word, (const uint8_t *)bytes + r * 8, sizeof(word));
+		b = given_bound(fx, fx->root, r, T_START(word), 250, T_DATA, XN_READ);
+		for (uint64_t i = 0; i < 250; i++) {
+			assert_ok(xn_read(fx->session, b, i * XN_BLOCK, page, sizeof(page)));
+			assert_true(stamp_is(page, T_START(word) + i, fx->root, 1));
+		}
+	}
+	fixture_check(fx);
+	fixture_free(fx);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 #define SMALL(name) \
 	cmocka_unit_test_setup_teardown(name, fixture_setup_small_cache, fixture_teardown)
@@ -195,6 +223,7 @@ int main(void)
 		SMALL(frames_wander_between_data_metadata_and_roots),
 		SMALL(long_objects_find_room_among_short_ones),
 		TEST(counters_tell_what_happened),
+		cmocka_unit_test(thousands_of_known_blocks_are_found_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

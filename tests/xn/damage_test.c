@@ -56,6 +56,29 @@ static void an_object_with_two_owners_damages_both(void **state)
 	fixture_check(fx);
 }
 
+static void an_object_known_under_another_owner_is_not_freed(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t a = given_node(fx, fx->root, 0, NULL);
+	xn_blk_t b = given_node(fx, fx->root, 1, NULL);
+	xn_blk_t child = given_node(fx, a, 0, NULL);
+	struct request rq;
+
+	fx->expect_damage = true;
+	fixture_close(fx);
+	poke_word(fx, b, 0, T_POINTER(child, 1, T_NODE));
+	fixture_open(fx);
+	given_bound(fx, fx->root, 0, a, 1, T_NODE, RW | XN_READIN);
+	given_bound(fx, fx->root, 1, b, 1, T_NODE, RW | XN_READIN);
+	given_bound(fx, a, 0, child, 1, T_NODE, RW | XN_READIN);
+	request_begin(&rq);
+	request_word(&rq, b, 0, 0);
+	request_free(&rq, child, 1, fx->type[T_NODE]);
+	assert_request_refused(fx, &rq, XN_EOBJDAMAGED);
+	assert_refused(edit(fx, a), XN_EOBJDAMAGED);
+	assert_refused(edit(fx, b), XN_EOBJDAMAGED);
+}
+
 static void data_with_two_owners_damages_both(void **state)
 {
 	struct fixture *fx = *state;
@@ -301,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_object_with_two_owners_damages_both),
+		TEST(an_object_known_under_another_owner_is_not_freed),
 		TEST(data_with_two_owners_damages_both),
 		TEST(recovery_finds_double_owners_and_frees_nothing),
 		TEST(a_ring_on_disk_ends_the_walk),

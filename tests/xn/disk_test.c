@@ -422,11 +422,15 @@ static void alignment_counts_from_the_start_of_the_disk(void **state)
 {
 	struct fixture *fx = fixture_new(3 * XN_CHUNK_BLOCKS, XN_CACHE_MIN);
 	struct xn_extent found;
+	uint64_t before;
 
 	(void)state;
 	assert_ok(xn_find_free(fx->session, XN_CHUNK_BLOCKS + 100, 4, 3, &found));
 	assert_int_equal(found.start % 3, 0);
 	assert_true(found.start > XN_CHUNK_BLOCKS);
+	before = free_blocks(fx);
+	fixture_crash(fx, 0); /* chunks that were never used count, too */
+	assert_int_equal(free_blocks(fx), before);
 	fixture_free(fx);
 }
 

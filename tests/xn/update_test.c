@@ -744,6 +744,20 @@ static void acl_judges_changes_and_frees(void **state)
 		request_begin(&rq);
 		request_word(&rq, start, 8, 1);
 		assert_refused(request_run(&rq, who[i]), i ? 0 : XN_EACL);
+		for (unsigned taking = 1; taking < 2; taking--) {
+			xn_blk_t block = start + 1; /* taken, and given back */
+
+			request_begin(&rq);
+			request_word(&rq, start, T_GUARD_RECORDS_AT,
+				     taking ? T_POINTER(block, 1, T_RESERVED) : 0);
+			if (taking)
+				request_alloc(&rq, block, 1, XN_RESERVED);
+			else
+				request_free(&rq, block, 1, XN_RESERVED);
+			assert_refused(request_run(&rq, who[i]), i        ? 0
+								 : taking ? XN_EACL
+									  : XN_EOWNS);
+		}
 		request_begin(&rq);
 		request_word(&rq, object, 0, 0);
 		request_free(&rq, start, 1, fx->type[T_GUARD]);
