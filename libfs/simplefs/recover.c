@@ -133,15 +133,16 @@ static int inode_settle(struct recovery *r, uint32_t ino)
 
 	if (err)
 		return err == -ESTALE ? 0 : err;
-	before = inode.f;
 	if (r->links[ino] == 0) {
 		err = sfs_inode_free(r->fs, &inode);
 	} else {
+		err = sfs_map_free(r->fs, &inode, (inode.f.size + SFS_BLOCK - 1) / SFS_BLOCK,
+				   UINT64_MAX);
+		/* What is on the disk now: giving back blocks has written a count of its own. */
+		before = inode.f;
 		inode.f.nlink = r->links[ino];
 		if (sfs_is_dir(&inode) && ino != SFS_ROOT_INO)
 			inode.f.parent = r->dir[ino];
-		err = sfs_map_free(r->fs, &inode, (inode.f.size + SFS_BLOCK - 1) / SFS_BLOCK,
-				   UINT64_MAX);
 		if (!err)
 			err = sfs_map_count(r->fs, &inode, &inode.f.blocks);
 		/* Padding could only cost a write that was not needed. */

@@ -96,6 +96,11 @@ static const struct scenario others_bugs[] = {
 	  "mkdir A; mkdir B; creat A/foo; link A/foo B/foo; fsync A/foo; fsync B/foo" },
 	{ "two links in one directory, one goes",
 	  "mkdir A; creat foo; link foo A/foo; link foo A/bar; sync; unlink A/bar; fsync foo" },
+	{ "a link takes the place of the name that was durable",
+	  "mkdir A; creat A/bar; append A/bar 5000; sync; link A/bar bar; unlink A/bar; sync" },
+	{ "a link takes the place of a name that another file gets",
+	  "mkdir A; creat A/bar; append A/bar 5000; creat A/new; sync; link A/bar bar; "
+	  "rename A/new A/bar; sync" },
 	{ "a size after another's fsync",
 	  "creat foo; append foo 5000; fsync foo; link foo bar; creat x; fsync x" },
 	{ "an append after a link",
@@ -168,6 +173,8 @@ static const struct scenario own_risks[] = {
 	{ "a file that gets its first index",
 	  "creat foo; append foo 49152; sync; append foo 4096; fsync foo" },
 	{ "a file with an index from the start", "creat foo; write foo 0 57344; fsync foo" },
+	{ "an index written before the inode that counts its blocks",
+	  "mkdir A; creat foo; append foo 65536; sync; creat A/bar; append foo 5000; sync" },
 	{ "a far block behind two indexes",
 	  "creat foo; append foo 100; sync; write foo 3000000 100; fsync foo; trunc foo 50; sync" },
 	{ "an indexed file removed", "creat foo; append foo 65536; sync; unlink foo; sync; creat "
@@ -333,6 +340,7 @@ int main(int argc, char **argv)
 	};
 	char filter[80];
 
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (count)
 		config.count = strcmp(count, "all") == 0 ? UINT64_MAX : strtoull(count, NULL, 0);
 	if (argc > 2) {
