@@ -173,7 +173,7 @@ static int begin_anew(struct fixture *fx)
 	struct xn_image image = { (const void *)0, 0 };
 	struct xn_root_info info;
 	uint32_t id;
-	size_t len;
+	size_t len = 0;
 	void *bytes = malloc(UDF_IMAGE_MAX);
 	int err = bytes ? xn_root_create(fx->session, &spec, &info) : -ENOMEM;
 
