@@ -311,7 +311,8 @@ static void a_sync_flushes_what_was_written_and_evicted_before(void **state)
 		stamp_fill(bytes, many + i, fx->root, 1);
 		assert_ok(xn_write(fx->session, all, i * XN_BLOCK, bytes, sizeof(bytes)));
 		if (i % 50 == 49)
-			assert_refused(xn_sync(fx->session, fx->root_id), i == 199 ? 0 : XN_ETAINTED);
+			assert_refused(xn_sync(fx->session, fx->root_id),
+				       i == 199 ? 0 : XN_ETAINTED);
 	}
 	assert_ok(xn_unbind(fx->session, all));
 	data = given_data(fx, fx->root, 0, 1, &binding);
@@ -338,7 +339,8 @@ static void syncing_one_root_leaves_another_alone(void **state)
 	xn_blk_t object;
 
 	assert_ok(xn_root_create(fx->session, &spec, &info));
-	assert_ok(xn_bind_root(fx->session, "s", XN_READ | XN_WRITE | XN_READIN, &binding, &object));
+	assert_ok(
+		xn_bind_root(fx->session, "s", XN_READ | XN_WRITE | XN_READIN, &binding, &object));
 	given_data(fx, fx->root, 0, 1, NULL);
 	given_child(fx, object, 0, 1, T_DATA); /* never written */
 	assert_ok(xn_sync(fx->session, fx->root_id));
@@ -407,9 +409,9 @@ static void blocks_that_change_hands_show_nothing_of_their_last_owner(void **sta
 		uint64_t value;
 		size_t len;
 
-		bound = given_bound(fx, fx->root, (uint32_t)(owner == node[1]) +
-							  2 * (owner == node[2]) +
-							  3 * (owner == node[3]),
+		bound = given_bound(fx, fx->root,
+				    (uint32_t)(owner == node[1]) + 2 * (owner == node[2]) +
+					    3 * (owner == node[3]),
 				    owner, 1, T_NODE, XN_READ);
 		assert_ok(xn_map(fx->session, bound, &bytes, &len));
 		memcpy(&value, (const uint8_t *)bytes + record * 8, sizeof(value));
