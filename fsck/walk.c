@@ -150,9 +150,21 @@ static int object_check(struct visit *visit, const uint8_t *bytes)
 	return 0;
 }
 
+/*
+ * What all records of an object may spend together.  An object grows record by
+ * record, so it may rightly cost more than the one operation of UDF_BUDGET_FULL.
+ */
+static struct udf_budget object_budget(const struct udf_template *tmpl)
+{
+	const struct udf_info *info = udf_template_info(tmpl);
+
+	return (struct udf_budget){ (uint64_t)info->rec_count * UDF_FUEL_MAX,
+				    (uint64_t)info->rec_count * UDF_EMIT_MAX };
+}
+
 static int object_visit(struct visit *visit, const uint8_t *bytes)
 {
-	struct udf_budget budget = UDF_BUDGET_FULL;
+	struct udf_budget budget = object_budget(visit->type->tmpl);
 	struct udf_fault fault;
 	char text[128];
 	int err = object_check(visit, bytes);

@@ -76,6 +76,10 @@ int owns_record(struct xn *xn, const struct type *type, const uint8_t *object, u
 	return extents_translate(xn, type, out, from, why);
 }
 
+/*
+ * All records.  `budget` NULL is for XN's own errands, which nobody's costly object
+ * may keep from their end: each record may spend what a record may.
+ */
 int owns_object(struct xn *xn, const struct type *type, const uint8_t *object,
 		struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why)
 {
@@ -84,8 +88,11 @@ int owns_object(struct xn *xn, const struct type *type, const uint8_t *object,
 
 	if (!info->has[UDF_FN_OWNS])
 		return 0;
-	for (uint32_t i = 0; i < info->rec_count && !err; i++)
-		err = owns_record(xn, type, object, i, budget, out, why);
+	for (uint32_t i = 0; i < info->rec_count && !err; i++) {
+		struct udf_budget own = UDF_BUDGET_FULL;
+
+		err = owns_record(xn, type, object, i, budget ? budget : &own, out, why);
+	}
 	return err;
 }
 

@@ -126,7 +126,6 @@ static int reap_object(struct xn *xn, struct reap_item *item, uint8_t *buffer)
 {
 	struct entry *entry = registry_find(&xn->registry, item->start);
 	struct udf_extents owned = { 0 };
-	struct udf_budget budget = UDF_BUDGET_FULL;
 	const uint8_t *bytes = NULL;
 	struct will_free *waiting;
 	int err;
@@ -137,7 +136,7 @@ static int reap_object(struct xn *xn, struct reap_item *item, uint8_t *buffer)
 	}
 	err = object_bytes(xn, item, entry, buffer, &bytes);
 	if (!err)
-		err = owns_object(xn, item->type, bytes, &budget, &owned, NULL);
+		err = owns_object(xn, item->type, bytes, NULL, &owned, NULL);
 	if (!err)
 		err = maps_load(xn, &owned, item->start);
 	if (err) {

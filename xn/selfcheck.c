@@ -35,10 +35,9 @@ static bool broken(struct verdict *verdict, int truth, xn_blk_t block, const cha
 static uint64_t count_unsound(struct xn *xn, const struct entry *entry, int *err)
 {
 	struct udf_extents owned = { 0 };
-	struct udf_budget budget = UDF_BUDGET_FULL;
 	uint64_t n = 0;
 
-	*err = owns_object(xn, entry->type, frame_bytes(&entry->frame), &budget, &owned, NULL);
+	*err = owns_object(xn, entry->type, frame_bytes(&entry->frame), NULL, &owned, NULL);
 	for (size_t i = 0; i < owned.n && !*err; i++) {
 		const struct udf_extent *e = &owned.v[i];
 		const struct type *type = type_find(xn, e->child);

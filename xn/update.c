@@ -64,7 +64,7 @@ static int plan_init(struct plan *plan, struct xn_session *session, const struct
 
 	plan->xn = session->xn;
 	plan->session = session;
-	plan->budget = UDF_BUDGET_FULL;
+	plan->budget = plan->reap_budget = UDF_BUDGET_FULL;
 	*update = *from;
 	update->expects = NULL;
 	update->edits = NULL;

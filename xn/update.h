@@ -36,7 +36,7 @@ struct plan {
 	struct xn_session *session;
 	struct xn_update update; /* the request; its arrays are the plan's copies */
 	const struct xn_cred *cred;
-	struct udf_budget budget;
+	struct udf_budget budget, reap_budget;
 	struct root *root;
 	struct change *changes; /* room for as many as there are edits, at most 64 */
 	uint32_t n_changes;

@@ -529,6 +529,9 @@ static int owns_nothing(struct plan *plan, const struct freed *freed)
 {
 	const struct change *change = change_of(plan, freed->entry);
 	const uint8_t *bytes = change ? change->bytes : NULL;
+	/* With XN_REAP, too costly to look is as good as not empty: that has its own purse. */
+	bool reap = plan->update.flags & XN_REAP;
+	struct udf_budget *budget = reap ? &plan->reap_budget : &plan->budget;
 	struct udf_extents owned = { 0 };
 	bool empty;
 	int err;
@@ -537,7 +540,7 @@ static int owns_nothing(struct plan *plan, const struct freed *freed)
 		return XN_ENOTCACHED;
 	if (!bytes)
 		bytes = entry_bytes(freed->entry);
-	err = owns_object(plan->xn, freed->type, bytes, &plan->budget, &owned, plan->update.why);
+	err = owns_object(plan->xn, freed->type, bytes, budget, &owned, plan->update.why);
 	empty = owned.n == 0;
 	udf_extents_fini(&owned);
 	return err ? err : empty ? 0 : XN_ENOTEMPTY;
@@ -586,7 +589,8 @@ static int freed_object(struct plan *plan, struct entry *owner, struct type *typ
 			      "the freed object is registered under another owner");
 	}
 	err = freed->entry ? owns_nothing(plan, freed) : XN_ENOTCACHED;
-	if ((err == XN_ENOTEMPTY || err == XN_ENOTCACHED) && (plan->update.flags & XN_REAP)) {
+	if ((err == XN_ENOTEMPTY || err == XN_ENOTCACHED || err == XN_EFUEL) &&
+	    (plan->update.flags & XN_REAP)) {
 		freed->reap = true;
 		err = 0;
 	}

@@ -226,6 +226,55 @@ static void a_big_tree_goes_with_a_small_cache(void **state)
 	fixture_free(fx);
 }
 
+/* A t.hostile object that costs more than one operation may spend, record by record. */
+static xn_blk_t given_costly(struct fixture *fx, uint32_t record, xn_blk_t *data)
+{
+	xn_blk_t hostile = given_child(fx, fx->root, record, 1, T_HOSTILE);
+	struct request rq;
+
+	given_bound(fx, fx->root, record, hostile, 1, T_HOSTILE, RW | XN_READIN);
+	for (uint32_t i = 0; i < 100; i++) {
+		request_begin(&rq);
+		request_word(&rq, hostile, i * 8, T_BURN | 15000ull << 8);
+		assert_ok(request_run(&rq, fx->session));
+	}
+	*data = given_free(fx, 1);
+	request_begin(&rq);
+	request_word(&rq, hostile, 8 * 500, T_EMIT_DATA | *data << 8);
+	request_alloc(&rq, *data, 1, XN_DATA);
+	assert_ok(request_run(&rq, fx->session));
+	return hostile;
+}
+
+static void a_costly_object_is_reaped_all_the_same(void **state)
+{
+	struct fixture *fx = *state;
+	uint64_t before = free_blocks(fx);
+	xn_blk_t data, hostile = given_costly(fx, 0, &data);
+	struct xn_disk_info info;
+
+	assert_ok(free_with_reap(fx, fx->root, 0, hostile, 1, T_HOSTILE));
+	assert_ok(xn_sync(fx->session, 0));
+	assert_int_equal(reap_all(fx), 0);
+	assert_int_equal(free_blocks(fx), before);
+	assert_ok(xn_disk_info(fx->xn, &info));
+	assert_false(info.damaged);
+}
+
+/* Nobody's object keeps the disk from being closed, or recovered. */
+static void a_costly_object_does_not_keep_the_disk_open(void **state)
+{
+	struct fixture *fx = *state;
+	struct xn_disk_info info;
+	xn_blk_t data;
+
+	given_costly(fx, 0, &data); /* its data is never written */
+	fixture_reopen(fx);
+	fixture_crash(fx, 0);
+	assert_ok(xn_disk_info(fx->xn, &info));
+	assert_false(info.damaged);
+}
+
 static void reading_only_reaps_nothing(void **state)
 {
 	struct fixture *fx = *state;
@@ -250,6 +299,8 @@ int main(void)
 		TEST(part_of_a_dying_branch_may_be_freed_first),
 		TEST(several_objects_of_one_extent_go_together),
 		cmocka_unit_test(a_big_tree_goes_with_a_small_cache),
+		TEST(a_costly_object_is_reaped_all_the_same),
+		TEST(a_costly_object_does_not_keep_the_disk_open),
 		TEST(reading_only_reaps_nothing),
 	};
 
