@@ -37,6 +37,7 @@ struct operation {
 };
 
 #define OPERATIONS_MAX 128
+#define FILES_MAX      250 /* made in one workload */
 
 /* What there is; files that are links of each other have one number. */
 struct world {
@@ -44,7 +45,7 @@ struct world {
 	size_t len;
 	bool there[NAMES];
 	uint8_t file[FILES];
-	uint32_t size[2 * FILES + 16];
+	uint32_t size[FILES_MAX];
 	uint8_t n_files;
 	bool settled;
 };
@@ -146,6 +147,7 @@ static void need_parent(struct world *world, unsigned name)
 
 static void file_new(struct world *world, unsigned name)
 {
+	assert(world->n_files < FILES_MAX);
 	world->there[name] = true;
 	world->file[name] = world->n_files++;
 	world->size[world->file[name]] = 0;
@@ -242,6 +244,9 @@ static void do_falloc(struct world *world, unsigned name, unsigned mode, unsigne
 static void do_move(struct world *world, unsigned from, unsigned to)
 {
 	say(world, "rename %s %s", names[from], names[to]);
+	/* Two names of one file: nothing happens, says POSIX. */
+	if (to < FILES && world->there[to] && world->file[to] == world->file[from])
+		return;
 	world->there[to] = true;
 	world->there[from] = false;
 	if (to < FILES)
@@ -414,6 +419,7 @@ static void extend(struct walk *w, const struct world *before, unsigned depth)
 {
 	char *text = before->text;
 
+	/* Text behind `len` of a world is another's. */
 	for (unsigned i = 0; i < w->n_operations && !w->result; i++)
 		for (unsigned k = 0;; k++) {
 			struct world world = *before;
@@ -445,4 +451,89 @@ uint64_t ace_each(unsigned length, bool settled, ace_visit *visit, void *arg)
 	operations_make(&w);
 	extend(&w, &world, 0);
 	return w.index;
+}
+
+/* ---- by chance ---- */
+
+static uint64_t chance(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+	return z ^ z >> 31;
+}
+
+void ace_random(uint64_t seed, unsigned length, bool held, char text[ACE_TEXT_MAX])
+{
+	struct world world = { .text = text };
+	struct walk w = { .length = length };
+
+	text[0] = '\0';
+	operations_make(&w);
+	for (unsigned i = 0; i < length && world.len < ACE_TEXT_MAX - 512; i++) {
+		const struct operation *op = &w.operations[chance(&seed) % w.n_operations];
+
+		if (op->kind == UNLINK_OPEN && !held)
+			continue;
+		prepare(&world, op);
+		perform(&world, op);
+		/* One in three is asked for; a way that there is not asks for nothing. */
+		if (chance(&seed) % 3 == 0)
+			ask(&world, op, (unsigned)(chance(&seed) % 6), false);
+		afterwards(&world, op);
+	}
+	say(&world, "sync");
+}
+
+/* One operation's text, up to the semicolon; NULL at the end. */
+static const char *next_operation(const char *from, char *word, size_t size)
+{
+	const char *end = strchr(from, ';');
+	size_t len = end ? (size_t)(end - from) : strlen(from);
+
+	while (len && *from == ' ') {
+		from++;
+		len--;
+	}
+	if (len == 0)
+		return NULL;
+	snprintf(word, size, "%.*s", (int)len, from);
+	return end ? end + 1 : from + len;
+}
+
+/* The same operation in root "b". */
+static void in_b(const char *operation, char *text, size_t size)
+{
+	char verb[16], first[64] = "", rest[64] = "";
+	bool both, none;
+
+	sscanf(operation, "%15s %63s %63[^;]", verb, first, rest);
+	none = !first[0];
+	both = strcmp(verb, "link") == 0 || strcmp(verb, "rename") == 0;
+	if (strcmp(verb, "symlink") == 0)
+		snprintf(text, size, "%s %s b:%s", verb, first, rest);
+	else
+		snprintf(text, size, "%s%s%s%s%s%s", verb, none ? "" : " b:", first,
+			 rest[0] ? " " : "", both ? "b:" : "", rest);
+}
+
+void ace_interleave(uint64_t seed, const char *a, const char *b, char text[2 * ACE_TEXT_MAX])
+{
+	char one[160], other[160];
+	size_t len = 0;
+
+	text[0] = '\0';
+	while (a || b) {
+		bool second = !a || (b && (chance(&seed) & 1));
+		const char **from = second ? &b : &a;
+
+		*from = next_operation(*from, one, sizeof(one));
+		if (!*from)
+			continue;
+		if (second)
+			in_b(one, other, sizeof(other));
+		len += (size_t)snprintf(text + len, 2 * ACE_TEXT_MAX - len, "%s%s", len ? "; " : "",
+					second ? other : one);
+	}
 }

@@ -21,13 +21,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ACE_TEXT_MAX 1024
+#define ACE_TEXT_MAX 8192
 
 /* Non-zero ends it. */
 typedef int ace_visit(void *arg, uint64_t index, const char *text);
 
 /* All workloads of `length` operations (1 or 2).  Returns how many there are; visit may be NULL. */
 uint64_t ace_each(unsigned length, bool settled, ace_visit *visit, void *arg);
+
+/*
+ * A workload of `length` operations that `seed` chooses.  Without `held`, none keeps a file open
+ * that has no name.
+ */
+void ace_random(uint64_t seed, unsigned length, bool held, char text[ACE_TEXT_MAX]);
+
+/* Two workloads as one: the second is of root "b", their operations are mixed by `seed`. */
+void ace_interleave(uint64_t seed, const char *a, const char *b, char text[2 * ACE_TEXT_MAX]);
 
 /* How many operations there are, without their ways of asking for durability. */
 unsigned ace_operations(void);

@@ -4,8 +4,9 @@
  *
  *	crash_test LIBFS [TEST [COUNT]]
  *
- * TEST is part of a test's name; COUNT is how many workloads of two operations to
- * take ("all": every one; the environment's XN_CRASH_COUNT says it, too).
+ * TEST is part of a test's name; COUNT is how many workloads to take, of two
+ * operations ("all": every one) and by chance (the environment's XN_CRASH_COUNT
+ * says it, too).
  */
 #include "expect.h"
 
@@ -14,7 +15,8 @@
 
 struct config {
 	const char *libfs;
-	uint64_t count; /* of workloads with two operations; 0: a sample */
+	uint64_t count;  /* of workloads with two operations; 0: a sample */
+	unsigned n_long; /* workloads by chance */
 };
 
 static struct explorer *explorer_of(const struct config *config, unsigned n_roots, unsigned kept)
@@ -319,6 +321,41 @@ static void every_two_operations(void **state)
 	explorer_end(taking.e, taking.count < taking.total ? "seq-2, a sample" : "seq-2, all");
 }
 
+/* ---- long ones ---- */
+
+#define LONG_ONE  12u /* operations */
+#define LONG_SEED 20261121u
+
+static void long_workloads_by_chance(void **state)
+{
+	const struct config *config = *state;
+	struct explorer *e = explorer_of(config, 1, 0);
+	char text[ACE_TEXT_MAX], name[40];
+
+	for (unsigned i = 0; i < config->n_long; i++) {
+		ace_random(LONG_SEED + i, LONG_ONE, true, text);
+		snprintf(name, sizeof(name), "by chance, seed %u", LONG_SEED + i);
+		explorer_run(e, name, text);
+	}
+	explorer_end(e, "by chance");
+}
+
+static void long_workloads_by_chance_in_two_roots(void **state)
+{
+	const struct config *config = *state;
+	struct explorer *e = explorer_of(config, 2, 0);
+	char a[ACE_TEXT_MAX], b[ACE_TEXT_MAX], text[2 * ACE_TEXT_MAX], name[40];
+
+	for (unsigned i = 0; i < config->n_long / 2; i++) {
+		ace_random(LONG_SEED + i, LONG_ONE / 2, false, a);
+		ace_random(LONG_SEED + 1000000 + i, LONG_ONE / 2, false, b);
+		ace_interleave(i, a, b, text);
+		snprintf(name, sizeof(name), "two roots by chance, seed %u", LONG_SEED + i);
+		explorer_run(e, name, text);
+	}
+	explorer_end(e, "two roots by chance");
+}
+
 /* ---- running ---- */
 
 #define T(name)                                  \
@@ -329,18 +366,22 @@ static void every_two_operations(void **state)
 int main(int argc, char **argv)
 {
 	const char *count = argc > 3 ? argv[3] : getenv("XN_CRASH_COUNT");
-	struct config config = { .libfs = argc > 1 ? argv[1] : "simplefs" };
+	struct config config = { .libfs = argc > 1 ? argv[1] : "simplefs", .n_long = 16 };
 	const struct CMUnitTest tests[] = {
 		T(bugs_that_others_had_are_not_here),
 		T(its_own_risks_are_no_dangers),
 		T(a_directory_may_grow),
 		T(neighbours_do_each_other_no_harm),
+		T(long_workloads_by_chance),
+		T(long_workloads_by_chance_in_two_roots),
 		T(every_operation_alone),
 		T(every_two_operations),
 	};
 	char filter[80];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (count)
+		config.n_long = (unsigned)strtoul(count, NULL, 0);
 	if (count)
 		config.count = strcmp(count, "all") == 0 ? UINT64_MAX : strtoull(count, NULL, 0);
 	if (argc > 2) {
