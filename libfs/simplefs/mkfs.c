@@ -85,6 +85,9 @@ static int fill_root(struct xn_session *session, const struct libfs_mkfs_opts *o
 	err = sfs_fs_attach(fs, opts->root);
 	if (!err)
 		err = make_root_directory(fs, opts);
+	/* The magic and the pointer to the directory lie in two sectors: a write may tear between. */
+	if (!err)
+		err = sfs_sync_locked(fs);
 	if (!err)
 		err = write_parameters(fs, opts, root);
 	if (!err)

@@ -275,6 +275,40 @@ static void neighbours_do_each_other_no_harm(void **state)
 	explorer_end(e, "two roots");
 }
 
+/* ---- roots ---- */
+
+static const struct scenario root_makings[] = {
+	{ "one is made", "mkfs c" },
+	{ "one is made beside work", "creat foo; append foo 9000; mkfs c; fsync foo" },
+	{ "so many that the catalogue grows",
+	  "mkfs c; mkfs d; mkfs e; mkfs f; mkfs g; mkfs h; mkfs i" },
+	{ "a quota",
+	  "creat foo; append foo 9000; sync; quota a 100; append foo 9000; sync; quota a 0" },
+	{ "one is made, and the disk closed", "mkfs c; close" },
+};
+
+static void making_a_root_may_be_cut_short(void **state)
+{
+	const struct config *config = *state;
+	char unfinished[80];
+	struct explorer_opts opts = {
+		.libfs = config->libfs,
+		.n_roots = 1,
+		.states = EXPLORER_STATES,
+		.alive_every = 16,
+		.nested_every = 8,
+		.kept = 64, /* what the new roots are made of */
+		.unfinished = unfinished,
+		.report = stdout,
+	};
+	struct explorer *e;
+
+	snprintf(unfinished, sizeof(unfinished), "%s/unfinished", config->libfs);
+	e = explorer_new(&opts);
+	run_all(e, root_makings, sizeof(root_makings) / sizeof(root_makings[0]));
+	explorer_end(e, "making roots");
+}
+
 /* ---- bounded-exhaustive ---- */
 
 struct taking {
@@ -372,6 +406,7 @@ int main(int argc, char **argv)
 		T(its_own_risks_are_no_dangers),
 		T(a_directory_may_grow),
 		T(neighbours_do_each_other_no_harm),
+		T(making_a_root_may_be_cut_short),
 		T(long_workloads_by_chance),
 		T(long_workloads_by_chance_in_two_roots),
 		T(every_operation_alone),

@@ -462,6 +462,7 @@ static void script_begin(struct explorer *e, const struct crash_mount *mount)
 {
 	e->script = (struct script){ .xn = mount->xn,
 				     .session = mount->session,
+				     .libfs = e->opts.libfs,
 				     .recorder = e->recorder,
 				     .n_roots = e->opts.n_roots };
 	for (unsigned i = 0; i < e->opts.n_roots; i++)
@@ -559,6 +560,7 @@ struct explorer *explorer_new(const struct explorer_opts *opts)
 	base_make(e);
 	oracles_init(&e->oracles, e->slate, opts->n_roots);
 	e->oracles.kept = opts->kept;
+	e->oracles.unfinished = opts->unfinished;
 	return e;
 }
 

@@ -35,6 +35,8 @@ struct explorer_opts {
 	struct states_opts states;
 	unsigned alive_every; /* R8 of every new picture, and of one content in so many; 0: never */
 	unsigned kept;        /* blocks that the LibFS may keep for good after such workloads */
+	const char *
+		unfinished; /* what its checker calls a root that was not finished; NULL: none may be */
 	unsigned nested_every; /* crashes while one content in so many is recovered; 0: never */
 	struct wreck wreck;
 	FILE *report; /* violations, in words; may be NULL */

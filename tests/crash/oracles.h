@@ -31,11 +31,12 @@ struct oracles {
 	struct slate *slate;
 	unsigned n_roots;
 	struct medium_types types;
-	uint8_t *others;     /* per block: it belongs to the root that nobody uses */
-	uint8_t *own;        /* per block: it is XN's */
-	uint8_t *base;       /* the disk before */
-	uint64_t free_after; /* free blocks once all was removed ... */
-	uint64_t kept;       /* ... less so many at most */
+	uint8_t *others;        /* per block: it belongs to the root that nobody uses */
+	uint8_t *own;           /* per block: it is XN's */
+	uint8_t *base;          /* the disk before */
+	uint64_t free_after;    /* free blocks once all was removed ... */
+	const char *unfinished; /* the finding that a root cut short in its making is; or NULL */
+	uint64_t kept;          /* ... less so many at most */
 };
 
 struct verdict {

@@ -388,6 +388,21 @@ static int op_close(struct op *op)
 	return err;
 }
 
+/* ---- roots ---- */
+
+static int op_mkfs(struct op *op)
+{
+	struct libfs_mkfs_opts opts = { .root = op->word[1], .now = ctx(op)->now };
+
+	memset(opts.uuid, op->word[1][0], sizeof(opts.uuid));
+	return libfs_mkfs(op->script->session, op->script->libfs, &opts);
+}
+
+static int op_quota(struct op *op)
+{
+	return xn_root_set_quota(op->script->session, op->word[1], number(op, 2));
+}
+
 /* ---- running ---- */
 
 static const struct verb {
@@ -405,7 +420,8 @@ static const struct verb {
 	{ "falloc", 1, 5, op_falloc },       { "hold", 1, 2, op_hold },
 	{ "drop", 0, 1, op_drop },           { "fsync", 1, 2, op_fsync },
 	{ "fdatasync", 1, 2, op_fdatasync }, { "sync", 0, 1, op_sync },
-	{ "close", 0, 1, op_close },
+	{ "close", 0, 1, op_close },         { "mkfs", 0, 2, op_mkfs },
+	{ "quota", 0, 3, op_quota },
 };
 
 static const struct verb *verb_find(const char *word)

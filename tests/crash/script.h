@@ -13,6 +13,7 @@
  *	falloc F plain|keep|zero|zero+keep|punch OFF LEN
  *	link F G | rename F G | unlink F | rmdir D
  *	hold F | drop | fsync F | fdatasync F | sync | close
+ *	mkfs ROOT | quota ROOT BLOCKS
  *
  * "sync" is of every root; "close" unmounts and closes the disk, and is the last.
  *
@@ -39,6 +40,7 @@ struct script_root {
 struct script {
 	struct xn *xn;
 	struct xn_session *session;
+	const char *libfs; /* what mkfs makes */
 	struct bdev *recorder;
 	struct script_root root[SCRIPT_ROOTS];
 	unsigned n_roots;
