@@ -6,6 +6,11 @@
 # A test is `it "sentence"` and the checks behind it.  A check that fails says
 # so and the script goes on; `done_testing` gives the exit code.
 set -u
+# Mounts of its own, where that is allowed: a namespace that another test makes meanwhile
+# would copy ours, and keep its server alive after we unmounted it.
+if [ -z "${XN_NAMESPACE-}" ] && [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+	exec env XN_NAMESPACE=1 unshare -m --propagation private bash "$0" "$@"
+fi
 export LC_ALL=C TZ=UTC
 unset SOURCE_DATE_EPOCH NO_COLOR XN_LIBFS_PATH
 # shellcheck disable=SC2154
