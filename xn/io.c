@@ -618,7 +618,11 @@ int xn_flush(struct xn_session *session)
 	return err;
 }
 
-/* The entries of an extent that are dirty; refused if one may not be written. */
+/*
+ * The entries of an extent that are dirty; refused if one may not be written.  What
+ * hangs in a subtree that nobody owns any more is not worth writing, and cannot be
+ * judged: its owners are as they were when it was cut off.
+ */
 static int collect_extent(struct xn *xn, struct xn_session *session, const struct xn_extent *extent,
 			  struct collected *list)
 {
@@ -627,7 +631,7 @@ static int collect_extent(struct xn *xn, struct xn_session *session, const struc
 	for (uint64_t i = 0; i < extent->count; i++) {
 		struct entry *entry = registry_find(&xn->registry, extent->start + i);
 
-		if (!entry || !(entry->flags & E_DIRTY))
+		if (!entry || !(entry->flags & E_DIRTY) || order_reaped(entry))
 			continue;
 		if (!session_holds(session, entry, XN_READ) &&
 		    !(entry->owner && session_holds(session, entry->owner, XN_READ)))
@@ -687,7 +691,7 @@ static uint32_t list_root(struct xn *xn, struct root *root, struct xn_extent *ou
 	{
 		if (n == max)
 			break;
-		if (order_writable(xn, entry))
+		if (order_writable(xn, entry) && !order_reaped(entry))
 			out[n++] = (struct xn_extent){ entry->start, entry->blocks,
 						       entry->type ? entry->type->id : XN_DATA, 0 };
 	}

@@ -161,6 +161,31 @@ static void what_is_done_inside_a_dying_branch_dies_with_it(void **state)
 	assert_int_equal(free_blocks(fx), before);
 }
 
+/* (random walk, seed 777, step 6625090: listed, then refused) */
+static void nothing_in_a_dying_branch_is_written(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t top = given_node(fx, fx->root, 0, NULL);
+	xn_blk_t low = given_node(fx, top, 0, NULL);
+	struct xn_extent out[8] = { { top, 1, 0, 0 } }, dying = { low, 1, 0, 0 };
+	uint64_t writes;
+	int n;
+
+	given_child(fx, low, 0, 1, T_DATA); /* never written */
+	assert_ok(xn_writeback(fx->session, out, 1));
+	assert_ok(free_with_reap(fx, fx->root, 0, top, 1, T_NODE));
+	assert_ok(xn_flush(fx->session)); /* the map, for the root */
+	n = xn_list_writeable(fx->session, fx->root_id, out, 8);
+	assert_int_equal(n, 1);
+	assert_int_equal(out[0].start, fx->root);
+	assert_ok(xn_writeback(fx->session, out, 1));
+	writes = crashdev_writes(fx->medium);
+	assert_ok(xn_writeback(fx->session, &dying, 1));
+	assert_int_equal(crashdev_writes(fx->medium), writes);
+	assert_ok(xn_sync(fx->session, 0));
+	assert_int_equal(reap_all(fx), 0);
+}
+
 static void part_of_a_dying_branch_may_be_freed_first(void **state)
 {
 	struct fixture *fx = *state;
@@ -296,6 +321,7 @@ int main(void)
 		TEST(closing_reaps_what_is_left),
 		TEST(a_crash_forgets_the_list_and_recovery_finds_the_blocks),
 		TEST(what_is_done_inside_a_dying_branch_dies_with_it),
+		TEST(nothing_in_a_dying_branch_is_written),
 		TEST(part_of_a_dying_branch_may_be_freed_first),
 		TEST(several_objects_of_one_extent_go_together),
 		cmocka_unit_test(a_big_tree_goes_with_a_small_cache),
