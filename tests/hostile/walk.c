@@ -3,7 +3,9 @@
  * The random walk: honest and hostile requests, write-backs, crashes and reopenings
  * against a model, under a cache far smaller than the disk.
  *
- *	walk [STEPS [SEED]]		or XN_WALK_STEPS, XN_WALK_SEED
+ *	hostile_walk [STEPS [SEED]]
+ *
+ * XN_WALK_STEPS and XN_WALK_SEED go before the arguments.
  */
 #include "world.h"
 
@@ -11,7 +13,10 @@
 
 static uint64_t number(int argc, char **argv, int index, const char *name, uint64_t otherwise)
 {
-	const char *text = index < argc ? argv[index] : getenv(name);
+	const char *text = getenv(name);
+
+	if (!text && index < argc)
+		text = argv[index];
 
 	return text && text[0] ? strtoull(text, NULL, 0) : otherwise;
 }

@@ -207,6 +207,25 @@ static void a_freed_block_waits_until_no_pointer_is_on_disk(void **state)
 	assert_true(may_be_taken(fx, data, 5));
 }
 
+/* A flush makes the copy stable that was written, and that one still has the pointer. */
+static void a_flush_of_an_older_copy_frees_nothing(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t data = given_data(fx, fx->root, 0, 1, NULL);
+	struct request rq;
+
+	assert_ok(xn_sync(fx->session, fx->root_id));
+	request_begin(&rq);
+	request_word(&rq, fx->root, T_NODE_RAW, 1);
+	assert_ok(request_run(&rq, fx->session));
+	assert_ok(writeback(fx, fx->root, 1));
+	given_no_child(fx, fx->root, 0, data, 1, T_DATA);
+	assert_ok(xn_flush(fx->session));
+	assert_false(may_be_taken(fx, data, 5));
+	assert_ok(xn_sync(fx->session, fx->root_id));
+	assert_true(may_be_taken(fx, data, 5));
+}
+
 static void a_block_no_disk_ever_named_is_free_at_once(void **state)
 {
 	struct fixture *fx = *state;
@@ -445,6 +464,7 @@ int main(void)
 		TEST(what_is_listed_as_writeable_can_be_written),
 		TEST(all_roots_of_a_session_are_listed_together),
 		TEST(a_freed_block_waits_until_no_pointer_is_on_disk),
+		TEST(a_flush_of_an_older_copy_frees_nothing),
 		TEST(a_block_no_disk_ever_named_is_free_at_once),
 		TEST(what_waits_on_a_freed_object_waits_with_it),
 		TEST(a_branch_freed_whole_in_one_update_is_free_after_a_sync),
