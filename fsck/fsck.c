@@ -91,6 +91,9 @@ static int rewalk(struct fsck *f)
 
 	if (err)
 		return err;
+	/* What a checker gave up may show as free only once nothing on the disk names it. */
+	if (bdev_flush(f->dev))
+		return -EIO;
 	check_rewalked(f->check);
 	check_set_rerun(f->check, true);
 	err = walk_and_compare(f);

@@ -253,10 +253,11 @@ static struct verdict *state_ask(struct explorer *e, uint64_t hash);
 struct nested {
 	struct explorer *e;
 	const struct verdict *whole; /* what recovery leads to without a crash */
+	const char *during;
 	char wrong[256];
 };
 
-/* A crash while recovering must lead to where recovery leads. */
+/* A crash while the disk is put right must lead to where recovery leads. */
 static int nested_visit(void *arg, const struct state *state)
 {
 	struct nested *nested = arg;
@@ -268,38 +269,50 @@ static int nested_visit(void *arg, const struct state *state)
 	e->totals.nested++;
 	if (verdict->wrong[0]) {
 		state_text(state, where, sizeof(where));
-		snprintf(nested->wrong, sizeof(nested->wrong), "%.170s (crash in recovery, %.60s)",
-			 verdict->wrong, where);
+		snprintf(nested->wrong, sizeof(nested->wrong), "%.160s (crash in %s, %.60s)",
+			 verdict->wrong, nested->during, where);
 		return 1;
 	}
 	for (unsigned i = 0; i < e->opts.n_roots; i++)
 		if (verdict->look[i] != nested->whole->look[i]) {
 			snprintf(nested->wrong, sizeof(nested->wrong),
-				 "R1: a crash in recovery leads elsewhere");
+				 "R1: a crash in %s leads elsewhere", nested->during);
 			return 1;
 		}
 	return 0;
 }
 
-static void ask_nested(struct explorer *e, struct verdict *verdict)
+/* What it takes to put a disk right: opening and mounting it, or xn-fsck.  How many events. */
+static size_t put_right(struct explorer *e, struct bdev *recorder, bool by_fsck, char wrong[256])
 {
-	struct states_opts opts = { .all_below = 4, .seed = 1 };
-	struct nested nested = { .e = e, .whole = verdict };
-	size_t mark = slate_mark(e->slate);
-	struct states_count count = { 0 };
 	struct crash_mount mount;
-	struct bdev *recorder;
 	size_t n_events;
 	char text[256];
 	bool mounted;
 
-	must(bdev_recorder_create(slate_device(e->slate), &recorder), "recorder");
-	mounted = !crash_mount(&mount, recorder, e->opts.n_roots, nested.wrong);
+	if (by_fsck)
+		return crash_repair(recorder, wrong) ? 0 : bdev_recorder_count(recorder);
+	mounted = !crash_mount(&mount, recorder, e->opts.n_roots, wrong);
 	n_events = bdev_recorder_count(recorder);
 	if (mounted)
 		crash_unmount(&mount, text);
+	return n_events;
+}
+
+static void ask_nested(struct explorer *e, struct verdict *verdict, bool by_fsck)
+{
+	struct states_opts opts = { .all_below = 4, .seed = 1 };
+	struct nested nested = { .e = e,
+				 .whole = verdict,
+				 .during = by_fsck ? "xn-fsck -p" : "recovery" };
+	size_t mark = slate_mark(e->slate), n_events;
+	struct states_count count = { 0 };
+	struct bdev *recorder;
+
+	must(bdev_recorder_create(slate_device(e->slate), &recorder), "recorder");
+	n_events = put_right(e, recorder, by_fsck, nested.wrong);
 	slate_back(e->slate, mark);
-	if (mounted)
+	if (!nested.wrong[0])
 		states_each(e->slate, recorder, n_events, &opts, nested_visit, &nested, &count);
 	if (nested.wrong[0])
 		memcpy(verdict->wrong, nested.wrong, sizeof(verdict->wrong));
@@ -394,7 +407,9 @@ static int visit(void *arg, const struct state *state)
 	state_text(state, where, sizeof(where));
 	if (e->opts.nested_every && !verdict->wrong[0] && e->totals.opened != opened &&
 	    opened % e->opts.nested_every == 0)
-		ask_nested(e, verdict);
+		/* A root cut short in its making is nothing that xn-fsck can repair. */
+		ask_nested(e, verdict,
+			   !e->opts.unfinished && e->totals.opened / e->opts.nested_every % 2);
 	slate_back(e->slate, mark);
 	if (verdict->wrong[0]) {
 		violation(e, where, verdict->wrong);
@@ -594,7 +609,7 @@ void explorer_print(const struct explorer *e, const char *what)
 	       t->states.capped);
 	printf("  states: %.3g possible, %" PRIu64 " made, %" PRIu64 " distinct; %" PRIu64
 	       " contents walked, %" PRIu64 " of different meaning opened and asked, %" PRIu64
-	       " used to the end, %" PRIu64 " crashes in recovery, %" PRIu64
+	       " used to the end, %" PRIu64 " crashes in recovery or repair, %" PRIu64
 	       " comparisons with the model\n",
 	       t->states.possible, t->states.considered, t->states.distinct, t->contents, t->opened,
 	       t->alive, t->nested, t->judged);

@@ -37,7 +37,8 @@ struct explorer_opts {
 	unsigned kept;        /* blocks that the LibFS may keep for good after such workloads */
 	const char *
 		unfinished; /* what its checker calls a root that was not finished; NULL: none may be */
-	unsigned nested_every; /* crashes while one content in so many is recovered; 0: never */
+	unsigned
+		nested_every; /* crashes in recovery, or in xn-fsck -p, of one content in so many; 0: never */
 	struct wreck wreck;
 	FILE *report; /* violations, in words; may be NULL */
 };

@@ -122,6 +122,19 @@ static bool ask_fsck(struct oracles *o, bool recovered, char wrong[256])
 	return good;
 }
 
+const char *crash_repair(struct bdev *dev, char text[256])
+{
+	struct fsck_opts opts = { .mode = CHECK_PREEN, .force = true, .progress_fd = -1 };
+	struct fsck_result result;
+	bool good = !fsck_run(dev, &opts, &result) && !(result.exit_code & ~FSCK_REPAIRED);
+
+	if (!good)
+		say(text, "R2: xn-fsck -p does not repair it: %s",
+		    result.n_findings ? result.findings[0].text : result.why);
+	fsck_result_fini(&result);
+	return good ? NULL : text;
+}
+
 /* ---- mounting ---- */
 
 static const char *sound(const struct crash_mount *mount, const char *when, char text[256])

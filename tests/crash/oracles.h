@@ -55,6 +55,9 @@ const char *crash_mount(struct crash_mount *mount, struct bdev *dev, unsigned n_
 			char text[256]);
 const char *crash_unmount(struct crash_mount *mount, char text[256]);
 
+/* xn-fsck -p, which must know what to do.  NULL, or what went wrong. */
+const char *crash_repair(struct bdev *dev, char text[256]);
+
 /* The slate shows the disk that workloads begin with, closed cleanly. */
 void oracles_init(struct oracles *oracles, struct slate *slate, unsigned n_roots);
 void oracles_fini(struct oracles *oracles);
