@@ -35,10 +35,12 @@ static void report(const struct world *w, double took)
 	       (double)w->op / took);
 	printf("updates accepted %llu, requests refused %llu\n",
 	       (unsigned long long)w->count.accepted, (unsigned long long)w->count.refused);
-	printf("writes %llu, reads %llu, syncs %llu, reaps %llu, evictions %llu, cache full %llu\n",
+	printf("writes %llu, reads %llu, syncs %llu, reaps %llu, evictions %llu, cache full %llu, "
+	       "stuck %llu\n",
 	       (unsigned long long)w->count.writes, (unsigned long long)w->count.reads,
 	       (unsigned long long)w->count.syncs, (unsigned long long)w->count.reaped,
-	       (unsigned long long)w->count.evictions, (unsigned long long)w->count.full);
+	       (unsigned long long)w->count.evictions, (unsigned long long)w->count.full,
+	       (unsigned long long)w->count.stuck);
 	printf("crashes %llu, reopenings %llu, crash states looked at %llu\n",
 	       (unsigned long long)w->count.crashes, (unsigned long long)w->count.reopens,
 	       (unsigned long long)w->count.states);

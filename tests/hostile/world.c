@@ -273,6 +273,20 @@ bool object_need(struct world *w, struct object *o)
 	return true;
 }
 
+/*
+ * When what is pinned, or waits for blocks that nobody wrote yet, fills the cache,
+ * only closing helps: it has frames of its own.
+ */
+static bool need_after_relief(struct world *w, struct object *o)
+{
+	relieve(w);
+	if (object_need(w, o))
+		return true;
+	w->count.stuck++;
+	world_reopen(w);
+	return object_need(w, o);
+}
+
 struct object *object_pick(struct world *w, unsigned root)
 {
 	struct object *o = w->list[root][pick(w, w->n_objects[root])];
@@ -280,10 +294,7 @@ struct object *object_pick(struct world *w, unsigned root)
 	/* Mostly stay with what is at hand, as file systems do. */
 	for (int i = 0; i < 3 && !o->bound; i++)
 		o = w->list[root][pick(w, w->n_objects[root])];
-	if (object_need(w, o))
-		return o;
-	relieve(w);
-	EXPECT(w, object_need(w, o));
+	EXPECT(w, object_need(w, o) || need_after_relief(w, o));
 	return o;
 }
 
@@ -334,6 +345,11 @@ void data_write(struct world *w, struct object *o, uint32_t record, xn_blk_t sta
 		relieve(w);
 		err = xn_write(session_of(w, o), binding, 0, bytes, count * XN_BLOCK);
 	}
+	if (err == XN_ECACHEFULL) {
+		w->count.stuck++;
+		world_reopen(w); /* which wrote zeroes */
+		return;
+	}
 	EXPECT_RESULT(w, err, 0);
 	note_written(w, start, count, w->next_number - 1);
 	w->count.writes++;
@@ -356,10 +372,7 @@ void write_unwritten(struct world *w, unsigned root)
 				some |= !w->written[T_START(value) + b];
 			if (!some)
 				continue;
-			if (!object_need(w, o)) {
-				(void)xn_sync(w->admin, 0);
-				EXPECT(w, object_need(w, o));
-			}
+			EXPECT(w, object_need(w, o) || need_after_relief(w, o));
 			data_write(w, o, record, T_START(value), T_COUNT(value));
 		}
 	}
