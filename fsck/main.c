@@ -34,8 +34,9 @@ struct arguments {
 	struct fsck_opts opts;
 	const char *image;
 	bool json;
-	int mode_flags; /* how many of -n -p -y were given */
-	int exit_code;  /* >= 0: nothing else to do */
+	int mode_flags;     /* how many of -n -p -y were given */
+	bool nobody_to_ask; /* none of them, and no terminal */
+	int exit_code;      /* >= 0: nothing else to do */
 };
 
 static const char help[] =
@@ -45,7 +46,7 @@ static const char help[] =
 	"  -n        look only, write nothing\n"
 	"  -p, -a    repair what is safe without asking, for boot scripts\n"
 	"  -y        repair everything that can be\n"
-	"            none of these: ask on the terminal\n"
+	"            none of these: ask on the terminal; without one, look only\n"
 	"  -f        check a disk even if it is marked clean\n"
 	"  -v        say more; problems with their codes\n"
 	"  -C FD     write lines \"pass current max device\" to descriptor FD; 0 = a counter on\n"
@@ -168,14 +169,14 @@ static int lock_take(const struct arguments *args, struct bdev *dev)
 {
 	bool look = args->opts.mode == CHECK_LOOK;
 	char holder[200];
-	int err = bdev_lock(dev, !look, look ? 0 : LOCK_WAIT_MS);
+	int err = bdev_lock(dev, !look, LOCK_WAIT_MS);
 
 	if (!err)
 		return 0;
 	if (err != -EBUSY)
 		return fail(args, xn_strerror(err));
 	holder_text(dev, holder, sizeof(holder));
-	if (!look)
+	if (!look || args->nobody_to_ask)
 		return fail(args, holder);
 	fprintf(stderr, "xn-fsck: warning: %s is %s; what follows may be wrong\n", args->image,
 		holder);
@@ -230,12 +231,18 @@ int main(int argc, char **argv)
 
 	if (args.exit_code >= 0)
 		return args.exit_code;
-	if (args.opts.mode == CHECK_ASK && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)))
-		return fail(&args, "asking needs a terminal; give -n, -p or -y");
+	if (args.opts.mode == CHECK_ASK && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))) {
+		args.nobody_to_ask = true; /* then every answer is no */
+		args.opts.mode = CHECK_LOOK;
+	}
 	signals_set();
 	args.opts.in = stdin;
 	args.opts.out = args.json ? NULL : stdout;
 	code = check_image(&args);
+	if (args.nobody_to_ask && code == FSCK_LEFT)
+		fprintf(stderr,
+			"xn-fsck: %s: nothing was repaired: asking needs a terminal; give -p or -y\n",
+			args.image);
 	if (fflush(stdout) && code == FSCK_OK)
 		code = FSCK_FAILED;
 	return code;

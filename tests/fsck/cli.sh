@@ -103,10 +103,17 @@ expect 8 -y image
 says out 'not an XN disk'
 : > image
 expect 8 -n image
+
+# Nobody to ask: a sound disk is found so, and nothing is repaired of another.
 image sound
-expect 8 image # nobody to ask
-says err 'terminal'
+expect 0 -f image
+unchanged 'asking nobody about a sound one'
+image leak
+expect 4 -f image
+says out 'Free them? no'
+says err 'nothing was repaired: asking needs a terminal'
 unchanged 'asking nobody'
+image sound
 
 # 16: usage.
 expect 16
