@@ -241,7 +241,8 @@ int main(int argc, char **argv)
 	code = check_image(&args);
 	if (args.nobody_to_ask && code == FSCK_LEFT)
 		fprintf(stderr,
-			"xn-fsck: %s: nothing was repaired: asking needs a terminal; give -p or -y\n",
+			"xn-fsck: %s: nothing was repaired: asking needs a terminal; give -p or "
+			"-y\n",
 			args.image);
 	if (fflush(stdout) && code == FSCK_OK)
 		code = FSCK_FAILED;
