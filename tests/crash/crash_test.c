@@ -3,6 +3,7 @@
  * A LibFS, given by name, and every state that a power cut may leave of it.
  *
  *	crash_test LIBFS [TEST [COUNT]]
+ *	crash_test LIBFS run "WORKLOAD"
  *
  * TEST is part of a test's name; COUNT is how many workloads to take, of two
  * operations ("all": every one) and by chance (the environment's XN_CRASH_COUNT
@@ -392,6 +393,17 @@ static void long_workloads_by_chance_in_two_roots(void **state)
 
 /* ---- running ---- */
 
+/* One workload, as a report of a violation gives it. */
+static int run_one(const struct config *config, const char *text)
+{
+	struct explorer *e = explorer_of(config, strstr(text, "b:") ? 2 : 1, 64);
+	unsigned wrong = explorer_run(e, "given", text);
+
+	explorer_print(e, "given");
+	explorer_free(e);
+	return wrong ? 1 : 0;
+}
+
 #define T(name)                                  \
 	{                                        \
 #name, name, NULL, NULL, &config \
@@ -415,6 +427,8 @@ int main(int argc, char **argv)
 	char filter[80];
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (argc > 3 && strcmp(argv[2], "run") == 0)
+		return run_one(&config, argv[3]);
 	if (count)
 		config.n_long = (unsigned)strtoul(count, NULL, 0);
 	if (count)
