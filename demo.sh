@@ -165,7 +165,7 @@ must "$bin/xn" roots "$image"
 if [ -r /dev/fuse ] && [ -w /dev/fuse ]; then through_a_mount; else without_a_mount; fi
 
 say "check it"
-must "$bin/xn-fsck" -f -n "$image"
+must "$bin/xn-fsck" -f "$image"
 read_without_mounting
 
 say "it works; try next"

@@ -6,7 +6,8 @@
 packages_build="gcc libc6-dev cmake ninja-build pkg-config clang llvm libfuse3-dev fuse3 libelf-dev
 libjansson-dev libblkid-dev uuid-dev nettle-dev libcmocka-dev scdoc"
 
-packages_test="$packages_build g++ git clang-tidy clang-format cppcheck e2fsprogs util-linux python3 gcc-bpf"
+packages_test="$packages_build g++ git clang-tidy clang-format cppcheck libclang-rt-dev e2fsprogs
+util-linux mount procps jq python3 gcc-bpf"
 
 # Install what is missing of "$@"; with install=no only say what it is.
 packages_need() {
