@@ -412,7 +412,7 @@ static int run_one(const struct config *config, const char *text)
 int main(int argc, char **argv)
 {
 	const char *count = argc > 3 ? argv[3] : getenv("XN_CRASH_COUNT");
-	struct config config = { .libfs = argc > 1 ? argv[1] : "simplefs", .n_long = 16 };
+	struct config config = { .libfs = argc > 1 ? argv[1] : "simplefs", .n_long = 10 };
 	const struct CMUnitTest tests[] = {
 		T(bugs_that_others_had_are_not_here),
 		T(its_own_risks_are_no_dangers),
