@@ -127,22 +127,27 @@ static void holder_set(struct xn_super *super)
 	fclose(comm);
 }
 
-/* Before anything else is written: in use, by whom, since which epoch. */
-static int mark_in_use(struct xn *xn)
+/* The superblock as it is now, on the medium when this returns. */
+static int super_store(struct xn *xn)
 {
-	int err;
+	int err = super_write(xn);
 
-	xn->super.mount_epoch++;
-	xn->super.state = XN_STATE_INUSE;
-	xn->super.open_time = clock_now_ns();
-	holder_set(&xn->super);
-	err = super_write(xn);
 	if (!err) {
 		pthread_mutex_unlock(&xn->lock);
 		err = device_flush(xn);
 		pthread_mutex_lock(&xn->lock);
 	}
 	return err;
+}
+
+/* Before anything else is written: in use, by whom, since which epoch. */
+static int mark_in_use(struct xn *xn)
+{
+	xn->super.mount_epoch++;
+	xn->super.state = XN_STATE_INUSE;
+	xn->super.open_time = clock_now_ns();
+	holder_set(&xn->super);
+	return super_store(xn);
 }
 
 static int free_count_from_maps(struct xn *xn)
@@ -329,13 +334,7 @@ static int mark_clean(struct xn *xn)
 	xn->super.holder_pid = 0;
 	xn->super.free_blocks = xn->freemap.free_blocks;
 	xn->super.flags = xn->damaged ? xn->super.flags | XN_SUPER_DAMAGED : xn->super.flags;
-	err = super_write(xn);
-	if (!err) {
-		pthread_mutex_unlock(&xn->lock);
-		err = device_flush(xn);
-		pthread_mutex_lock(&xn->lock);
-	}
-	return err;
+	return super_store(xn);
 }
 
 int xn_close(struct xn *xn)
