@@ -17,6 +17,7 @@ struct fixture {
 	struct bdev *dev;
 	struct bdev_queue *queue;
 	char path[64];
+	bool fixed; /* cannot be resized, though it has a path */
 };
 
 /* ---- the kinds ---- */
@@ -66,6 +67,18 @@ static struct bdev *make_fault(struct fixture *fx)
 	return dev;
 }
 
+/* On a file that nobody may write. */
+static struct bdev *make_overlay(struct fixture *fx)
+{
+	struct bdev *below, *dev;
+
+	bdev_close(file_make(fx, 0));
+	assert_ok(bdev_open(fx->path, BDEV_OPEN_RDONLY, 0, &below));
+	assert_ok(bdev_overlay_create(below, &dev));
+	fx->fixed = true;
+	return dev;
+}
+
 struct kind {
 	const char *name;
 	struct bdev *(*make)(struct fixture *fx);
@@ -73,7 +86,7 @@ struct kind {
 
 static const struct kind kinds[] = {
 	{ "memory", make_memory },     { "file", make_file },   { "direct", make_direct },
-	{ "recorder", make_recorder }, { "fault", make_fault },
+	{ "recorder", make_recorder }, { "fault", make_fault }, { "overlay", make_overlay },
 };
 
 static int fixture_new(void **state)
@@ -155,7 +168,7 @@ static void it_says_what_it_is(void **state)
 	assert_int_equal(info.logical_block, BDEV_SECTOR);
 	assert_true(info.optimal_io >= 4096);
 	assert_true(info.writable && info.can_fua && info.can_discard && info.can_write_zeroes);
-	assert_int_equal(info.can_resize, *fx->path != 0);
+	assert_int_equal(info.can_resize, *fx->path && !fx->fixed);
 	assert_string_equal(info.name, *fx->path ? fx->path : "mem:1048576");
 }
 

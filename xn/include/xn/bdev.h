@@ -185,6 +185,17 @@ int bdev_mem_create(uint64_t size, struct bdev **out);
  */
 int bdev_mem_clone(struct bdev *mem, struct bdev **out);
 
+/* ---- overlay: writes stay in memory ---- */
+
+/*
+ * Sits on `below` and owns it.  Reads show what was written here, else what is below, which is never
+ * written, flushed or locked for writing: it may be read-only.  Says that it is writable.  Locking it,
+ * also exclusively, takes the shared lock of what is below.  Cannot be resized.
+ */
+int bdev_overlay_create(struct bdev *below, struct bdev **out);
+void bdev_overlay_reset(struct bdev *overlay); /* forget all writes: it shows what is below again */
+uint64_t bdev_overlay_sectors(const struct bdev *overlay); /* how many are kept in memory */
+
 /* ---- recorder: remembers every write and flush, for crash exploration ---- */
 
 enum bdev_event_kind {
