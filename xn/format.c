@@ -146,6 +146,7 @@ void xn_super_layout(uint64_t block_count, struct xn_super *super)
 	}
 	super->log_start = 2 + 2 * XN_CAT_KINDS;
 	super->log_blocks = at_most(super->block_count / 64, 256);
+	super->incompat = XN_INCOMPAT_LOG;
 }
 
 /* ---- superblock ---- */
@@ -245,7 +246,7 @@ int xn_super_decode(const struct xn_super_disk *disk, struct xn_super *super)
 		return XN_EFOREIGN;
 	if (le32_get(disk->crc) != sector_crc(0, disk, SUPER_CRC_AT))
 		return XN_EDAMAGED;
-	if (le32_get(disk->version) > XN_FORMAT_VERSION || le64_get(disk->incompat))
+	if (le32_get(disk->version) > XN_FORMAT_VERSION || (le64_get(disk->incompat) & ~XN_INCOMPAT_KNOWN))
 		return XN_EVERSION;
 	if (le32_get(disk->version) != XN_FORMAT_VERSION)
 		return XN_EDAMAGED;

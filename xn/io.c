@@ -670,6 +670,31 @@ unlock:
 	return err;
 }
 
+/* In waves: everything of the roots concerned. */
+int xn_commit(struct xn_session *session, const struct xn_extent *extents, uint32_t count)
+{
+	struct xn *xn = session->xn;
+	struct root *root = NULL;
+	int err = 0;
+
+	pthread_mutex_lock(&xn->lock);
+	for (uint32_t i = 0; i < count && !err; i++) {
+		struct entry *entry = registry_find(&xn->registry, extents[i].start);
+
+		if (!entry)
+			continue;
+		if (!session_holds(session, entry, XN_READ) &&
+		    !(entry->owner && session_holds(session, entry->owner, XN_READ)))
+			err = XN_ENOTBOUND;
+		else
+			root = entry->root;
+	}
+	if (!err && root)
+		err = sync_root(xn, root);
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}
+
 /* Does the session hold anything of that root? */
 static bool session_sees(const struct xn_session *session, const struct root *root)
 {

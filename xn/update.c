@@ -47,9 +47,9 @@ static int by_object_and_offset(const void *a, const void *b)
 
 static int flags_check(const struct xn_update *update)
 {
-	if (update->flags & ~(XN_ATOMIC | XN_REAP | XN_LOGGED | XN_FREEING))
+	if (update->flags & ~(XN_ATOMIC | XN_REAP | XN_FREEING))
 		return -EINVAL;
-	if (update->flags & (XN_ATOMIC | XN_LOGGED))
+	if (update->flags & XN_ATOMIC)
 		return -ENOSYS;
 	if (update->n_retypes || update->n_links || update->n_unlinks)
 		return -ENOSYS;

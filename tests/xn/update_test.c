@@ -663,15 +663,15 @@ static void what_needs_the_intent_log_is_not_built_yet(void **state)
 	request_word(&rq, head, 0, 1);
 	assert_request_refused(fx, &rq, -ENOSYS);
 
-	for (unsigned i = 0; i < 5; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		request_begin(&rq);
 		request_word(&rq, fx->root, T_NODE_RAW, 1);
-		rq.update.flags = i == 0 ? XN_ATOMIC : i == 1 ? XN_LOGGED : 0;
-		rq.update.retypes = i == 2 ? &retype : NULL;
-		rq.update.n_retypes = i == 2;
+		rq.update.flags = i == 0 ? XN_ATOMIC : 0;
+		rq.update.retypes = i == 1 ? &retype : NULL;
+		rq.update.n_retypes = i == 1;
 		rq.update.links = rq.update.unlinks = &data;
-		rq.update.n_links = i == 3;
-		rq.update.n_unlinks = i == 4;
+		rq.update.n_links = i == 2;
+		rq.update.n_unlinks = i == 3;
 		assert_request_refused(fx, &rq, -ENOSYS);
 	}
 }

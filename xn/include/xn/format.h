@@ -60,6 +60,10 @@ extern "C" {
 #define XN_STATE_CLEAN 1u
 #define XN_STATE_INUSE 2u /* open for writing, or was when the power went */
 
+/* Features that a reader must know. */
+#define XN_INCOMPAT_LOG   1ull /* the intent log may hold what is not in its place yet */
+#define XN_INCOMPAT_KNOWN XN_INCOMPAT_LOG
+
 #define XN_SUPER_RECLAIM 1u /* flag: space may be lost until the next reclaim */
 #define XN_SUPER_DAMAGED 2u /* flag: damage was met; xn-fsck is asked for */
 

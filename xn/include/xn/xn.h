@@ -413,8 +413,14 @@ struct xn_retype {
 
 #define XN_ATOMIC  1u /* several objects, whole or absent after a crash (-ENOSYS yet) */
 #define XN_REAP    2u /* freed objects may still own blocks: XN takes the subtree apart later */
-#define XN_LOGGED  4u /* durable with the next flush through the intent log (-ENOSYS yet) */
 #define XN_FREEING 8u /* this update frees more than it takes: may use the root's reserve */
+
+/*
+ * XN_ATOMIC is implied by whatever could be torn on disk to somebody's harm:
+ * ownership that moves between objects or sectors, headers, records that lie in
+ * two sectors.  Such updates reach the disk through the intent log, and updates
+ * that share an object go together.
+ */
 
 #define XN_UPDATE_OBJECTS_MAX 64u
 #define XN_UPDATE_BYTES_MAX   (256u << 10)
@@ -426,8 +432,8 @@ struct xn_update {
 	const struct xn_edit *edits;
 	const struct xn_extent *allocs;
 	const struct xn_extent *frees;
-	const struct xn_retype *retypes; /* -ENOSYS yet, as links and unlinks */
-	const xn_blk_t *links;
+	const struct xn_retype *retypes;
+	const xn_blk_t *links; /* -ENOSYS yet, as unlinks */
 	const xn_blk_t *unlinks;
 	uint32_t n_expects, n_edits, n_allocs, n_frees, n_retypes, n_links, n_unlinks;
 	uint32_t flags;
@@ -440,7 +446,10 @@ struct xn_update {
  * Change metadata, all or nothing, in memory (writes nothing to disk).
  *
  * Over all objects edited, with `owned` taken before and after by running
- * `owns` on the records that the bytes touch:  added = allocs, removed = frees.
+ * `owns` on the records that the bytes touch:  added = allocs, removed = frees,
+ * but for what one record lost and another gained under the same type: that
+ * moved, and needs no declaration.  `retypes` turn owned RESERVED blocks into
+ * DATA (unwritten) and back; the record must say the same.
  * An allocated extent of a template with objects of S blocks stands for count/S
  * new objects, each starting as the initial image; the same update may edit
  * them.  A freed object must own nothing after the edits, or XN_REAP be given.
@@ -463,9 +472,11 @@ struct xn_update {
  *   XN_ETOOBIG     more objects, bytes, blocks or extents than one update may have
  *   XN_EOBJDAMAGED an object is marked damaged
  *   -ERANGE        an edit lies outside its object, an extent outside the disk
- *   -ENOSYS        ownership moves between objects or sectors, or a straddling record of an object
- *                  on disk changes what it owns (needs the intent log); retypes, links, unlinks,
- *                  XN_ATOMIC, XN_LOGGED
+ *   XN_ELOGFULL    what must reach the disk together with this is too much for the intent log:
+ *                  xn_sync() the root and try again
+ *   XN_ECYCLE      an object would hang below itself; or what must go together would wait, by
+ *                  xn_after(), for itself
+ *   -ENOSYS        links, unlinks; on a disk too small for an intent log, what needs one
  *   XN_ESTALE, XN_EREADONLY, XN_ECRED, -EINVAL, -ENOMEM
  * and on failure nothing has changed.
  */
@@ -518,7 +529,33 @@ int xn_sync(struct xn_session *session, uint32_t root);
  */
 int64_t xn_reap(struct xn_session *session, uint64_t budget);
 
-/* `object` counts as unsound until the present version of `prior` is stable. -ENOSYS yet. */
+/*
+ * Make these objects and data blocks durable, with everything unsound that they
+ * name and everything that names them up to what the disk reaches: by one
+ * record of the intent log and one flush if that is small enough, else in
+ * waves.  What fsync of a file should call, with the file's dirty blocks and
+ * the object that holds its name.  Blocks that are clean and stable cost nothing.
+ *
+ * Fails with
+ *   XN_ENOTBOUND the session has not bound a block or its owner
+ *   XN_ETAINTED  something names blocks that were allocated and never written
+ *   XN_ETOOBIG   an extent of more than XN_UPDATE_BLOCKS_MAX blocks
+ *   XN_EIO, XN_EUNKNOWN, XN_EREADONLY, -ENOMEM
+ */
+int xn_commit(struct xn_session *session, const struct xn_extent *extents, uint32_t count);
+
+/*
+ * A dependency of the LibFS's own: where the disk reaches it, `object` is not
+ * written before the present version of `prior` is stable.  Forgotten when that
+ * is so, or when either is freed.
+ *
+ * Fails with
+ *   XN_ECYCLE     prior waits for object already
+ *   XN_ENOTBOUND  object is not bound for writing, or prior not at all
+ *   XN_ETOOBIG    object waits for XN_AFTER_MAX others already
+ *   XN_EREADONLY, -EINVAL (the same object, or another root's), -ENOMEM
+ */
+#define XN_AFTER_MAX 256u
 int xn_after(struct xn_session *session, xn_blk_t object, xn_blk_t prior);
 /* Set blocks aside for later allocs of a root; negative gives back. -ENOSYS yet. */
 int xn_claim(struct xn_session *session, uint32_t root, int64_t blocks);

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/* The intent log's bytes; the truths stand in xn/log_format.h. */
+#include "xn/log_format.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "udf/udf.h"
+#include "xn/bdev.h"
+#include "xn/error.h"
+
+#define LIST_AT    sizeof(struct xn_log_record_disk)
+#define CLAIM_SIZE 16u
+#define HOME_SIZE  8u
+
+static bool all_zero(const uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (bytes[i])
+			return false;
+	}
+	return true;
+}
+
+/* CRC-32C of a run of sectors, the first four bytes taken as zero. */
+static uint32_t log_crc(const struct xn_super *super, const void *bytes, size_t len)
+{
+	static const uint8_t zero[4];
+	uint32_t crc = udf_crc32c(xn_format_seed(super), zero, sizeof(zero));
+
+	return udf_crc32c(crc, (const uint8_t *)bytes + 4, len - 4);
+}
+
+/* ---- tails ---- */
+
+int xn_log_tail_decode(const struct xn_super *super, const void *sector, struct xn_log_tail *tail)
+{
+	const struct xn_log_tail_disk *disk = sector;
+
+	memset(tail, 0, sizeof(*tail));
+	if (all_zero(sector, XN_SECTOR_SIZE))
+		return 0;
+	if (le32_get(disk->magic) != XN_LOG_TAIL_MAGIC ||
+	    le32_get(disk->crc) != log_crc(super, sector, XN_SECTOR_SIZE) ||
+	    le64_get(disk->seq) == 0)
+		return XN_EDAMAGED;
+	tail->seq = le64_get(disk->seq);
+	tail->epoch = le64_get(disk->epoch);
+	return 0;
+}
+
+void xn_log_tail_encode(const struct xn_super *super, const struct xn_log_tail *tail, void *sector)
+{
+	struct xn_log_tail_disk *disk = sector;
+
+	memset(disk, 0, sizeof(*disk));
+	disk->magic = le32_make(XN_LOG_TAIL_MAGIC);
+	disk->seq = le64_make(tail->seq);
+	disk->epoch = le64_make(tail->epoch);
+	disk->crc = le32_make(log_crc(super, sector, XN_SECTOR_SIZE));
+}
+
+uint64_t xn_log_sectors(const struct xn_super *super)
+{
+	return super->log_blocks * XN_BLOCK_SECTORS;
+}
+
+/* ---- records ---- */
+
+static uint32_t list_sectors(uint32_t n_claims, uint32_t n_homes)
+{
+	size_t bytes = LIST_AT + (size_t)n_claims * CLAIM_SIZE + (size_t)n_homes * HOME_SIZE;
+
+	return (uint32_t)((bytes + XN_SECTOR_SIZE - 1) / XN_SECTOR_SIZE);
+}
+
+uint32_t xn_log_record_sectors(uint32_t n_claims, uint32_t n_homes)
+{
+	return list_sectors(n_claims, n_homes) + n_homes;
+}
+
+static uint64_t list_get(const uint8_t *list, size_t at)
+{
+	le64_t value;
+
+	memcpy(&value, list + at, sizeof(value));
+	return le64_get(value);
+}
+
+static void list_put(uint8_t *list, size_t at, uint64_t value)
+{
+	le64_t disk = le64_make(value);
+
+	memcpy(list + at, &disk, sizeof(disk));
+}
+
+struct xn_log_claim xn_log_record_claim(const struct xn_log_record *record, uint32_t index)
+{
+	size_t at = (size_t)index * CLAIM_SIZE;
+
+	return (struct xn_log_claim){ list_get(record->list, at), list_get(record->list, at + 8) };
+}
+
+uint64_t xn_log_record_home(const struct xn_log_record *record, uint32_t index)
+{
+	return list_get(record->list,
+			(size_t)record->n_claims * CLAIM_SIZE + (size_t)index * HOME_SIZE);
+}
+
+/* May a record say what a sector of this block holds?  Of XN's fixed blocks none may. */
+static bool home_is_legal(const struct xn_super *super, uint64_t block)
+{
+	uint64_t places[3];
+	unsigned n = xn_super_places(super->block_count, places);
+
+	if (block == 0 || block >= super->block_count ||
+	    block == xn_map_block(block / XN_CHUNK_BLOCKS))
+		return false;
+	if (block >= super->log_start && block - super->log_start < super->log_blocks)
+		return false;
+	for (unsigned i = 0; i < n; i++) {
+		if (block == places[i])
+			return false;
+	}
+	for (unsigned i = 0; i < XN_CAT_KINDS; i++) {
+		if (block == super->catalogue[i] || block == super->twin[i])
+			return false;
+	}
+	return true;
+}
+
+static bool lists_are_legal(const struct xn_super *super, const struct xn_log_record *record)
+{
+	for (uint32_t i = 0; i < record->n_claims; i++) {
+		struct xn_log_claim claim = xn_log_record_claim(record, i);
+
+		if (claim.count == 0 || claim.count > super->block_count ||
+		    claim.start > super->block_count - claim.count)
+			return false;
+	}
+	for (uint32_t i = 0; i < record->n_homes; i++) {
+		if (!home_is_legal(super, xn_log_record_home(record, i) / XN_BLOCK_SECTORS))
+			return false;
+	}
+	return true;
+}
+
+int xn_log_record_decode(const struct xn_super *super, const struct xn_log_tail *expect,
+			 const void *bytes, size_t len, struct xn_log_record *record)
+{
+	const struct xn_log_record_disk *disk = bytes;
+	struct xn_log_record found;
+
+	if (len < XN_SECTOR_SIZE || le32_get(disk->magic) != XN_LOG_RECORD_MAGIC ||
+	    le64_get(disk->seq) != expect->seq || le64_get(disk->epoch) != expect->epoch)
+		return XN_EDAMAGED;
+	found.seq = expect->seq;
+	found.epoch = expect->epoch;
+	found.sectors = le32_get(disk->sectors);
+	found.n_claims = le32_get(disk->claims);
+	found.n_homes = le32_get(disk->homes);
+	if (found.sectors > len / XN_SECTOR_SIZE || found.n_homes > found.sectors ||
+	    found.n_claims > len / CLAIM_SIZE ||
+	    xn_log_record_sectors(found.n_claims, found.n_homes) != found.sectors)
+		return XN_EDAMAGED;
+	if (le32_get(disk->crc) != log_crc(super, bytes, (size_t)found.sectors * XN_SECTOR_SIZE))
+		return XN_EDAMAGED;
+	found.list = (const uint8_t *)bytes + LIST_AT;
+	found.payload =
+		(const uint8_t *)bytes + (size_t)(found.sectors - found.n_homes) * XN_SECTOR_SIZE;
+	if (!lists_are_legal(super, &found))
+		return XN_EDAMAGED;
+	*record = found;
+	return 0;
+}
+
+void xn_log_record_put_claim(void *bytes, uint32_t index, struct xn_log_claim claim)
+{
+	uint8_t *list = (uint8_t *)bytes + LIST_AT;
+
+	list_put(list, (size_t)index * CLAIM_SIZE, claim.start);
+	list_put(list, (size_t)index * CLAIM_SIZE + 8, claim.count);
+}
+
+void xn_log_record_put_home(void *bytes, uint32_t n_claims, uint32_t index, uint64_t sector)
+{
+	uint8_t *list = (uint8_t *)bytes + LIST_AT;
+
+	list_put(list, (size_t)n_claims * CLAIM_SIZE + (size_t)index * HOME_SIZE, sector);
+}
+
+void xn_log_record_seal(const struct xn_super *super, const struct xn_log_tail *id,
+			uint32_t n_claims, uint32_t n_homes, void *bytes)
+{
+	uint32_t sectors = xn_log_record_sectors(n_claims, n_homes);
+	size_t used = LIST_AT + (size_t)n_claims * CLAIM_SIZE + (size_t)n_homes * HOME_SIZE;
+	struct xn_log_record_disk head = { .magic = le32_make(XN_LOG_RECORD_MAGIC),
+					   .seq = le64_make(id->seq),
+					   .epoch = le64_make(id->epoch),
+					   .sectors = le32_make(sectors),
+					   .claims = le32_make(n_claims),
+					   .homes = le32_make(n_homes) };
+
+	memset((uint8_t *)bytes + used, 0, (size_t)(sectors - n_homes) * XN_SECTOR_SIZE - used);
+	memcpy(bytes, &head, sizeof(head));
+	head.crc = le32_make(log_crc(super, bytes, (size_t)sectors * XN_SECTOR_SIZE));
+	memcpy(bytes, &head.crc, sizeof(head.crc));
+}
+
+/* ---- reading ---- */
+
+int xn_log_reader_init(struct xn_log_reader *reader, const struct xn_super *super, const void *area,
+		       size_t len)
+{
+	struct xn_log_tail first, last;
+	int bad_first, bad_last;
+
+	memset(reader, 0, sizeof(*reader));
+	reader->super = super;
+	reader->area = area;
+	if (len < XN_LOG_SECTORS_MIN * XN_SECTOR_SIZE)
+		return 0;
+	reader->len = len - XN_SECTOR_SIZE;
+	reader->at = XN_SECTOR_SIZE;
+	bad_first = xn_log_tail_decode(super, area, &first);
+	bad_last = xn_log_tail_decode(super, reader->area + reader->len, &last);
+	if (bad_first && bad_last)
+		return XN_EDAMAGED;
+	reader->expect = bad_first || (!bad_last && last.seq > first.seq) ? last : first;
+	if (reader->expect.seq == 0)
+		reader->len = 0; /* never used */
+	return 0;
+}
+
+int xn_log_reader_next(struct xn_log_reader *reader, struct xn_log_record *record)
+{
+	if (reader->at >= reader->len ||
+	    xn_log_record_decode(reader->super, &reader->expect, reader->area + reader->at,
+				 reader->len - reader->at, record))
+		return 0;
+	reader->at += (size_t)record->sectors * XN_SECTOR_SIZE;
+	reader->expect.seq++;
+	return 1;
+}
+
+/* ---- carrying it out ---- */
+
+/* The block around a sector is rewritten whole where the medium takes no less. */
+static int home_write(struct bdev *dev, uint64_t sector, const uint8_t *bytes)
+{
+	uint8_t block[XN_BLOCK_SIZE];
+	struct bdev_info info;
+	uint64_t start = sector / XN_BLOCK_SECTORS * XN_BLOCK_SIZE;
+	int err;
+
+	bdev_info(dev, &info);
+	if (info.logical_block <= XN_SECTOR_SIZE)
+		return bdev_write(dev, sector * XN_SECTOR_SIZE, bytes, XN_SECTOR_SIZE, 0);
+	err = bdev_read(dev, start, block, sizeof(block));
+	if (err)
+		return err;
+	memcpy(block + sector % XN_BLOCK_SECTORS * XN_SECTOR_SIZE, bytes, XN_SECTOR_SIZE);
+	return bdev_write(dev, start, block, sizeof(block), 0);
+}
+
+/* Show these blocks in use; a part of the map that cannot be read shows all in use already. */
+static int claim_write(struct bdev *dev, const struct xn_super *super, struct xn_log_claim claim)
+{
+	uint8_t block[XN_BLOCK_SIZE], bitmap[XN_MAP_CHUNK_BYTES];
+	uint64_t end = claim.start + claim.count;
+	int err = 0;
+
+	for (uint64_t at = claim.start; at < end && !err;) {
+		uint64_t chunk = at / XN_CHUNK_BLOCKS;
+		uint64_t next = (chunk + 1) * XN_CHUNK_BLOCKS;
+		uint64_t place = xn_map_block(chunk) * XN_BLOCK_SIZE;
+
+		err = bdev_read(dev, place, block, sizeof(block));
+		if (err)
+			break;
+		xn_map_decode(super, chunk, block, bitmap);
+		for (; at < end && at < next; at++)
+			bitmap[at % XN_CHUNK_BLOCKS / 8] |= (uint8_t)(1u << (at % 8));
+		xn_map_encode(super, chunk, bitmap, block);
+		err = bdev_write(dev, place, block, sizeof(block), 0);
+	}
+	return err;
+}
+
+static int record_write(struct bdev *dev, const struct xn_super *super,
+			const struct xn_log_record *record)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < record->n_claims && !err; i++)
+		err = claim_write(dev, super, xn_log_record_claim(record, i));
+	for (uint32_t i = 0; i < record->n_homes && !err; i++)
+		err = home_write(dev, xn_log_record_home(record, i),
+				 record->payload + (size_t)i * XN_SECTOR_SIZE);
+	return err;
+}
+
+static int tails_write(struct bdev *dev, const struct xn_super *super,
+		       const struct xn_log_tail *tail)
+{
+	uint8_t sector[XN_SECTOR_SIZE];
+	uint64_t first = super->log_start * XN_BLOCK_SECTORS;
+	int err;
+
+	xn_log_tail_encode(super, tail, sector);
+	err = home_write(dev, first, sector);
+	if (!err)
+		err = home_write(dev, first + xn_log_sectors(super) - 1, sector);
+	return err ? err : bdev_flush(dev);
+}
+
+static int replay_area(struct bdev *dev, const struct xn_super *super, const uint8_t *area,
+		       size_t len, uint64_t epoch, struct xn_log_report *report)
+{
+	struct xn_log_reader reader;
+	struct xn_log_record record;
+	struct xn_log_tail tail;
+	int err = xn_log_reader_init(&reader, super, area, len);
+
+	if (err)
+		return err;
+	while (!err && xn_log_reader_next(&reader, &record)) {
+		err = record_write(dev, super, &record);
+		report->records++;
+		report->sectors += record.n_homes;
+		report->claims += record.n_claims;
+	}
+	/* One number is left out, so that a record cut short can never be the next one. */
+	tail.seq = reader.expect.seq + 1;
+	tail.epoch = epoch ? epoch : reader.expect.epoch;
+	report->next_seq = tail.seq;
+	if (!err && report->records > 0)
+		err = bdev_flush(dev);
+	if (!err && (report->records > 0 || epoch))
+		err = tails_write(dev, super, &tail);
+	return err;
+}
+
+int xn_log_replay(struct bdev *dev, const struct xn_super *super, uint64_t epoch,
+		  struct xn_log_report *report)
+{
+	size_t len = (size_t)super->log_blocks * XN_BLOCK_SIZE;
+	uint8_t *area;
+	int err;
+
+	memset(report, 0, sizeof(*report));
+	if (xn_log_sectors(super) < XN_LOG_SECTORS_MIN)
+		return 0;
+	area = malloc(len);
+	if (!area)
+		return -ENOMEM;
+	err = bdev_read(dev, super->log_start * XN_BLOCK_SIZE, area, len);
+	if (!err)
+		err = replay_area(dev, super, area, len, epoch, report);
+	free(area);
+	return !err || err == XN_EUNKNOWN || err == XN_EDAMAGED || err == -ENOMEM ? err : XN_EIO;
+}
