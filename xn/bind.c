@@ -96,168 +96,6 @@ int owns_object(struct xn *xn, const struct type *type, const uint8_t *object,
 	return err;
 }
 
-/* ---- acl ---- */
-
-/* The record of `owner` that names `entry`, and the extent by which it does. */
-static int owner_record(struct xn *xn, struct entry *entry, uint32_t *record,
-			struct udf_extent *via, struct udf_budget *budget)
-{
-	struct entry *owner = entry->owner;
-	const struct udf_info *info = owner->type->info;
-	struct udf_extents list = { 0 };
-	int err = XN_ENOTOWNER;
-
-	if (!(owner->flags & E_CACHED))
-		return XN_ENOTCACHED;
-	for (uint32_t n = 0; n <= info->rec_count && err == XN_ENOTOWNER; n++) {
-		uint32_t i = n == 0 ? entry->owner_record : n - 1;
-
-		if (i >= info->rec_count)
-			continue; /* no hint */
-		list.n = 0;
-		if (owns_record(xn, owner->type, entry_bytes(owner), i, budget, &list, NULL))
-			break;
-		for (size_t k = 0; k < list.n; k++) {
-			if (entry->start < list.v[k].start ||
-			    entry->start >= list.v[k].start + list.v[k].count)
-				continue;
-			*record = entry->owner_record = i;
-			*via = list.v[k];
-			err = 0;
-		}
-	}
-	udf_extents_fini(&list);
-	return err;
-}
-
-struct acl_args {
-	uint8_t *bytes;
-	uint32_t len;
-};
-
-static uint32_t local_child(const struct type *type, uint32_t global)
-{
-	for (uint32_t i = 0; type && i < type->info->n_child; i++) {
-		if (type->child[i] == global)
-			return i;
-	}
-	return UDF_RECORD_NONE;
-}
-
-static void acl_extents(uint8_t *at, const struct udf_extents *list, const struct type *type)
-{
-	for (size_t i = 0; list && i < list->n; i++) {
-		struct udf_acl_extent one = { list->v[i].start, list->v[i].count,
-					      local_child(type, list->v[i].child), 0 };
-
-		memcpy(at + i * sizeof(one), &one, sizeof(one));
-	}
-}
-
-/* Lay the request out as UDFs see it (struct udf_acl_args and its arrays). */
-static int acl_args_build(const struct acl_request *request, const struct udf_extent *via,
-			  const struct type *owner_type, struct acl_args *out)
-{
-	const struct entry *entry = request->entry;
-	uint32_t n_added = request->added ? (uint32_t)request->added->n : 0;
-	uint32_t n_removed = request->removed ? (uint32_t)request->removed->n : 0;
-	struct udf_acl_args args = { .version = UDF_ACL_ARGS_VERSION, .op = request->op };
-	uint32_t at = sizeof(args);
-
-	args.now_ns = request->now_ns;
-	args.uid = request->cred->uid;
-	args.gid = request->cred->gid;
-	args.record = request->record;
-	args.bound = request->bound;
-	args.self = (struct udf_acl_extent){ entry->start, entry->blocks,
-					     local_child(owner_type, entry->type->id), 0 };
-	args.via = (struct udf_acl_extent){ via->start, via->count,
-					    local_child(owner_type, via->child), 0 };
-	args.n_groups = request->cred->n_groups;
-	args.groups_off = at;
-	at += args.n_groups * (uint32_t)sizeof(uint32_t);
-	args.n_mods = (uint32_t)request->n_mods;
-	args.mods_off = at;
-	at += args.n_mods * (uint32_t)sizeof(struct udf_acl_mod);
-	args.n_added = n_added;
-	args.added_off = at;
-	at += n_added * (uint32_t)sizeof(struct udf_acl_extent);
-	args.n_removed = n_removed;
-	args.removed_off = at;
-	at += n_removed * (uint32_t)sizeof(struct udf_acl_extent);
-	args.len = at;
-
-	out->bytes = calloc(1, at);
-	if (!out->bytes)
-		return -ENOMEM;
-	out->len = at;
-	memcpy(out->bytes, &args, sizeof(args));
-	memcpy(out->bytes + args.groups_off, request->cred->groups,
-	       args.n_groups * sizeof(uint32_t));
-	for (uint32_t i = 0; i < args.n_mods; i++) {
-		struct udf_acl_mod mod = { request->mods[i]->offset, request->mods[i]->len };
-
-		memcpy(out->bytes + args.mods_off + i * sizeof(mod), &mod, sizeof(mod));
-	}
-	acl_extents(out->bytes + args.added_off, request->added, entry->type);
-	acl_extents(out->bytes + args.removed_off, request->removed, entry->type);
-	return 0;
-}
-
-/* What OWNER shows: the record above, or above the topmost sticky ancestor. */
-static int acl_owner(struct xn *xn, struct entry *entry, struct udf_budget *budget,
-		     struct udf_acl_input *input, struct udf_extent *via,
-		     const struct type **owner_type)
-{
-	uint32_t record;
-	int err;
-
-	if (!entry->owner)
-		return 0;
-	while (entry->owner->owner && (entry->owner->type->info->flags & UDF_TEMPLATE_STICKY))
-		entry = entry->owner;
-	err = owner_record(xn, entry, &record, via, budget);
-	if (err)
-		return err;
-	*owner_type = entry->owner->type;
-	input->owner = entry_bytes(entry->owner) + (*owner_type)->info->rec_off +
-		       (size_t)record * (*owner_type)->info->rec_size;
-	input->owner_len = (*owner_type)->info->rec_size;
-	return 0;
-}
-
-int acl_ask(struct xn *xn, const struct acl_request *request, struct udf_budget *budget,
-	    struct xn_refusal *why)
-{
-	struct entry *entry = request->entry;
-	const struct type *type = entry->type, *owner_type = NULL;
-	struct udf_acl_input input = { 0 };
-	struct udf_extent via = { 0 };
-	struct acl_args args = { 0 };
-	struct udf_fault fault = { 0 };
-	int err;
-
-	if (!type->info->has[UDF_FN_ACL])
-		return 0;
-	err = acl_owner(xn, entry, budget, &input, &via, &owner_type);
-	if (err)
-		return refuse(why, err, entry->owner->start, "acl needs the owner's record");
-	err = acl_args_build(request, &via, owner_type, &args);
-	if (err)
-		return err;
-	input.old_object = entry_bytes(entry);
-	input.new_object = request->new_bytes ? request->new_bytes : input.old_object;
-	input.args = args.bytes;
-	input.args_len = args.len;
-	xn->stats.acl_runs++;
-	err = udf_acl(type->tmpl, &input, budget, &fault);
-	free(args.bytes);
-	if (err == 1)
-		return 0;
-	return refuse(why, XN_EACL, entry->start, "acl of template %s %s", type->info->name,
-		      err == 0 ? "denies it" : "faulted, which denies it");
-}
-
 /* ---- binding ---- */
 
 /* Does one of the extents, or several that adjoin, cover `want` under its type? */
@@ -370,7 +208,7 @@ static int bind_locked(struct xn_session *session, const struct xn_bind_request 
 	struct type *type = type_find(xn, request->extent.type);
 	uint32_t access = request->access & (XN_READ | XN_WRITE);
 	struct udf_budget budget = UDF_BUDGET_FULL;
-	struct acl_request ask = { .entry = owner, .record = request->record };
+	struct acl_request ask = { .record = request->record };
 	struct entry *entry = owner;
 	int err;
 
@@ -383,20 +221,23 @@ static int bind_locked(struct xn_session *session, const struct xn_bind_request 
 		err = owner_names(xn, request, owner, &budget);
 	if (err)
 		return err;
-	ask.now_ns = request->now_ns;
+	if (owner->type->info->has[UDF_FN_ACL])
+		ask.now_ns = time_choose(session, request->now_ns);
+	err = acl_about(xn, owner, &budget, &ask, request->why);
 	for (uint32_t bit = XN_READ; bit <= XN_WRITE; bit <<= 1) {
 		ask.op = bit == XN_READ ? UDF_ACL_READ : UDF_ACL_WRITE;
-		if (access & bit)
+		if (!err && (access & bit))
 			err = acl_ask(xn, &ask, &budget, request->why);
-		if (err)
-			return err;
 	}
+	if (err)
+		return err;
 	if (type)
 		err = object_entry(xn, request, type, owner, &entry);
 	if (!err && type && (access & XN_WRITE) && (entry->flags & E_DAMAGED))
 		err = refuse(request->why, XN_EOBJDAMAGED, entry->start, "the object is damaged");
 	if (!err)
-		err = binding_add(session, entry, type == NULL, request->extent, access, binding);
+		err = binding_add(session, entry, type == NULL, request->extent, request->record,
+				  access, binding);
 	if (err && type && entry && entry != owner)
 		registry_release(xn, entry);
 	return err;
@@ -486,7 +327,8 @@ static int bind_root_locked(struct xn_session *session, const char *name, uint32
 		return XN_EOBJDAMAGED;
 	}
 	extent = (struct xn_extent){ entry->start, entry->blocks, entry->type->id, 0 };
-	err = binding_add(session, entry, false, extent, access & (XN_READ | XN_WRITE), binding);
+	err = binding_add(session, entry, false, extent, NO_RECORD, access & (XN_READ | XN_WRITE),
+			  binding);
 	if (err)
 		registry_release(xn, entry);
 	else
@@ -521,6 +363,8 @@ int xn_map(struct xn_session *session, xn_binding_t handle, const void **bytes, 
 	err = binding_find(session, handle, &binding);
 	if (!err && binding->data)
 		err = XN_ETYPE;
+	else if (!err && !(binding->access & XN_READ))
+		err = XN_ENOTBOUND;
 	else if (!err && !(binding->entry->flags & E_CACHED))
 		err = XN_ENOTCACHED;
 	if (!err) {

@@ -10,6 +10,7 @@
  *   root.c       roots, quota                order.c     what may be written when
  *   session.c    sessions, bindings          io.c        reads, waves, flushes
  *   bind.c       who owns an extent          update.c    check and commit
+ *   acl.c        who may
  *   data.c       bytes of data blocks        reap.c      subtrees taken apart
  *   walk.c       everything that is owned    recover.c   after an unclean stop
  *   xn.c         open, close, looking        selfcheck.c the truths, executed
@@ -172,6 +173,7 @@ struct binding {
 	uint32_t index, generation;
 	uint32_t access;
 	bool data, stale;
+	uint32_t record;     /* a hint: which of the owner names it */
 	struct entry *entry; /* the object, or the owner of the data */
 	struct xn_extent extent;
 	LIST_ENTRY(binding) of_entry;
@@ -351,11 +353,13 @@ int roots_write_changed(struct xn *xn);
 int binding_find(struct xn_session *session, xn_binding_t handle, struct binding **out);
 bool session_holds(const struct xn_session *session, const struct entry *entry, uint32_t access);
 int binding_add(struct xn_session *session, struct entry *entry, bool data, struct xn_extent extent,
-		uint32_t access, xn_binding_t *handle);
+		uint32_t record, uint32_t access, xn_binding_t *handle);
 void bindings_revoke(struct entry *entry, bool data, xn_blk_t start, uint64_t count);
 void entry_unbind_all(struct entry *entry);
 int cred_choose(struct xn_session *session, const struct xn_cred *wanted,
 		const struct xn_cred **out);
+
+int64_t time_choose(const struct xn_session *session, int64_t wanted);
 
 /* Run `owns` on one record of an entry's (or other) bytes; types in .child are global. */
 int owns_record(struct xn *xn, const struct type *type, const uint8_t *object, uint32_t record,
@@ -363,10 +367,23 @@ int owns_record(struct xn *xn, const struct type *type, const uint8_t *object, u
 int owns_object(struct xn *xn, const struct type *type, const uint8_t *object,
 		struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why);
 
+/* ---- acl.c ---- */
+
+/* The record above an object that says who may: of its nearest ancestor that is not sticky. */
+struct acl_above {
+	struct entry *entry; /* NULL: a root's object, or one that has many owners */
+	const struct type *type;
+	const uint8_t *bytes; /* of the whole ancestor */
+	uint32_t record;
+	struct udf_extent via; /* by which it owns the object, or that one's top sticky ancestor */
+};
+
 struct acl_request {
 	enum udf_acl_op op;
-	struct entry *entry;
-	const uint8_t *new_bytes;
+	const struct type *type; /* of the object that is judged */
+	xn_blk_t start;
+	const uint8_t *old_bytes, *new_bytes; /* new NULL: the same */
+	struct acl_above above;
 	uint32_t record;
 	const struct xn_cred *cred;
 	int64_t now_ns;
@@ -375,6 +392,15 @@ struct acl_request {
 	size_t n_mods;
 	const struct udf_extents *added, *removed;
 };
+int acl_record_find(struct xn *xn, const struct type *type, const uint8_t *object, uint32_t hint,
+		    xn_blk_t block, struct udf_budget *budget, uint32_t *record,
+		    struct udf_extent *via);
+int acl_above_find(struct xn *xn, struct entry *entry, struct udf_budget *budget,
+		   struct acl_above *out);
+int acl_about(struct xn *xn, struct entry *entry, struct udf_budget *budget,
+	      struct acl_request *request, struct xn_refusal *why);
+void acl_bound(struct acl_request *request, const struct entry *entry,
+	       const struct acl_above *under);
 int acl_ask(struct xn *xn, const struct acl_request *request, struct udf_budget *budget,
 	    struct xn_refusal *why);
 

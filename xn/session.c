@@ -101,6 +101,12 @@ int cred_choose(struct xn_session *session, const struct xn_cred *wanted,
 	return session->flags & XN_SESSION_ADMIN ? 0 : XN_ECRED;
 }
 
+/* A clock that the caller could turn back would keep no date: it is stated like credentials. */
+int64_t time_choose(const struct xn_session *session, int64_t wanted)
+{
+	return wanted && (session->flags & XN_SESSION_ADMIN) ? wanted : clock_now_ns();
+}
+
 /* ---- bindings ---- */
 
 int binding_find(struct xn_session *session, xn_binding_t handle, struct binding **out)
@@ -137,7 +143,7 @@ static int slots_grow(struct xn_session *session)
 }
 
 int binding_add(struct xn_session *session, struct entry *entry, bool data, struct xn_extent extent,
-		uint32_t access, xn_binding_t *handle)
+		uint32_t record, uint32_t access, xn_binding_t *handle)
 {
 	struct binding *binding = calloc(1, sizeof(*binding));
 	struct binding_slot *slot;
@@ -155,6 +161,7 @@ int binding_add(struct xn_session *session, struct entry *entry, bool data, stru
 	binding->generation = slot->generation;
 	binding->access = access;
 	binding->data = data;
+	binding->record = record;
 	binding->entry = entry;
 	binding->extent = extent;
 	LIST_INSERT_HEAD(&entry->bindings, binding, of_entry);

@@ -36,6 +36,7 @@ struct plan {
 	struct xn_session *session;
 	struct xn_update update; /* the request; its arrays are the plan's copies */
 	const struct xn_cred *cred;
+	struct acl_above under; /* whose content the session holds bound, by update.under */
 	struct udf_budget budget, reap_budget;
 	struct root *root;
 	struct change *changes; /* room for as many as there are edits, at most 64 */
@@ -53,6 +54,8 @@ struct plan {
 };
 
 int plan_check(struct plan *plan);
+int plan_acl_check(struct plan *plan);
+const struct change *taker_of(const struct plan *plan, xn_blk_t block);
 void plan_commit(struct plan *plan);
 
 /*

@@ -353,7 +353,7 @@ static int conserve(struct plan *plan)
 }
 
 /* The change that takes `block`; NULL: none does. */
-static const struct change *taker_of(const struct plan *plan, xn_blk_t block)
+const struct change *taker_of(const struct plan *plan, xn_blk_t block)
 {
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
 		const struct udf_extents *added = &plan->changes[i].added;
@@ -381,36 +381,6 @@ static int rings_check(struct plan *plan)
 		}
 	}
 	return 0;
-}
-
-static int acls_check(struct plan *plan)
-{
-	int err = 0;
-
-	for (uint32_t i = 0; i < plan->n_changes && !err; i++) {
-		struct change *change = &plan->changes[i];
-		const struct xn_edit *mods[64];
-		struct acl_request ask = { .op = UDF_ACL_UPDATE,
-					   .entry = change->entry,
-					   .new_bytes = change->bytes,
-					   .record = NO_RECORD,
-					   .cred = plan->cred,
-					   .now_ns = plan->update.now_ns,
-					   .bound = true,
-					   .mods = mods,
-					   .added = &change->added,
-					   .removed = &change->removed };
-
-		if (change->fresh || !change->type->info->has[UDF_FN_ACL])
-			continue; /* a new object is judged by who takes it */
-		if (change->n_edits > ARRAY_LEN(mods))
-			return XN_ETOOBIG;
-		for (uint32_t k = 0; k < change->n_edits; k++)
-			mods[k] = &change->edits[k];
-		ask.n_mods = change->n_edits;
-		err = acl_ask(plan->xn, &ask, &plan->budget, plan->update.why);
-	}
-	return err;
 }
 
 /* ---- what is taken ---- */
@@ -549,18 +519,19 @@ static int owns_nothing(struct plan *plan, const struct freed *freed)
 static int freed_acl(struct plan *plan, const struct freed *freed)
 {
 	struct acl_request ask = { .op = UDF_ACL_FREE,
-				   .entry = freed->entry,
 				   .record = NO_RECORD,
 				   .cred = plan->cred,
-				   .now_ns = plan->update.now_ns };
+				   .now_ns = time_choose(plan->session, plan->update.now_ns) };
+	int err;
 
 	if (!freed->type->info->has[UDF_FN_ACL])
 		return 0;
 	if (!freed->entry || !(freed->entry->flags & E_CACHED))
 		return refuse(plan->update.why, XN_ENOTCACHED, freed->start,
 			      "acl must see the freed object");
-	ask.bound = session_holds(plan->session, freed->entry, XN_WRITE);
-	return acl_ask(plan->xn, &ask, &plan->budget, plan->update.why);
+	err = acl_about(plan->xn, freed->entry, &plan->budget, &ask, plan->update.why);
+	acl_bound(&ask, freed->entry, &plan->under);
+	return err ? err : acl_ask(plan->xn, &ask, &plan->budget, plan->update.why);
 }
 
 static int freed_object(struct plan *plan, struct entry *owner, struct type *type, xn_blk_t start)
@@ -743,7 +714,7 @@ int plan_check(struct plan *plan)
 	if (!err)
 		err = rings_check(plan);
 	if (!err)
-		err = acls_check(plan);
+		err = plan_acl_check(plan);
 	if (!err)
 		err = allocs_check(plan);
 	if (!err)

@@ -90,8 +90,10 @@ struct udf_acl_args {
 	udf_u32 gid;
 	udf_u32 n_groups;
 	udf_u32 groups_off; /* udf_u32[n_groups] */
-	udf_u32 record;     /* READ, WRITE: the record asked about; else UDF_RECORD_NONE */
-	udf_u32 bound;      /* 1: the session holds a write binding of this object's content */
+	udf_u32 record;     /* READ, WRITE: the record asked about; UPDATE: the one that is bound;
+			     * else UDF_RECORD_NONE */
+	udf_u32 bound; /* 1: the session holds bound for writing what `record` owns, or, if this
+			     * object is sticky, something below the same OWNER record */
 	struct udf_acl_extent self; /* this object; child: its index in the owner's table */
 	struct udf_acl_extent via;  /* the extent by which the OWNER record owns it or its top
 				     * sticky ancestor */

@@ -167,8 +167,10 @@ XN_INLINE int xn_is_zero(const void *bytes, udf_u64 len)
 
 /*
  * The record, in the object above, that owns this object (of its nearest
- * ancestor that is not sticky).  A root's object has none: any access faults, so
- * look at args->via.count first, which is 0 then.
+ * ancestor that is not sticky).  Of an object made by this very update, it is the
+ * record as proposed; else as it is.  A root's object has none, nor has one whose
+ * template counts its owners (`refcnt`): any access faults, so look at
+ * args->via.count first, which is 0 then.
  */
 XN_INLINE const void *xn_owner(void)
 {

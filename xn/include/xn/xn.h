@@ -315,8 +315,9 @@ struct xn_bind_request {
 	 */
 	struct xn_extent extent;
 	const struct xn_cred *cred; /* NULL: the session's own */
-	int64_t now_ns;             /* what `acl` sees as the time */
-	struct xn_refusal *why;     /* may be NULL */
+	/* What `acl` sees as the time; 0, or no administrator asks: XN's own clock. */
+	int64_t now_ns;
+	struct xn_refusal *why; /* may be NULL */
 };
 
 /*
@@ -357,7 +358,8 @@ int xn_readin(struct xn_session *session, xn_binding_t binding, uint64_t first, 
 /*
  * The bytes of a bound object, read-only, valid while it stays bound; they
  * change under the reader when somebody updates it: compare versions before and
- * after (odd = being changed).  XN_ENOTCACHED, XN_ESTALE, XN_ETYPE (data).
+ * after (odd = being changed).  XN_ENOTCACHED, XN_ESTALE, XN_ETYPE (data),
+ * XN_ENOTBOUND (not bound for reading).
  */
 int xn_map(struct xn_session *session, xn_binding_t binding, const void **bytes, size_t *len);
 int xn_version(struct xn_session *session, xn_binding_t binding, uint64_t *version);
@@ -438,8 +440,15 @@ struct xn_update {
 	uint32_t n_expects, n_edits, n_allocs, n_frees, n_retypes, n_links, n_unlinks;
 	uint32_t flags;
 	const struct xn_cred *cred; /* NULL: the session's own */
-	int64_t now_ns;             /* what `acl` sees as the time */
-	struct xn_refusal *why;     /* may be NULL */
+	/* What `acl` sees as the time; 0, or no administrator asks: XN's own clock. */
+	int64_t now_ns;
+	/*
+	 * 0, or a write binding of content: what lies below the record that allowed it is
+	 * changed by right of that binding (`acl` sees bound = 1), as one may go on writing a
+	 * file whose mode changed after it was opened.
+	 */
+	xn_binding_t under;
+	struct xn_refusal *why; /* may be NULL */
 };
 
 /*
@@ -463,7 +472,8 @@ struct xn_update {
  *   XN_EOWNS       the records own something else afterwards than declared
  *   XN_EFAULT      `owns` faulted on the old or the new bytes
  *   XN_EFUEL       all runs together cost too much
- *   XN_EACL        `acl` of a touched template denies it
+ *   XN_EACL        `acl` of a touched template denies it; a new object that is edited is judged
+ *                  as if it had been made first and edited afterwards
  *   XN_ENOTFREE    some block of `allocs` is in use; find another and retry
  *   XN_ENOTEMPTY   a freed object still owns blocks
  *   XN_EQUOTA, XN_ENOSPACE, XN_ECACHEFULL
