@@ -12,7 +12,8 @@
  *   bind.c       who owns an extent          update.c    check and commit
  *   acl.c        who may
  *   data.c       bytes of data blocks        reap.c      subtrees taken apart
- *   walk.c       everything that is owned    recover.c   after an unclean stop
+ *   ahead.c      blocks read before need     recover.c   after an unclean stop
+ *   walk.c       everything that is owned
  *   xn.c         open, close, looking        selfcheck.c the truths, executed
  */
 #ifndef XN_INTERNAL_H
@@ -242,6 +243,7 @@ struct xn {
 	xn_blk_t damaged_objects[DAMAGED_MAX];
 	size_t n_damaged;
 
+	struct ahead *ahead; /* NULL: nothing was read ahead yet */
 	struct bdev_queue *queues[QUEUES_KEPT];
 	unsigned n_queues;
 	uint8_t *bounce; /* BATCH_BLOCKS blocks, the wave's */
@@ -322,6 +324,11 @@ int wave_write(struct xn *xn, struct entry *entries[], size_t count);
 int wave_flush(struct xn *xn);
 int sync_root(struct xn *xn, struct root *root);      /* NULL: all */
 int entry_readin(struct xn *xn, struct entry *entry); /* lock held; dropped while reading */
+
+/* ---- ahead.c ---- */
+bool ahead_take(struct xn *xn, struct entry *entry); /* fill its frame; may drop the lock */
+void ahead_forget(struct xn *xn, xn_blk_t start, uint64_t count); /* a write is issued */
+void ahead_fini(struct xn *xn);
 
 /* ---- super.c, catalogue.c, template.c, root.c ---- */
 int sector_write(struct xn *xn, uint64_t offset, const void *sector);

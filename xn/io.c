@@ -103,8 +103,22 @@ static void runs_do(struct bdev_queue *queue, struct run *runs, size_t count)
 		done += bdev_wait(queue, requests, count - done, 1);
 }
 
-/* One batch: entries have frames and are marked E_READING by the caller. */
-static int read_batch(struct xn *xn, struct entry *entries[], size_t count)
+/* Take what was read ahead; the others stay, in order, and their number is returned. */
+static size_t batch_take_ahead(struct xn *xn, struct entry *entries[], size_t count)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (ahead_take(xn, entries[i]))
+			entries[i]->flags |= E_CACHED;
+		else
+			entries[left++] = entries[i];
+	}
+	return left;
+}
+
+/* Entries have frames and are marked E_READING by the caller. */
+static int device_read_batch(struct xn *xn, struct entry *entries[], size_t count)
 {
 	struct run *runs = calloc(count, sizeof(*runs));
 	struct iovec *iov = calloc(count, sizeof(*iov));
@@ -136,6 +150,16 @@ static int read_batch(struct xn *xn, struct entry *entries[], size_t count)
 	free(runs);
 	free(iov);
 	return err;
+}
+
+static int read_batch(struct xn *xn, struct entry *entries[], size_t count)
+{
+	struct entry *missing[BATCH_BLOCKS];
+	size_t n;
+
+	memcpy(missing, entries, count * sizeof(*missing));
+	n = batch_take_ahead(xn, missing, count);
+	return n ? device_read_batch(xn, missing, n) : 0;
 }
 
 /*
@@ -236,6 +260,7 @@ static void entry_issue(struct xn *xn, struct entry *entry, uint8_t *copy)
 	size_t len = (size_t)entry->blocks * XN_BLOCK_SIZE;
 
 	memcpy(copy, entry_bytes(entry), len);
+	ahead_forget(xn, entry->start, entry->blocks);
 	order_issued(xn, entry);
 	entry_clear_dirty(xn, entry);
 	entry->flags |= E_WRITING;

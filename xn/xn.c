@@ -204,6 +204,7 @@ static void xn_free(struct xn *xn)
 		xn->wave_free = next;
 	}
 	registry_fini(xn);
+	ahead_fini(xn);
 	roots_fini(xn);
 	types_fini(xn);
 	catalogue_fini(xn);

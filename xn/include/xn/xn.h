@@ -393,6 +393,21 @@ int xn_read(struct xn_session *session, xn_binding_t binding, uint64_t offset, v
 int xn_write(struct xn_session *session, xn_binding_t binding, uint64_t offset, const void *bytes,
 	     size_t len);
 
+/*
+ * Read ahead: if `block` is not at hand, read the `count` blocks from `start` on
+ * (which `block` is one of; widened to multiples of 16) in one request.  What they
+ * are and whose need not be known, nor bound: nobody sees them before binding
+ * them, and then without I/O if it is soon.  Returns 1 if it read, 0 if there was
+ * no need.
+ *
+ * Fails with
+ *   -EINVAL  `block` is not in the range, or that is empty or larger than XN_PREFETCH_MAX
+ *   -ERANGE  beyond the disk
+ *   -ENOMEM
+ */
+#define XN_PREFETCH_MAX 256u
+int xn_prefetch(struct xn_session *session, xn_blk_t block, xn_blk_t start, uint64_t count);
+
 /* ---- the one way to change metadata ---- */
 
 struct xn_expect {
