@@ -123,7 +123,7 @@ static int rm_one(struct image *image, const char *path, bool recursive, bool re
 		return image_complain(image, path, err);
 	if (!place.dir) {
 		say_failure(image_tool(image), image_name(image),
-			    "%s: roots cannot be removed, only what is in them", path);
+			    "%s: roots cannot be removed so; xn root-remove does it", path);
 		err = -EPERM;
 	} else if (place_is_dir(&place) && !recursive) {
 		say_failure(image_tool(image), image_name(image),

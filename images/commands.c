@@ -66,6 +66,11 @@ static const struct opt rm_options[] = {
 	{ 0 },
 };
 
+static const struct opt root_remove_options[] = {
+	{ 0, "force", NULL, OPT_FLAG, "also when there is something in it" },
+	{ 0 },
+};
+
 static const struct opt umount_options[] = {
 	{ 't', "timeout", "SECONDS", OPT_NUMBER, "wait that long for the image (default 30)" },
 	{ 0 },
@@ -85,6 +90,15 @@ static const struct cmd table[] = {
 	  CMD_WRITES, 1, 1, mkfs_options, cmd_mkfs },
 	{ "info", "IMAGE", "what a disk says about itself", NULL, CMD_READS, 1, 1, NULL, cmd_info },
 	{ "roots", "IMAGE", "list the roots", NULL, CMD_READS, 1, 1, NULL, cmd_roots },
+	{ "root-remove", "IMAGE NAME [--force]", "remove a root and all that is in it",
+	  "A root that holds anything is named, with what it takes, and left alone unless --force\n"
+	  "is given.  One whose making was cut short holds nothing.  Its space is free afterwards.",
+	  CMD_WRITES, 2, 2, root_remove_options, cmd_root_remove },
+	{ "template-remove", "IMAGE ID", "remove templates that nobody uses",
+	  "ID is a number out of `xn templates`; those installed together with it go, too.  What "
+	  "a\n"
+	  "root or another template uses stays.",
+	  CMD_WRITES, 2, 2, NULL, cmd_template_remove },
 	{ "templates", "IMAGE", "list the templates that formats have installed", NULL, CMD_READS,
 	  1, 1, NULL, cmd_templates },
 	{ "ls", "IMAGE [PATH...]", "list directories", "Without a PATH, the roots.  " INSIDE,

@@ -221,11 +221,17 @@ int take_own_blocks(struct xn *xn, xn_blk_t near, uint64_t count, xn_blk_t *star
 	return err;
 }
 
-/* Blocks just taken that nothing on disk names. */
+/* Blocks that nothing on disk names.  Without their maps they stay in use until reclaimed. */
 void give_own_blocks(struct xn *xn, xn_blk_t start, uint64_t count)
 {
+	int err = xn->broken;
+
 	pthread_mutex_lock(&xn->lock);
-	if (!xn->broken)
+	for (uint64_t c = start / XN_CHUNK_BLOCKS; c <= (start + count - 1) / XN_CHUNK_BLOCKS; c++)
+		err = err ? err : freemap_load(xn, c);
+	if (err)
+		xn->doubtful = true;
+	else
 		freemap_give(xn, start, count);
 	pthread_mutex_unlock(&xn->lock);
 }

@@ -61,6 +61,7 @@ struct type {
 	const struct udf_info *info;
 	struct xn_template_entry entry;
 	uint32_t child[UDF_CHILDREN_MAX]; /* global type of each child */
+	struct type *next_gone;
 };
 
 struct entry;
@@ -229,8 +230,10 @@ struct xn {
 	struct catalogue catalogue[XN_CAT_KINDS];
 	struct type **types; /* by id - XN_TYPE_FIRST; NULL = unusable slot */
 	size_t n_types;
-	struct xn_extent *stray; /* images of types that are unusable: XN's all the same */
+	struct type *types_gone;         /* removed; walkers may still look at them */
+	struct xn_template_entry *stray; /* types that are unusable; the images are XN's still */
 	size_t n_stray;
+	bool types_unread;   /* a template is there that cannot be read */
 	struct root **roots; /* by slot */
 	size_t n_roots;
 	LIST_HEAD(, xn_session) sessions;
@@ -348,11 +351,14 @@ int device_write(struct xn *xn, uint64_t offset, const void *bytes, size_t len);
 int device_flush(struct xn *xn);
 struct type *type_find(const struct xn *xn, uint32_t id);
 int types_load(struct xn *xn);
+int types_finish_removal(struct xn *xn); /* lock held; dropped while writing */
 void types_fini(struct xn *xn);
 int roots_load(struct xn *xn);
 void roots_fini(struct xn *xn);
 struct root *root_find(const struct xn *xn, const char *name);
 struct root *root_by_id(const struct xn *xn, uint32_t id);
+void root_charge(struct root *root, uint64_t blocks);
+void root_credit(struct root *root, uint64_t blocks);
 int root_pool(struct xn *xn, struct root *root, bool metadata, struct pool **out);
 int roots_write_changed(struct xn *xn);
 
@@ -361,6 +367,7 @@ int binding_find(struct xn_session *session, xn_binding_t handle, struct binding
 bool session_holds(const struct xn_session *session, const struct entry *entry, uint32_t access);
 int binding_add(struct xn_session *session, struct entry *entry, bool data, struct xn_extent extent,
 		uint32_t record, uint32_t access, xn_binding_t *handle);
+void session_forget_root(struct xn_session *session, const struct root *root);
 void bindings_revoke(struct entry *entry, bool data, xn_blk_t start, uint64_t count);
 void entry_unbind_all(struct entry *entry);
 int cred_choose(struct xn_session *session, const struct xn_cred *wanted,

@@ -159,8 +159,7 @@ void order_release(struct xn *xn, struct root *root, struct will_free *list)
 		} else {
 			freemap_give(xn, list->start, list->count);
 			xn->freemap.will_free -= list->count;
-			root->used -= list->count < root->used ? list->count : root->used;
-			root->entry_changed = true;
+			root_credit(root, list->count);
 		}
 		free(list);
 		list = next;
@@ -174,8 +173,7 @@ void order_release_now(struct xn *xn, struct root *root, struct will_free *list)
 		struct will_free *next = list->next;
 
 		if (xn->wave && !list->reap) {
-			root->used -= list->count < root->used ? list->count : root->used;
-			root->entry_changed = true;
+			root_credit(root, list->count);
 			list->next = xn->wave_free;
 			xn->wave_free = list;
 		} else {

@@ -54,8 +54,7 @@ void reap_fini(struct xn *xn)
 static void free_now(struct xn *xn, struct root *root, xn_blk_t start, uint64_t count)
 {
 	freemap_give(xn, start, count);
-	root->used -= count < root->used ? count : root->used;
-	root->entry_changed = true;
+	root_credit(root, count);
 }
 
 static void reap_data(struct xn *xn, struct reap_item *item, const struct udf_extent *e)

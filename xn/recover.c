@@ -53,8 +53,10 @@ static int mark_own(struct xn *xn)
 		}
 	}
 	for (size_t i = 0; i < xn->n_stray && !err; i++) {
-		if (disk_holds(xn, xn->stray[i].start, xn->stray[i].count))
-			err = mark_loaded(xn, xn->stray[i].start, xn->stray[i].count, &all_new);
+		const struct xn_template_entry *entry = &xn->stray[i];
+
+		if (disk_holds(xn, entry->image_start, entry->image_blocks))
+			err = mark_loaded(xn, entry->image_start, entry->image_blocks, &all_new);
 	}
 	for (size_t i = 0; i < xn->n_types && !err; i++) {
 		const struct type *type = xn->types[i];

@@ -7,6 +7,9 @@
  *  (2) Everything that a root's objects own is charged to it, from the update
  *      that takes a block until the block is free again.
  *  (3) The counter on disk is an upper bound; it is exact on a clean disk.
+ *  (4) A root is removed by its entry first.  When that is stable nothing on disk
+ *      names its object any more, so XN may take the tree apart; nobody holds
+ *      anything of it from then on.
  */
 #include "internal.h"
 
@@ -29,6 +32,18 @@ struct root *root_by_id(const struct xn *xn, uint32_t id)
 	if (id == 0 || id > xn->n_roots || !xn->roots[id - 1]->present)
 		return NULL;
 	return xn->roots[id - 1];
+}
+
+void root_charge(struct root *root, uint64_t blocks)
+{
+	root->used += blocks;
+	root->entry_changed = true;
+}
+
+void root_credit(struct root *root, uint64_t blocks)
+{
+	root->used -= blocks < root->used ? blocks : root->used;
+	root->entry_changed = true;
 }
 
 int root_pool(struct xn *xn, struct root *root, bool metadata, struct pool **out)
@@ -316,11 +331,79 @@ int xn_root_set_quota(struct xn_session *session, const char *name, uint64_t quo
 	return err;
 }
 
+/* ---- removing ---- */
+
+/* Nothing on disk names the root's object any more, and the entry says so for good. */
+static void root_gone(struct xn *xn, struct root *root, const struct xn_root_entry *removed)
+{
+	xn_blk_t object = root->entry.object;
+	struct xn_session *session;
+	struct entry *entry;
+
+	root->entry = *removed;
+	root->present = false;
+	LIST_FOREACH(session, &xn->sessions, all)
+	{
+		session_forget_root(session, root);
+	}
+	entry = registry_find(&xn->registry, object);
+	if (entry && entry->root == root)
+		order_orphan(xn, entry);
+	reap_add(xn, root, root->type, object);
+}
+
+/* A removal that failed may have reached the disk: say with a higher number that it did not. */
+static int root_stays(struct xn *xn, struct root *root, int err)
+{
+	struct xn_root_entry entry;
+
+	pthread_mutex_lock(&xn->lock);
+	root->entry.seq += 2;
+	entry = root->entry;
+	pthread_mutex_unlock(&xn->lock);
+	if (entry_store(xn, &entry))
+		own_blocks_doubtful(xn, err);
+	return err;
+}
+
+static int root_remove_admin(struct xn *xn, const char *name)
+{
+	struct xn_root_entry removed = { .state = XN_ENTRY_REMOVED };
+	struct root *root;
+	int err;
+
+	pthread_mutex_lock(&xn->lock);
+	root = root_find(xn, name);
+	if (root) {
+		removed.id = root->entry.id;
+		removed.seq = root->entry.seq + 1;
+		removed.time = root->entry.time;
+	}
+	pthread_mutex_unlock(&xn->lock);
+	if (!root)
+		return XN_ENOROOT;
+	err = entry_store(xn, &removed);
+	if (err)
+		return root_stays(xn, root, err);
+	pthread_mutex_lock(&xn->lock);
+	root_gone(xn, root, &removed);
+	pthread_mutex_unlock(&xn->lock);
+	return 0;
+}
+
 int xn_root_remove(struct xn_session *session, const char *name)
 {
-	(void)session;
-	(void)name;
-	return -ENOSYS;
+	struct xn *xn = session->xn;
+	int err;
+
+	if (!(session->flags & XN_SESSION_ADMIN))
+		return XN_ECRED;
+	if (!xn->writable)
+		return XN_EREADONLY;
+	pthread_mutex_lock(&xn->admin);
+	err = root_remove_admin(xn, name);
+	pthread_mutex_unlock(&xn->admin);
+	return err;
 }
 
 /* ---- looking ---- */

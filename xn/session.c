@@ -183,6 +183,19 @@ bool session_holds(const struct xn_session *session, const struct entry *entry, 
 	return false;
 }
 
+/* The root was removed: all that the session holds of it is stale, and pinned no more. */
+void session_forget_root(struct xn_session *session, const struct root *root)
+{
+	for (uint32_t i = 0; i < session->n_slots; i++) {
+		struct binding *binding = session->slots[i].binding;
+
+		if (!binding || !binding->entry || binding->entry->root != root)
+			continue;
+		binding->stale = true;
+		binding_detach(session->xn, binding);
+	}
+}
+
 static bool extents_meet(const struct xn_extent *a, xn_blk_t start, uint64_t count)
 {
 	return a->start < start + count && start < a->start + a->count;

@@ -8,7 +8,9 @@
  *      in which images are loaded and is never used again.
  *  (3) Templates installed together are there together: on loading, a batch with
  *      a missing member does not exist.
- *  (4) What is loaded from disk is checked as if it came from a stranger, and its
+ *  (4) A batch is removed together, and only when nobody uses it.  Its entries go
+ *      first; what a crash leaves of them is finished by the next opening.
+ *  (5) What is loaded from disk is checked as if it came from a stranger, and its
  *      SHA-256 must be the one recorded.
  */
 #include "internal.h"
@@ -37,6 +39,12 @@ void types_fini(struct xn *xn)
 {
 	for (size_t i = 0; i < xn->n_types; i++)
 		type_destroy(xn->types[i]);
+	while (xn->types_gone) {
+		struct type *next = xn->types_gone->next_gone;
+
+		type_destroy(xn->types_gone);
+		xn->types_gone = next;
+	}
 	free(xn->types);
 	free(xn->stray);
 }
@@ -132,13 +140,12 @@ static bool type_is_whole(const struct xn *xn, const struct type *type)
 /* The entry stays, and so its image stays XN's: nobody else may have those blocks. */
 static int stray_add(struct xn *xn, const struct xn_template_entry *entry)
 {
-	struct xn_extent *stray = realloc(xn->stray, (xn->n_stray + 1) * sizeof(*stray));
+	struct xn_template_entry *stray = realloc(xn->stray, (xn->n_stray + 1) * sizeof(*stray));
 
 	if (!stray)
 		return -ENOMEM;
 	xn->stray = stray;
-	stray[xn->n_stray++] =
-		(struct xn_extent){ entry->image_start, entry->image_blocks, XN_RESERVED, 0 };
+	stray[xn->n_stray++] = *entry;
 	return 0;
 }
 
@@ -172,8 +179,11 @@ int types_load(struct xn *xn)
 		uint8_t sector[XN_SECTOR_SIZE];
 		int err = catalogue_read(xn, XN_CAT_TEMPLATES, slot, sector);
 
-		if (err || xn_template_entry_decode(&xn->super, slot, sector, &entry) ||
-		    entry.state != XN_ENTRY_USED)
+		if (err || xn_template_entry_decode(&xn->super, slot, sector, &entry)) {
+			xn->types_unread = true;
+			continue;
+		}
+		if (entry.state != XN_ENTRY_USED)
 			continue;
 		err = types_reserve(xn, slot + 1);
 		if (err)
@@ -184,7 +194,7 @@ int types_load(struct xn *xn)
 		if (err && stray_add(xn, &entry))
 			return -ENOMEM;
 		if (err)
-			xn->damaged = true;
+			xn->damaged = xn->types_unread = true;
 	}
 	return types_drop_broken(xn);
 }
@@ -404,6 +414,208 @@ int xn_template_install(struct xn_session *session, const struct xn_image *image
 		type_destroy(in.types[i]);
 	free(in.types);
 	free(in.entries);
+	return err;
+}
+
+/* ---- removing ---- */
+
+/* The templates that were installed together: ids `first` and on. */
+struct batch {
+	struct xn *xn;
+	uint32_t first, count;
+	struct xn_refusal *why;
+};
+
+static bool batch_has(const struct batch *batch, uint64_t id)
+{
+	return id >= batch->first && id - batch->first < batch->count;
+}
+
+static const char *batch_name(const struct batch *batch, uint64_t id)
+{
+	return type_find(batch->xn, (uint32_t)id)->info->name;
+}
+
+/* A root has the type, or another template has it as a child. */
+static int uses_named(const struct batch *batch)
+{
+	struct xn *xn = batch->xn;
+
+	for (size_t i = 0; i < xn->n_roots; i++) {
+		const struct xn_root_entry *entry = &xn->roots[i]->entry;
+
+		if (entry->state == XN_ENTRY_USED && batch_has(batch, entry->type))
+			return refuse(batch->why, XN_EINUSE, entry->object,
+				      "root %s is of template %s", entry->name,
+				      batch_name(batch, entry->type));
+	}
+	for (size_t i = 0; i < xn->n_types; i++) {
+		const struct type *type = xn->types[i];
+
+		for (uint32_t k = 0; type && k < type->info->n_child; k++) {
+			if (!batch_has(batch, type->id) && batch_has(batch, type->child[k]))
+				return refuse(batch->why, XN_EINUSE, 0,
+					      "template %s may own objects of template %s",
+					      type->info->name, batch_name(batch, type->child[k]));
+		}
+	}
+	return 0;
+}
+
+static bool waits_to_be_reaped(const struct batch *batch, const struct will_free *list)
+{
+	for (; list; list = list->next) {
+		if (list->reap && batch_has(batch, list->reap->id))
+			return true;
+	}
+	return false;
+}
+
+/* What no root reaches any more is still looked at through its type. */
+static int uses_left(const struct batch *batch)
+{
+	const struct registry *registry = &batch->xn->registry;
+	bool used = false;
+
+	for (const struct reap_item *item = batch->xn->reap_head; item; item = item->next)
+		used |= batch_has(batch, item->type->id);
+	for (size_t i = 0; i < registry->n_buckets; i++) {
+		const struct entry *entry = registry->buckets[i];
+
+		for (; entry; entry = entry->hash_next)
+			used |= (entry->type && batch_has(batch, entry->type->id)) ||
+				waits_to_be_reaped(batch, entry->will_free);
+	}
+	return used ? refuse(batch->why, XN_EINUSE, 0, "removed objects of it are not reaped yet")
+		    : 0;
+}
+
+static int remove_check(struct batch *batch, const struct xn_session *session, uint32_t id)
+{
+	struct xn *xn = batch->xn;
+	const struct type *type = type_find(xn, id);
+	int err;
+
+	if (!xn->writable)
+		return refuse(batch->why, XN_EREADONLY, 0, "the disk is open read-only");
+	if (!type)
+		return refuse(batch->why, XN_ENOTEMPLATE, 0, "there is no template %u", id);
+	if (!(session->flags & XN_SESSION_ADMIN) && session->cred.uid != type->entry.installer)
+		return refuse(batch->why, XN_ECRED, 0, "template %u was installed by user %u", id,
+			      type->entry.installer);
+	if (xn->types_unread)
+		return refuse(batch->why, XN_EDAMAGED, 0,
+			      "a template that cannot be read may name it");
+	batch->first = (uint32_t)type->entry.batch_first;
+	batch->count = type->entry.batch_count;
+	err = uses_named(batch);
+	return err ? err : uses_left(batch);
+}
+
+static int entry_remove(struct xn *xn, const struct xn_template_entry *entry)
+{
+	struct xn_template_entry removed = { .seq = entry->seq + 1,
+					     .id = entry->id,
+					     .state = XN_ENTRY_REMOVED,
+					     .time = entry->time };
+	uint8_t sector[XN_SECTOR_SIZE];
+
+	xn_template_entry_encode(&xn->super, &removed, sector);
+	return catalogue_write(xn, XN_CAT_TEMPLATES, entry->id - XN_TYPE_FIRST, sector);
+}
+
+/* From here on nobody finds them, whatever the disk will say. */
+static void batch_hide(const struct batch *batch)
+{
+	struct xn *xn = batch->xn;
+
+	for (uint32_t i = 0; i < batch->count; i++) {
+		struct type *type = xn->types[batch->first + i - XN_TYPE_FIRST];
+
+		xn->types[batch->first + i - XN_TYPE_FIRST] = NULL;
+		type->next_gone = xn->types_gone;
+		xn->types_gone = type;
+	}
+}
+
+static int remove_locked(struct batch *batch, const struct xn_session *session, uint32_t id)
+{
+	struct xn *xn = batch->xn;
+	struct type *type;
+	int err;
+
+	pthread_mutex_lock(&xn->lock);
+	err = remove_check(batch, session, id);
+	if (!err)
+		batch_hide(batch);
+	pthread_mutex_unlock(&xn->lock);
+	if (err)
+		return err;
+	type = xn->types_gone; /* the batch, backwards; only we change the list */
+	for (uint32_t i = 0; i < batch->count && !err; i++, type = type->next_gone)
+		err = entry_remove(xn, &type->entry);
+	if (err)
+		return own_blocks_doubtful(xn, err);
+	type = xn->types_gone;
+	for (uint32_t i = 0; i < batch->count; i++, type = type->next_gone)
+		give_own_blocks(xn, type->entry.image_start, type->entry.image_blocks);
+	return 0;
+}
+
+int xn_template_remove(struct xn_session *session, uint32_t id, struct xn_refusal *why)
+{
+	struct batch batch = { .xn = session->xn, .why = why };
+	int err;
+
+	pthread_mutex_lock(&session->xn->admin);
+	err = remove_locked(&batch, session, id);
+	pthread_mutex_unlock(&session->xn->admin);
+	if (err && why && why->error != err)
+		refuse(why, err, 0, "%s", xn_strerror(err));
+	return err;
+}
+
+/* Was a member of the batch removed already? */
+static int batch_is_dying(struct xn *xn, const struct xn_template_entry *entry)
+{
+	for (uint32_t i = 0; i < entry->batch_count; i++) {
+		uint64_t slot = entry->batch_first + i - XN_TYPE_FIRST;
+		struct xn_template_entry member;
+		uint8_t sector[XN_SECTOR_SIZE];
+		int err;
+
+		if (slot >= catalogue_capacity(xn, XN_CAT_TEMPLATES))
+			return 0;
+		err = catalogue_read(xn, XN_CAT_TEMPLATES, slot, sector);
+		if (err == XN_EIO)
+			return err;
+		if (!err && !xn_template_entry_decode(&xn->super, slot, sector, &member) &&
+		    member.state == XN_ENTRY_REMOVED)
+			return 1;
+	}
+	return 0;
+}
+
+/* The entries that a crash left of a batch that was being removed; recovery frees the images. */
+int types_finish_removal(struct xn *xn)
+{
+	size_t kept = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < xn->n_stray; i++) {
+		int dying = err ? 0 : batch_is_dying(xn, &xn->stray[i]);
+
+		if (dying == 1) {
+			pthread_mutex_unlock(&xn->lock);
+			err = entry_remove(xn, &xn->stray[i]);
+			pthread_mutex_lock(&xn->lock);
+		}
+		if (dying < 0)
+			err = dying;
+		if (dying != 1 || err)
+			xn->stray[kept++] = xn->stray[i];
+	}
+	xn->n_stray = kept;
 	return err;
 }
 

@@ -35,10 +35,8 @@ static void take_blocks(struct plan *plan)
 
 		freemap_take(plan->xn, e->start, e->count, e->child == XN_DATA);
 	}
-	if (plan->n_blocks == 0)
-		return;
-	plan->root->used += plan->n_blocks;
-	plan->root->entry_changed = true;
+	if (plan->n_blocks > 0)
+		root_charge(plan->root, plan->n_blocks);
 }
 
 /* New objects: the initial image, unsound, nothing of them on disk. */

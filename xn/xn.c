@@ -178,6 +178,8 @@ static int load(struct xn *xn, const struct xn_open_opts *opts)
 		err = roots_load(xn);
 	if (!err && xn->writable)
 		err = mark_in_use(xn);
+	if (!err && xn->writable && !xn->was_clean)
+		err = types_finish_removal(xn);
 	if (err || xn->was_clean)
 		return err;
 	if (xn->writable)

@@ -36,6 +36,7 @@ extern "C" {
 	X(XN_ENOTEMPLATE, ENOENT, "no such template")                                         \
 	X(XN_ETEMPLATE, EINVAL, "template image is refused")                                  \
 	X(XN_EFULLCATALOGUE, ENOSPC, "catalogue is full")                                     \
+	X(XN_EINUSE, EBUSY, "something still uses it")                                        \
 	X(XN_ENOTOWNER, EACCES, "that record does not own that extent")                       \
 	X(XN_ETYPE, EINVAL, "block has another type")                                         \
 	X(XN_ENOTOBJECT, EINVAL, "block is not the first of a known object")                  \

@@ -222,6 +222,26 @@ struct xn_image {
 int xn_template_install(struct xn_session *session, const struct xn_image *images, uint32_t count,
 			uint32_t *ids, struct xn_refusal *why);
 
+/*
+ * Remove a template, and those installed together with it, which cannot be
+ * without it.  Who installed it may, and administrators.  The blocks of the images
+ * are free when the call returns; the ids are never used again.
+ *
+ * It can be when nobody uses it: no root is of its type, no other template has it
+ * as a child, and nothing of its type waits to be taken apart.  Then no object
+ * of it exists: each would be owned by an object of a template that names it, and
+ * so on up to a root.
+ *
+ * Fails with
+ *   XN_ENOTEMPLATE
+ *   XN_ECRED     neither installer nor administrator
+ *   XN_EINUSE    something uses it (`why` says what)
+ *   XN_EDAMAGED  another template cannot be read, and may name it
+ *   XN_EIO       it is gone until the disk is opened again, and perhaps for good
+ *   XN_EREADONLY, XN_EUNKNOWN
+ */
+int xn_template_remove(struct xn_session *session, uint32_t id, struct xn_refusal *why);
+
 /* XN_ENOTEMPLATE */
 int xn_template_info(struct xn *xn, uint32_t id, struct xn_template_info *info);
 /* Newest template of that name. XN_ENOTEMPLATE */
@@ -285,7 +305,19 @@ int xn_root_find(struct xn *xn, const char *name, struct xn_root_info *info);
 int xn_root_next(struct xn *xn, uint32_t after, struct xn_root_info *info);
 /* Administrators only. XN_ENOROOT, XN_ECRED, XN_EIO */
 int xn_root_set_quota(struct xn_session *session, const char *name, uint64_t quota);
-/* -ENOSYS yet. */
+/*
+ * Remove a root and all it owns, also one that was cut short while a LibFS made
+ * its file system.  Its entry goes first and is gone for good when the call
+ * returns; bindings on anything of it are stale.  Its blocks become free as
+ * xn_reap() takes the tree apart (xn_close() does, too); after a crash before
+ * that, with the space that recovery finds.  The name may be used again, the id
+ * never is.  Administrators only.
+ *
+ * Fails with
+ *   XN_ENOROOT, XN_ECRED, XN_EREADONLY
+ *   XN_EIO      the root is there as before
+ *   XN_EUNKNOWN, -ENOMEM
+ */
 int xn_root_remove(struct xn_session *session, const char *name);
 
 /* ---- binding ---- */
