@@ -206,7 +206,7 @@ int take_own_blocks(struct xn *xn, xn_blk_t near, uint64_t count, xn_blk_t *star
 	err = freemap_find(xn, near, count, 1, &found);
 	if (!err && found.count < count)
 		err = freemap_find(xn, 0, count, 1, &found);
-	if (!err && found.count < count)
+	if (!err && (found.count < count || claims_room(xn) < count))
 		err = XN_ENOSPACE;
 	if (!err) {
 		freemap_take(xn, found.start, count, false);

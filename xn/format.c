@@ -246,7 +246,8 @@ int xn_super_decode(const struct xn_super_disk *disk, struct xn_super *super)
 		return XN_EFOREIGN;
 	if (le32_get(disk->crc) != sector_crc(0, disk, SUPER_CRC_AT))
 		return XN_EDAMAGED;
-	if (le32_get(disk->version) > XN_FORMAT_VERSION || (le64_get(disk->incompat) & ~XN_INCOMPAT_KNOWN))
+	if (le32_get(disk->version) > XN_FORMAT_VERSION ||
+	    (le64_get(disk->incompat) & ~XN_INCOMPAT_KNOWN))
 		return XN_EVERSION;
 	if (le32_get(disk->version) != XN_FORMAT_VERSION)
 		return XN_EDAMAGED;

@@ -243,6 +243,7 @@ void freemap_give(struct xn *xn, xn_blk_t start, uint64_t count)
 		start += span.count;
 		count -= span.count;
 	}
+	reserves_fill(xn);
 }
 
 bool freemap_unwritten(const struct xn *xn, xn_blk_t block)

@@ -10,7 +10,7 @@
  *   root.c       roots, quota                order.c     what may be written when
  *   session.c    sessions, bindings          io.c        reads, waves, flushes
  *   bind.c       who owns an extent          update.c    check and commit
- *   acl.c        who may
+ *   acl.c        who may                     claim.c     blocks set aside
  *   data.c       bytes of data blocks        reap.c      subtrees taken apart
  *   ahead.c      blocks read before need     recover.c   after an unclean stop
  *   walk.c       everything that is owned
@@ -72,12 +72,16 @@ struct root {
 	struct xn_root_entry entry;
 	struct type *type;
 	uint64_t used;           /* blocks charged now */
+	uint64_t claimed;        /* blocks set aside by sessions */
+	uint64_t reserved;       /* of entry.reserve, what is set aside now */
 	struct entry_list dirty; /* entries with unwritten bytes */
 	uint64_t n_dirty;        /* in blocks */
 	struct pool *pool[2];    /* data, metadata */
 	bool damaged;            /* read-only */
 	bool entry_changed;      /* counters on disk are behind */
 	bool present;
+	bool waits_reserve; /* on the list of those whose reserve is not full */
+	LIST_ENTRY(root) reserve_wait;
 };
 
 /* ---- registry ---- */
@@ -162,6 +166,7 @@ struct freemap {
 	uint64_t n_chunks;
 	uint64_t free_blocks;
 	uint64_t will_free;  /* blocks waiting */
+	uint64_t set_aside;  /* of the free blocks: claims and reserves, see claim.c */
 	uint64_t claim_seq;  /* counts updates that took blocks */
 	uint64_t stable_seq; /* the map on disk shows all takes up to here */
 	bool returned;       /* a chunk on disk shows blocks in use that are free by now */
@@ -193,6 +198,7 @@ struct xn_session {
 	uint32_t flags;
 	struct binding_slot *slots;
 	uint32_t n_slots, free_slot; /* ~0 = none */
+	LIST_HEAD(, claim) claims;
 	LIST_ENTRY(xn_session) all;
 };
 
@@ -236,6 +242,7 @@ struct xn {
 	bool types_unread;   /* a template is there that cannot be read */
 	struct root **roots; /* by slot */
 	size_t n_roots;
+	LIST_HEAD(, root) reserve_waits;
 	LIST_HEAD(, xn_session) sessions;
 
 	uint64_t version_clock;
@@ -361,6 +368,16 @@ void root_charge(struct root *root, uint64_t blocks);
 void root_credit(struct root *root, uint64_t blocks);
 int root_pool(struct xn *xn, struct root *root, bool metadata, struct pool **out);
 int roots_write_changed(struct xn *xn);
+
+/* ---- claim.c ---- */
+uint64_t claims_room(const struct xn *xn);
+int claims_check(const struct xn_session *session, const struct root *root, uint64_t blocks,
+		 bool freeing, struct xn_refusal *why);
+void claims_spend(struct xn_session *session, struct root *root, uint64_t blocks);
+void claims_end_session(struct xn_session *session);
+void claims_end_root(struct xn *xn, struct root *root);
+void reserve_settle(struct xn *xn, struct root *root);
+void reserves_fill(struct xn *xn);
 
 /* ---- session.c, bind.c ---- */
 int binding_find(struct xn_session *session, xn_binding_t handle, struct binding **out);

@@ -144,6 +144,7 @@ static void info_fill(const struct root *root, struct xn_root_info *info)
 	info->reserve = entry->reserve;
 	info->used = root->used;
 	info->dirty = root->n_dirty;
+	info->weight = entry->weight;
 	memcpy(info->uuid, entry->uuid, sizeof(info->uuid));
 	info->created_ns = entry->time;
 	info->damaged = root->damaged;
@@ -215,11 +216,15 @@ static int spec_check(struct xn *xn, const struct xn_root_spec *spec, struct typ
 		return -EINVAL;
 	if (spec->flags)
 		return -ENOSYS;
+	if (spec->weight > XN_WEIGHT_MAX)
+		return -EINVAL;
+	if (spec->reserve > XN_BLOCKS_MAX || (spec->quota && spec->reserve > spec->quota))
+		return -EINVAL;
 	pthread_mutex_lock(&xn->lock);
 	*type = type_find(xn, spec->type);
-	if (!*type) {
+	if (!*type || claims_room(xn) < (*type)->blocks + spec->reserve) {
 		pthread_mutex_unlock(&xn->lock);
-		return XN_ENOTEMPLATE;
+		return *type ? XN_ENOSPACE : XN_ENOTEMPLATE;
 	}
 	for (size_t i = 0; i < xn->n_roots; i++) {
 		if (xn->roots[i]->entry.state == XN_ENTRY_USED &&
@@ -248,7 +253,7 @@ static int entry_from_spec(const struct xn *xn, const struct xn_root_spec *spec,
 	entry->uid = spec->uid;
 	entry->gid = spec->gid;
 	entry->mode = spec->mode & 07777;
-	entry->weight = 1;
+	entry->weight = spec->weight ? spec->weight : 1;
 	memcpy(entry->name, spec->name, strlen(spec->name));
 	memcpy(entry->libfs, spec->libfs, strlen(spec->libfs));
 	memcpy(entry->uuid, spec->uuid, sizeof(entry->uuid));
@@ -284,6 +289,7 @@ static int root_create_admin(struct xn *xn, const struct xn_root_spec *spec,
 	err = root_append(xn, &entry, &root);
 	if (!err) {
 		root_settle(xn, root);
+		reserve_settle(xn, root);
 		if (info)
 			info_fill(root, info);
 	}
@@ -305,12 +311,38 @@ int xn_root_create(struct xn_session *session, const struct xn_root_spec *spec,
 	return err;
 }
 
-int xn_root_set_quota(struct xn_session *session, const char *name, uint64_t quota)
+/* Administrators change a number of a root's entry. */
+enum root_number { ROOT_QUOTA, ROOT_RESERVE, ROOT_WEIGHT };
+
+static int number_set(struct xn *xn, struct root *root, enum root_number which, uint64_t value)
+{
+	struct xn_root_entry *entry = &root->entry;
+	uint64_t quota = which == ROOT_QUOTA ? value : entry->quota;
+	uint64_t reserve = which == ROOT_RESERVE ? value : entry->reserve;
+
+	if (value > XN_BLOCKS_MAX || (quota && reserve > quota))
+		return -EINVAL;
+	if (which == ROOT_WEIGHT && (value == 0 || value > XN_WEIGHT_MAX))
+		return -EINVAL;
+	if (which == ROOT_RESERVE && value > root->reserved &&
+	    value - root->reserved > claims_room(xn))
+		return XN_ENOSPACE;
+	if (which == ROOT_WEIGHT)
+		entry->weight = (uint32_t)value;
+	entry->quota = quota;
+	entry->reserve = reserve;
+	entry->seq++;
+	reserve_settle(xn, root);
+	return 0;
+}
+
+static int root_set(struct xn_session *session, const char *name, enum root_number which,
+		    uint64_t value)
 {
 	struct xn *xn = session->xn;
 	struct xn_root_entry entry;
 	struct root *root;
-	int err = XN_ENOROOT;
+	int err;
 
 	if (!(session->flags & XN_SESSION_ADMIN))
 		return XN_ECRED;
@@ -319,16 +351,29 @@ int xn_root_set_quota(struct xn_session *session, const char *name, uint64_t quo
 	pthread_mutex_lock(&xn->admin);
 	pthread_mutex_lock(&xn->lock);
 	root = root_find(xn, name);
-	if (root) {
-		root->entry.quota = quota;
-		root->entry.seq++;
+	err = root ? number_set(xn, root, which, value) : XN_ENOROOT;
+	if (!err)
 		entry = root->entry;
-	}
 	pthread_mutex_unlock(&xn->lock);
-	if (root)
+	if (!err)
 		err = entry_store(xn, &entry);
 	pthread_mutex_unlock(&xn->admin);
 	return err;
+}
+
+int xn_root_set_quota(struct xn_session *session, const char *name, uint64_t quota)
+{
+	return root_set(session, name, ROOT_QUOTA, quota);
+}
+
+int xn_root_set_reserve(struct xn_session *session, const char *name, uint64_t reserve)
+{
+	return root_set(session, name, ROOT_RESERVE, reserve);
+}
+
+int xn_root_set_weight(struct xn_session *session, const char *name, uint32_t weight)
+{
+	return root_set(session, name, ROOT_WEIGHT, weight);
 }
 
 /* ---- removing ---- */
@@ -342,6 +387,7 @@ static void root_gone(struct xn *xn, struct root *root, const struct xn_root_ent
 
 	root->entry = *removed;
 	root->present = false;
+	claims_end_root(xn, root);
 	LIST_FOREACH(session, &xn->sessions, all)
 	{
 		session_forget_root(session, root);
@@ -431,34 +477,6 @@ int xn_root_next(struct xn *xn, uint32_t after, struct xn_root_info *info)
 		info_fill(xn->roots[i], info);
 		err = 0;
 	}
-	pthread_mutex_unlock(&xn->lock);
-	return err;
-}
-
-int xn_space(struct xn_session *session, uint32_t root_id, struct xn_space *space)
-{
-	struct xn *xn = session->xn;
-	struct root *root;
-	int err = 0;
-
-	pthread_mutex_lock(&xn->lock);
-	root = root_by_id(xn, root_id);
-	if (!root) {
-		err = XN_ENOROOT;
-		goto unlock;
-	}
-	*space = (struct xn_space){ .total = xn->super.block_count,
-				    .free = xn->freemap.free_blocks,
-				    .will_free = xn->freemap.will_free,
-				    .quota = root->entry.quota,
-				    .used = root->used,
-				    .available = xn->freemap.free_blocks };
-	if (space->quota) {
-		uint64_t left = space->quota > root->used ? space->quota - root->used : 0;
-
-		space->available = left < space->available ? left : space->available;
-	}
-unlock:
 	pthread_mutex_unlock(&xn->lock);
 	return err;
 }

@@ -10,6 +10,7 @@
  *   6  a registered block is in use, and so is every unwritten one
  *   7  what is not sound, dirty or pinned could be forgotten: nothing else is
  *      without bytes
+ *   8  blocks set aside are free, and are the sum of claims and reserves
  */
 #include "internal.h"
 
@@ -103,7 +104,7 @@ static bool check_chunks(const struct xn *xn, struct verdict *v)
 int xn_self_check(struct xn *xn, char *text, size_t size)
 {
 	struct verdict v = { 0, text, size };
-	uint64_t dirty = 0, listed = 0, frames = 0;
+	uint64_t dirty = 0, listed = 0, frames = 0, set_aside = 0;
 
 	pthread_mutex_lock(&xn->lock);
 	for (size_t i = 0; i < xn->registry.n_buckets && !v.truth; i++) {
@@ -115,12 +116,17 @@ int xn_self_check(struct xn *xn, char *text, size_t size)
 			frames += entry->frame.count;
 		}
 	}
-	for (size_t i = 0; i < xn->n_roots; i++)
+	for (size_t i = 0; i < xn->n_roots; i++) {
 		listed += xn->roots[i]->n_dirty;
+		set_aside += xn->roots[i]->claimed + xn->roots[i]->reserved;
+	}
 	if (!v.truth && dirty != listed)
 		broken(&v, 3, 0, "dirty blocks do not add up");
 	if (!v.truth && !xn->wave && frames > xn->cache.used_frames)
 		broken(&v, 4, 0, "frames do not add up");
+	if (!v.truth && (set_aside != xn->freemap.set_aside ||
+			 (set_aside > xn->freemap.free_blocks && !xn->damaged)))
+		broken(&v, 8, set_aside, "blocks set aside do not add up");
 	if (!v.truth)
 		check_chunks(xn, &v);
 	pthread_mutex_unlock(&xn->lock);

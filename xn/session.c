@@ -35,6 +35,7 @@ int xn_session_open(struct xn *xn, const struct xn_cred *cred, uint32_t flags,
 	session->cred = *cred;
 	session->flags = flags;
 	session->free_slot = NO_SLOT;
+	LIST_INIT(&session->claims);
 	pthread_mutex_lock(&xn->lock);
 	LIST_INSERT_HEAD(&xn->sessions, session, all);
 	pthread_mutex_unlock(&xn->lock);
@@ -79,6 +80,7 @@ void xn_session_close(struct xn_session *session)
 		if (session->slots[i].binding)
 			slot_free(session, i);
 	}
+	claims_end_session(session);
 	LIST_REMOVE(session, all);
 	pthread_mutex_unlock(&xn->lock);
 	free(session->slots);

@@ -423,12 +423,12 @@ static int unregistered_check(struct plan *plan, const struct udf_extent *e)
 static int allocs_check(struct plan *plan)
 {
 	struct xn *xn = plan->xn;
-	struct root *root = plan->root;
+	int err;
 
 	for (size_t i = 0; i < plan->allocs.n; i++) {
 		const struct udf_extent *e = &plan->allocs.v[i];
-		int err = maps_check(plan, e);
 
+		err = maps_check(plan, e);
 		if (!err)
 			err = freemap_check_free(xn, e->start, e->count);
 		if (err)
@@ -437,11 +437,10 @@ static int allocs_check(struct plan *plan)
 		if (err)
 			return err;
 	}
-	if (root->entry.quota && root->used + plan->n_blocks > root->entry.quota) {
-		refuse(plan->update.why, XN_EQUOTA, 0, "root %s has a quota of %llu blocks",
-		       root->entry.name, (unsigned long long)root->entry.quota);
-		return XN_EQUOTA;
-	}
+	err = claims_check(plan->session, plan->root, plan->n_blocks,
+			   plan->update.flags & XN_FREEING, plan->update.why);
+	if (err)
+		return err;
 	for (size_t i = 0; i < plan->allocs.n; i++) {
 		const struct udf_extent *e = &plan->allocs.v[i];
 

@@ -30,6 +30,7 @@ static struct will_free *node_take(struct plan *plan, xn_blk_t start, uint64_t c
 
 static void take_blocks(struct plan *plan)
 {
+	claims_spend(plan->session, plan->root, plan->n_blocks);
 	for (size_t i = 0; i < plan->allocs.n; i++) {
 		const struct udf_extent *e = &plan->allocs.v[i];
 

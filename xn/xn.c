@@ -180,12 +180,12 @@ static int load(struct xn *xn, const struct xn_open_opts *opts)
 		err = mark_in_use(xn);
 	if (!err && xn->writable && !xn->was_clean)
 		err = types_finish_removal(xn);
-	if (err || xn->was_clean)
-		return err;
-	if (xn->writable)
+	if (!err && !xn->was_clean && xn->writable)
 		err = recover(xn);
-	else if (!(opts->flags & XN_OPEN_NO_RECOVER))
+	else if (!err && !xn->was_clean && !(opts->flags & XN_OPEN_NO_RECOVER))
 		err = free_count_from_maps(xn);
+	for (size_t i = 0; i < xn->n_roots && xn->writable && !err; i++)
+		reserve_settle(xn, xn->roots[i]);
 	return err;
 }
 
@@ -233,6 +233,7 @@ static struct xn *xn_alloc(struct bdev *dev, const struct xn_open_opts *opts)
 	pthread_cond_init(&xn->changed, NULL);
 	TAILQ_INIT(&xn->unflushed);
 	LIST_INIT(&xn->sessions);
+	LIST_INIT(&xn->reserve_waits);
 	xn->reap_tail = &xn->reap_head;
 	xn->dev = dev;
 	xn->writable = opts->flags & XN_OPEN_RDWR;
@@ -373,6 +374,7 @@ int xn_disk_info(struct xn *xn, struct xn_disk_info *info)
 	info->block_count = xn->super.block_count;
 	info->free_blocks = xn->freemap.free_blocks;
 	info->will_free = xn->freemap.will_free;
+	info->set_aside = xn->freemap.set_aside;
 	info->mount_epoch = xn->super.mount_epoch;
 	info->compat = xn->super.compat;
 	info->incompat = xn->super.incompat;
@@ -413,13 +415,5 @@ int xn_after(struct xn_session *session, xn_blk_t object, xn_blk_t prior)
 	(void)session;
 	(void)object;
 	(void)prior;
-	return -ENOSYS;
-}
-
-int xn_claim(struct xn_session *session, uint32_t root, int64_t blocks)
-{
-	(void)session;
-	(void)root;
-	(void)blocks;
 	return -ENOSYS;
 }

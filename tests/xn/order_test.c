@@ -405,7 +405,6 @@ static void what_is_not_built_yet_says_so(void **state)
 	struct fixture *fx = *state;
 
 	assert_refused(xn_after(fx->session, fx->root, fx->root), -ENOSYS);
-	assert_refused(xn_claim(fx->session, fx->root_id, 10), -ENOSYS);
 }
 
 /* Rewriting data in place, freeing, taking again by others, under many crashes. */

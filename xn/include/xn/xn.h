@@ -158,6 +158,7 @@ struct xn_disk_info {
 	uint32_t format_version;
 	uint64_t block_count;
 	uint64_t free_blocks; /* may be allocated now */
+	uint64_t set_aside;   /* of these, by claims and reserves (xn_claim) */
 	uint64_t will_free;   /* waiting for a pointer to leave the disk, or to be reaped */
 	uint64_t mount_epoch;
 	uint64_t compat, incompat, ro_compat;
@@ -255,6 +256,7 @@ int xn_template_child(struct xn *xn, uint32_t id, uint32_t child, uint32_t *type
 
 /* ---- roots ---- */
 
+#define XN_WEIGHT_MAX     1000u
 #define XN_ROOT_NAME_MAX  63u
 #define XN_ROOT_TEMPORARY 1u /* does not survive a restart (-ENOSYS yet) */
 #define XN_ROOT_SCRATCH   2u /* a place to build trees for another root (-ENOSYS yet) */
@@ -265,8 +267,9 @@ struct xn_root_spec {
 	uint32_t type;           /* template of the root object */
 	uint32_t uid, gid, mode; /* who may bind it: rw bits of the mode */
 	uint32_t flags;
-	uint64_t quota; /* blocks; 0 = no limit */
-	uint64_t reserve;
+	uint64_t quota;   /* blocks; 0 = no limit */
+	uint64_t reserve; /* of these, blocks that only updates with XN_FREEING may take; see xn_claim() */
+	uint32_t weight;  /* share of the device when roots compete, up to XN_WEIGHT_MAX; 0 = 1 */
 	xn_blk_t near;    /* place the object near this block; 0 = anywhere */
 	uint8_t uuid[16]; /* all zero: a random one */
 	int64_t now_ns;
@@ -281,6 +284,7 @@ struct xn_root_info {
 	uint32_t uid, gid, mode, flags;
 	uint64_t quota, reserve, used; /* blocks */
 	uint64_t dirty;                /* blocks not yet written */
+	uint32_t weight;
 	uint8_t uuid[16];
 	int64_t created_ns;
 	bool damaged;
@@ -294,6 +298,7 @@ struct xn_root_info {
  *   XN_ECRED         the session is no administrator
  *   XN_EROOTEXISTS, XN_ENOTEMPLATE, XN_ENOSPACE, XN_EFULLCATALOGUE
  *   -EINVAL          the name is empty, too long, or holds '/' or control characters
+ *                    or the reserve is larger than the quota, or there is no such weight
  *   -ENOSYS          flags
  *   XN_EREADONLY, XN_EIO, -ENOMEM
  */
@@ -303,8 +308,17 @@ int xn_root_create(struct xn_session *session, const struct xn_root_spec *spec,
 int xn_root_find(struct xn *xn, const char *name, struct xn_root_info *info);
 /* The root with the lowest id above `after`; XN_ENOROOT at the end. */
 int xn_root_next(struct xn *xn, uint32_t after, struct xn_root_info *info);
-/* Administrators only. XN_ENOROOT, XN_ECRED, XN_EIO */
+/*
+ * Administrators change a root's limits; durable when the call returns.
+ *
+ * Fails with
+ *   XN_ENOROOT, XN_ECRED, XN_EREADONLY, XN_EIO, XN_EUNKNOWN
+ *   XN_ENOSPACE  that many blocks cannot be set aside now
+ *   -EINVAL      the reserve would be larger than the quota; no such weight
+ */
 int xn_root_set_quota(struct xn_session *session, const char *name, uint64_t quota);
+int xn_root_set_reserve(struct xn_session *session, const char *name, uint64_t reserve);
+int xn_root_set_weight(struct xn_session *session, const char *name, uint32_t weight);
 /*
  * Remove a root and all it owns, also one that was cut short while a LibFS made
  * its file system.  Its entry goes first and is gone for good when the call
@@ -523,7 +537,8 @@ struct xn_update {
  *                  as if it had been made first and edited afterwards
  *   XN_ENOTFREE    some block of `allocs` is in use; find another and retry
  *   XN_ENOTEMPTY   a freed object still owns blocks
- *   XN_EQUOTA, XN_ENOSPACE, XN_ECACHEFULL
+ *   XN_EQUOTA, XN_ECACHEFULL
+ *   XN_ENOSPACE    what is free is set aside for others (xn_claim)
  *   XN_ETYPE       an extent is not a whole number of objects, or its type is unknown
  *   XN_EOVERLAP    edits, allocs or frees overlap among themselves
  *   XN_ETOOBIG     more objects, bytes, blocks or extents than one update may have
@@ -614,7 +629,28 @@ int xn_commit(struct xn_session *session, const struct xn_extent *extents, uint3
  */
 #define XN_AFTER_MAX 256u
 int xn_after(struct xn_session *session, xn_blk_t object, xn_blk_t prior);
-/* Set blocks aside for later allocs of a root; negative gives back. -ENOSYS yet. */
+/*
+ * Set blocks aside for later allocs of a root; a negative number gives back.  A
+ * LibFS that acknowledges writes before it allocates claims the blocks first, and
+ * so need not say "no space" when it is too late.
+ *
+ * Claims are kept by session and root.  An update on that root spends them first,
+ * whatever they were made for: claim what the update may take at most, and give
+ * back what it did not.  They count blocks and not places: an object of several
+ * blocks needs free ones in a row besides.  They end with the session.
+ *
+ * A root's reserve is set aside for good, as much of it as is free.  Updates with
+ * XN_FREEING (unlink, truncate, rename) may take from it when nothing else is left,
+ * and the last `reserve` blocks of the quota besides; what comes free fills it again.
+ *
+ * Fails with
+ *   XN_ENOROOT
+ *   XN_ENOTBOUND  the session has not bound the root's object for writing
+ *   XN_EQUOTA     beyond the root's quota; used and claimed blocks count, and the reserve
+ *   XN_ENOSPACE   not that many are free and set aside for nobody
+ *   -ERANGE       it gives back more than it has
+ *   XN_EREADONLY, -ENOMEM
+ */
 int xn_claim(struct xn_session *session, uint32_t root, int64_t blocks);
 
 /* ---- space ---- */
@@ -622,7 +658,10 @@ int xn_claim(struct xn_session *session, uint32_t root, int64_t blocks);
 struct xn_space {
 	uint64_t total, free, will_free;
 	uint64_t quota, used; /* of the root; quota 0 = none */
-	uint64_t available;   /* what the root may still take */
+	uint64_t reserve;     /* set aside for updates of the root that free */
+	uint64_t claimed;     /* set aside by sessions for the root ... */
+	uint64_t mine;        /* ... and of these by this session */
+	uint64_t available;   /* what an update without claims may still take */
 };
 /* XN_ENOROOT */
 int xn_space(struct xn_session *session, uint32_t root, struct xn_space *space);
