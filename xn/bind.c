@@ -208,11 +208,12 @@ static int bind_locked(struct xn_session *session, const struct xn_bind_request 
 	struct type *type = type_find(xn, request->extent.type);
 	uint32_t access = request->access & (XN_READ | XN_WRITE);
 	struct udf_budget budget = UDF_BUDGET_FULL;
+	struct xn_cred stated;
 	struct acl_request ask = { .record = request->record };
 	struct entry *entry = owner;
 	int err;
 
-	err = cred_choose(session, request->cred, &ask.cred);
+	err = cred_choose(session, request->cred, &stated, &ask.cred);
 	if (!err)
 		err = extent_check(xn, &request->extent, type);
 	if (!err)

@@ -387,7 +387,7 @@ int binding_add(struct xn_session *session, struct entry *entry, bool data, stru
 void session_forget_root(struct xn_session *session, const struct root *root);
 void bindings_revoke(struct entry *entry, bool data, xn_blk_t start, uint64_t count);
 void entry_unbind_all(struct entry *entry);
-int cred_choose(struct xn_session *session, const struct xn_cred *wanted,
+int cred_choose(struct xn_session *session, const struct xn_cred *wanted, struct xn_cred *copy,
 		const struct xn_cred **out);
 
 int64_t time_choose(const struct xn_session *session, int64_t wanted);

@@ -92,13 +92,16 @@ struct xn *xn_session_disk(struct xn_session *session)
 	return session->xn;
 }
 
-int cred_choose(struct xn_session *session, const struct xn_cred *wanted,
+/* The session's own, or a copy of what the caller states: read once. */
+int cred_choose(struct xn_session *session, const struct xn_cred *wanted, struct xn_cred *copy,
 		const struct xn_cred **out)
 {
-	*out = wanted ? wanted : &session->cred;
+	*out = &session->cred;
 	if (!wanted)
 		return 0;
-	if (wanted->n_groups > XN_GROUPS_MAX)
+	*copy = *wanted;
+	*out = copy;
+	if (copy->n_groups > XN_GROUPS_MAX)
 		return -EINVAL;
 	return session->flags & XN_SESSION_ADMIN ? 0 : XN_ECRED;
 }

@@ -56,8 +56,9 @@ static int flags_check(const struct xn_update *update)
 	return 0;
 }
 
-static int plan_init(struct plan *plan, struct xn_session *session, const struct xn_update *from)
+static int plan_init(struct plan *plan, struct xn_session *session, const struct xn_update *caller)
 {
+	const struct xn_update request = *caller, *from = &request; /* read once, used from here */
 	struct xn_update *update = &plan->update;
 	uint64_t bytes = 0;
 	int err;
@@ -71,7 +72,7 @@ static int plan_init(struct plan *plan, struct xn_session *session, const struct
 	update->allocs = update->frees = NULL;
 	err = flags_check(update);
 	if (!err)
-		err = cred_choose(session, from->cred, &plan->cred);
+		err = cred_choose(session, from->cred, &plan->stated, &plan->cred);
 	if (!err)
 		err = copy_array(from->expects, from->n_expects, sizeof(*from->expects),
 				 XN_UPDATE_OBJECTS_MAX, (const void **)&update->expects);

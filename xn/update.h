@@ -34,8 +34,9 @@ struct freed {
 struct plan {
 	struct xn *xn;
 	struct xn_session *session;
-	struct xn_update update; /* the request; its arrays are the plan's copies */
-	const struct xn_cred *cred;
+	struct xn_update update;    /* the request; its arrays are the plan's copies */
+	const struct xn_cred *cred; /* the session's, or `stated` */
+	struct xn_cred stated;
 	struct acl_above under; /* whose content the session holds bound, by update.under */
 	struct udf_budget budget, reap_budget;
 	struct root *root;

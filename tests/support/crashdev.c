@@ -257,9 +257,11 @@ const uint8_t *crashdev_state_begin(struct bdev *bdev, uint64_t seed)
 {
 	struct crashdev *dev = (struct crashdev *)bdev;
 	unsigned manner = seed == 0 ? 0 : seed == 1 ? 1 : 2 + (unsigned)(mix(&seed) % 3);
-	size_t prefix = dev->n_pending ? mix(&seed) % (dev->n_pending + 1) : 0;
+	size_t prefix;
 
+	pthread_mutex_lock(&dev->lock);
 	assert(dev->n_undo == 0);
+	prefix = dev->n_pending ? mix(&seed) % (dev->n_pending + 1) : 0;
 	for (size_t i = 0; i < dev->n_pending && manner != 1; i++) {
 		const struct pending *p = &dev->pending[i];
 		bool whole = manner == 0 || (manner == 2 && i < prefix) ||
@@ -282,6 +284,7 @@ void crashdev_state_end(struct bdev *bdev)
 
 		memcpy(dev->stable + undo->offset, undo->bytes, BDEV_SECTOR);
 	}
+	pthread_mutex_unlock(&dev->lock);
 }
 
 void crashdev_crash(struct bdev *bdev, uint64_t seed)
@@ -292,4 +295,5 @@ void crashdev_crash(struct bdev *bdev, uint64_t seed)
 	dev->n_undo = 0;
 	pending_forget(dev);
 	memcpy(dev->now, dev->stable, dev->size);
+	pthread_mutex_unlock(&dev->lock);
 }

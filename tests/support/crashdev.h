@@ -6,7 +6,8 @@
  *  (2) A crash leaves `stable` with any choice of the sectors written since.
  *  (3) A disk begins filled with 0xDB, so whatever was never written is seen.
  *
- * Requests may come from any number of threads; all else is for one at a time.
+ * Requests may come from any number of threads, and the hook is called by each of them;
+ * all else is for one at a time.
  */
 #ifndef TESTS_CRASHDEV_H
 #define TESTS_CRASHDEV_H
@@ -29,7 +30,7 @@ uint64_t crashdev_writes(const struct bdev *dev);
 /*
  * A state that a crash at this moment may leave, as `seed` chooses: everything
  * (seed 0), nothing (1), a prefix of the writes, a choice of writes, or a choice
- * of sectors.  Borrowed until crashdev_state_end().
+ * of sectors.  Borrowed until crashdev_state_end(); meanwhile all requests wait.
  */
 const uint8_t *crashdev_state_begin(struct bdev *dev, uint64_t seed);
 void crashdev_state_end(struct bdev *dev);
