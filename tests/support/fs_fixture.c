@@ -39,6 +39,14 @@ void fx_assert_sound(struct fx *fx)
 		fail_msg("XN is not sound: %s", text);
 }
 
+void fx_assert_order(struct fx *fx)
+{
+	const char *text;
+
+	if (bdev_check_violations(fx->rules, &text))
+		fail_msg("the order of writes: %s", text);
+}
+
 /* ---- life ---- */
 
 void fx_open(struct fx *fx)
@@ -50,8 +58,10 @@ void fx_open(struct fx *fx)
 		.why = why,
 		.why_size = sizeof(why),
 	};
-	int err = xn_open_dev(fx->dev, &opts, &fx->xn);
+	int err;
 
+	bdev_check_reset(fx->rules); /* fsck may have written below it */
+	err = xn_open_dev(fx->dev, &opts, &fx->xn);
 	if (err)
 		fail_msg("open: %s (%s)", xn_error_name(err), why);
 	assert_ok(xn_session_open(fx->xn, &fx->root.cred, XN_SESSION_ADMIN, &fx->session));
@@ -88,6 +98,12 @@ static void make_fs(struct fx *fx)
 		fail_msg("mkfs: %s (%s)", xn_error_name(err), why);
 }
 
+static void devices_make(struct fx *fx)
+{
+	assert_ok(bdev_check_create(fx->mem, &fx->rules));
+	assert_ok(bdev_fault_create(fx->rules, &fx->dev));
+}
+
 struct fx *fx_new(const struct fx_opts *opts)
 {
 	struct fx *fx = calloc(1, sizeof(*fx));
@@ -99,7 +115,7 @@ struct fx *fx_new(const struct fx_opts *opts)
 	if (!fx->opts.size)
 		fx->opts.size = DISK_DEFAULT;
 	assert_ok(bdev_mem_create(fx->opts.size, &fx->mem));
-	assert_ok(bdev_fault_create(fx->mem, &fx->dev));
+	devices_make(fx);
 	assert_ok(xn_format(fx->dev, &format));
 	fx_open(fx);
 	make_fs(fx);
@@ -141,6 +157,7 @@ void fx_close(struct fx *fx)
 	fx->session = NULL;
 	assert_ok(xn_close(fx->xn));
 	fx->xn = NULL;
+	fx_assert_order(fx);
 	assert_int_equal(fx_fsck(fx, CHECK_LOOK, false), FSCK_OK);
 }
 
@@ -169,9 +186,10 @@ void fx_crash_to(struct fx *fx, struct bdev *medium, bool repair)
 	int code;
 
 	fx_close_anyhow(fx);
+	fx_assert_order(fx);
 	bdev_close(fx->dev);
 	fx->mem = medium;
-	assert_ok(bdev_fault_create(fx->mem, &fx->dev));
+	devices_make(fx);
 	if (repair) {
 		code = fx_fsck(fx, CHECK_PREEN, true);
 		if (code != FSCK_OK && code != FSCK_REPAIRED) {

@@ -3,9 +3,10 @@
  * A LibFS of any kind on a disk in memory, for tests that say what happens to
  * files.
  *
- *  (1) Below the disk sits a fault injector, disarmed.
- *  (2) Every end (fx_close, fx_remount, fx_fini) unmounts, closes, runs xn-fsck
- *      and asserts that it finds nothing: a test need not say so.
+ *  (1) Below the disk sit a fault injector, disarmed, and the checking device.
+ *  (2) Every end (fx_close, fx_remount, fx_fini) unmounts, closes, asserts that no
+ *      write broke the rules of order, runs xn-fsck and asserts that it finds
+ *      nothing: a test need not say so.
  *  (3) Each call of fx_ctx() is a moment later than the one before.
  *  (4) Files are named by the directory's number and a name, as libfs.h does.
  *      What a helper looked up or made stays referenced until fx_forget() or the
@@ -41,8 +42,9 @@ struct fx_user {
 
 struct fx {
 	struct fx_opts opts;
-	struct bdev *mem; /* the medium */
-	struct bdev *dev; /* the fault injector on it */
+	struct bdev *mem;   /* the medium */
+	struct bdev *rules; /* the checking device on it */
+	struct bdev *dev;   /* the fault injector on that */
 	struct xn *xn;
 	struct xn_session *session;
 	struct libfs *fs;
@@ -75,6 +77,7 @@ void fx_crash_to(struct fx *fx, struct bdev *medium, bool repair);
 /* Run fsck on the medium (nothing may be open): exit code, findings printed when `quiet` is not. */
 int fx_fsck(struct fx *fx, int mode, bool quiet);
 void fx_assert_sound(struct fx *fx); /* xn_self_check while open */
+void fx_assert_order(struct fx *fx); /* no write broke the rules so far */
 
 /* Who asks: root; or a user, until the next call of fx_as(). */
 const struct libfs_ctx *fx_ctx(struct fx *fx);

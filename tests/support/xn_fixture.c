@@ -39,8 +39,10 @@ void fixture_open_as(struct fixture *fx, uint32_t flags)
 				     .why = why,
 				     .why_size = sizeof(why) };
 	struct xn_cred cred = { 0 };
-	int err = xn_open_dev(fx->dev, &opts, &fx->xn);
+	int err;
 
+	bdev_check_reset(fx->rules);
+	err = xn_open_dev(fx->dev, &opts, &fx->xn);
 	if (err)
 		print_error("%s\n", why);
 	assert_ok(err);
@@ -77,7 +79,8 @@ struct fixture *fixture_new(uint64_t blocks, uint64_t cache_bytes)
 	assert_non_null(fx);
 	fx->cache_bytes = cache_bytes;
 	assert_ok(crashdev_create(blocks * XN_BLOCK, &fx->medium));
-	assert_ok(bdev_fault_create(fx->medium, &fx->dev));
+	assert_ok(bdev_check_create(fx->medium, &fx->rules));
+	assert_ok(bdev_fault_create(fx->rules, &fx->dev));
 	assert_ok(xn_format(fx->dev, &format));
 	fixture_open(fx);
 	install_types(fx->session, fx->type);
@@ -128,6 +131,14 @@ const char *fsck_complaint(struct bdev *dev, char *text, size_t size)
 	return complaint;
 }
 
+void fixture_check_rules(struct fixture *fx)
+{
+	const char *text;
+
+	if (bdev_check_violations(fx->rules, &text) && !fx->expect_damage)
+		fail_msg("the order of writes: %s", text);
+}
+
 void fixture_check_medium(struct fixture *fx)
 {
 	struct medium_report report;
@@ -147,6 +158,7 @@ void fixture_close(struct fixture *fx)
 	fixture_check(fx);
 	assert_ok(xn_close(fx->xn));
 	fx->xn = NULL;
+	fixture_check_rules(fx);
 }
 
 void fixture_reopen(struct fixture *fx)
@@ -160,6 +172,7 @@ void fixture_reopen(struct fixture *fx)
 void fixture_crash(struct fixture *fx, uint64_t seed)
 {
 	xn_abandon(fx->xn);
+	fixture_check_rules(fx);
 	crashdev_crash(fx->medium, seed);
 	fixture_open(fx);
 }
@@ -170,6 +183,7 @@ void fixture_free(struct fixture *fx)
 		fixture_reopen(fx);
 	if (fx->xn)
 		fixture_close(fx);
+	fixture_check_rules(fx);
 	if (!fx->expect_damage)
 		fixture_check_medium(fx);
 	bdev_close(fx->dev);

@@ -3,8 +3,9 @@
  * An XN disk in memory with the t.* templates (tests/xn/types), an administrator's
  * session and one root of type t.node; and short words for what tests do to it.
  *
- * Below XN lie a fault injector and a device that knows crash states; teardown
- * runs xn_self_check(), closes, and has the disk read by tests/support/medium.h.
+ * Below XN lie a fault injector, the checking device and a device that knows crash states; teardown
+ * runs xn_self_check(), closes, asks the checking device whether a rule of order was broken, and has
+ * the disk read by tests/support/medium.h.
  */
 #ifndef TESTS_XN_FIXTURE_H
 #define TESTS_XN_FIXTURE_H
@@ -28,7 +29,8 @@ struct stamp {
 
 struct fixture {
 	struct bdev *medium; /* crashdev */
-	struct bdev *dev;    /* the fault injector above it, what XN sees */
+	struct bdev *rules;  /* the checking device on it */
+	struct bdev *dev;    /* the fault injector above that, what XN sees */
 	struct xn *xn;
 	struct xn_session *session; /* uid 0, administrator */
 	uint32_t type[T_CHILDREN];  /* global ids of the t.* children */
@@ -55,6 +57,7 @@ void fixture_poke(struct fixture *fx, xn_blk_t block, uint32_t offset, const voi
 void fixture_reopen(struct fixture *fx);
 void fixture_crash(struct fixture *fx, uint64_t seed); /* power goes; then open again */
 void fixture_check(struct fixture *fx);                /* xn_self_check() */
+void fixture_check_rules(struct fixture *fx);          /* no write broke the order so far */
 void fixture_check_medium(struct fixture *fx);         /* what is on the device now, as it is */
 
 /*

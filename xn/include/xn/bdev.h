@@ -234,6 +234,38 @@ struct bdev_counts {
 };
 void bdev_recorder_counts(const struct bdev *recorder, struct bdev_counts *counts);
 
+/* ---- checking device: asserts the order rules from outside ---- */
+
+/*
+ * Watches every write and flush, and checks them by decoding superblock, maps, catalogues and
+ * templates and running `owns` itself, with nothing of the engine.  It lets everything pass and
+ * counts what breaks a rule.  Link xn_check.
+ */
+enum bdev_check_rule {
+	BDEV_CHECK_UNWRITTEN, /* named before it was written and flushed, since it was last unnamed */
+	BDEV_CHECK_REUSED, /* named, or written anew, while another's name for it may be on disk */
+	BDEV_CHECK_MOVED,  /* a move that cleared the old name before the new one was stable */
+	BDEV_CHECK_MAP,    /* named, and some map that may be on disk shows it free */
+	BDEV_CHECK_STRAY,  /* a write where nobody may write */
+	BDEV_CHECK_TORN,   /* a change of what is owned that a power cut may leave half done */
+	BDEV_CHECK_OWNS,   /* `owns` faults on what is written, or leaves the disk */
+	BDEV_CHECK_STATE,  /* written before the disk says "in use", "clean" too early, old epoch */
+	BDEV_CHECK_RULES,
+};
+
+const char *bdev_check_rule_name(enum bdev_check_rule rule);
+
+/*
+ * Sits on `below` and owns it.  Looks at the disk when it is first written; what is there then is
+ * taken as it is, and so it is again after a reset, which whoever writes below must ask for.
+ */
+int bdev_check_create(struct bdev *below, struct bdev **out);
+void bdev_check_reset(struct bdev *checker);
+/* How often rules were broken; `text` (may be NULL): the first of them, a line each; borrowed. */
+uint64_t bdev_check_violations(struct bdev *checker, const char **text);
+uint64_t bdev_check_count(struct bdev *checker, enum bdev_check_rule rule);
+void bdev_check_forgive(struct bdev *checker); /* start counting anew */
+
 /* ---- fault injector ---- */
 
 enum bdev_fault_kind {
