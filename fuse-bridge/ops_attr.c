@@ -146,6 +146,9 @@ void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 	if (!call_begin(&call, req, node))
 		return;
 	attr_from_stat(st, &attr);
+	/* A kernel that keeps mtime itself has said what "now" is: both shall be one moment. */
+	if (call.bridge->writeback && which & LIBFS_SET_ATIME_NOW)
+		call.who.libfs.now = st->st_atim;
 	/* Set-group-id stays only for members, and is dropped without a word: tell them all. */
 	if (which & LIBFS_SET_MODE && attr.mode & S_ISGID && fuse_req_ctx(req)->uid != 0)
 		call_tell_groups(&call);

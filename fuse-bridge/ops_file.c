@@ -11,6 +11,8 @@
 
 /* The kernel appends, creates and refuses by itself; the LibFS hears how the file will be used. */
 #define OPEN_FLAGS_DROPPED (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK)
+/* The kernel's mark of execve(2) among the flags (__FMODE_EXEC), which no header for programs has. */
+#define FLAG_EXEC 0x20
 
 /* ---- opening ---- */
 
@@ -23,11 +25,26 @@ static int truncate_opened(struct call *call, libfs_ino_t ino)
 			     LIBFS_SET_SIZE | LIBFS_SET_OPEN, &after);
 }
 
+/* Who may run a file need not be allowed to read it: the kernel reads it, for him. */
+static int open_to_run(struct call *call, libfs_ino_t ino)
+{
+	int err;
+
+	do {
+		err = libfs_access(call->fs, &call->who.libfs, ino, LIBFS_MAY_EXEC);
+	} while (call_again(call, err));
+	if (!err)
+		call_as_kernel(call);
+	return err;
+}
+
 static int open_file(struct call *call, libfs_ino_t ino, struct fuse_file_info *fi)
 {
 	uint32_t flags = (uint32_t)fi->flags & ~(uint32_t)OPEN_FLAGS_DROPPED;
-	int err;
+	int err = fi->flags & FLAG_EXEC ? open_to_run(call, ino) : 0;
 
+	if (err)
+		return err;
 	do {
 		err = libfs_open(call->fs, &call->who.libfs, ino, flags, &fi->fh);
 	} while (call_again(call, err));
