@@ -89,9 +89,10 @@ struct cffs_inode {
 	uint32_t block;         /* of the directory */
 	uint8_t sector, slot;
 	/* Whose name it has; of a file with an external inode: the last one seen. */
-	struct cffs_inode *parent; /* directories: pinned */
-	struct cffs_dir *d;        /* directories */
-	struct cffs_file *file;    /* file.c's own; NULL at first */
+	struct cffs_inode *parent;  /* directories: pinned */
+	struct cffs_dir *d;         /* directories */
+	struct cffs_file *file;     /* file.c's own; NULL at first */
+	_Atomic uint64_t next_read; /* where who reads in order would go on */
 };
 
 /* By number, pinned.  -ESTALE: not in memory and not to be found. */
@@ -208,6 +209,8 @@ xn_blk_t cffs_dir_block(const struct cffs_inode *dir);
 
 /* ======== map.c, alloc.c, file.c ======== */
 
+#define CFFS_SMALL 8u /* blocks of a small file: it lies in its directory's group, in one piece */
+
 struct cffs_run {
 	uint64_t count;          /* blocks of the file from the one asked for */
 	xn_blk_t start;          /* 0: a hole */
@@ -232,13 +235,27 @@ int cffs_map_add(struct cffs *fs, struct cffs_inode *inode, uint32_t class, uint
 /* Give back blocks [first, last) of the inode.  inode->lock held for writing. */
 int cffs_map_remove(struct cffs *fs, struct cffs_inode *inode, uint64_t first, uint64_t last);
 
+/* DATA becomes UNWR or UNWR DATA where blocks [first, last) have the other class. */
+int cffs_map_class(struct cffs *fs, struct cffs_inode *inode, uint64_t first, uint64_t last,
+		   uint32_t class);
+/* The whole extent that holds `logical` will be at `to`: free blocks, as many, not yet written. */
+int cffs_map_move(struct cffs *fs, struct cffs_inode *inode, uint64_t logical, xn_blk_t to);
+
 /*
  * Free blocks for `inode` named in `dir` (may be NULL): 1 to `want`, adjoining what it has, in
  * the directory's group, or somewhere good.  type: XN_DATA or a template's id.
  */
 int cffs_place(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *inode, uint64_t logical,
 	       uint64_t want, uint32_t type, struct xn_extent *out);
+/* All of a small file, which does not grow where it is. */
+int cffs_place_small(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *inode,
+		     uint64_t want, struct xn_extent *out);
 void cffs_places_free(struct cffs *fs);
+/* Small files of `dir` gave these back: good for the next. */
+void cffs_place_hole(struct cffs *fs, struct cffs_inode *dir, xn_blk_t start, uint64_t count);
+
+/* `block`, of a small file or a directory, will be read: its window now, if it is not at hand. */
+void cffs_ahead_group(struct cffs *fs, xn_blk_t block);
 
 /* Memory that file.c, map.c keep of an inode goes (nothing is written). */
 void cffs_file_forget(struct cffs *fs, struct cffs_inode *inode);
