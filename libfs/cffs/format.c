@@ -372,6 +372,24 @@ void cffs_sector_remove(uint8_t sector[CFFS_SECTOR], uint32_t at)
 	sector[CFFS_S_ENTRIES]--;
 }
 
+bool cffs_sector_replace(uint8_t sector[CFFS_SECTOR], uint32_t at, const struct cffs_entry *entry)
+{
+	uint32_t old = get16(sector + at), new = cffs_entry_len(entry);
+	uint8_t fresh[CFFS_SECTOR];
+
+	if (new > old + cffs_sector_room(sector))
+		return false;
+	entry_encode(entry, fresh); /* the name may lie in the entry itself */
+	if (new == old) {
+		memcpy(sector + at, fresh, new);
+		return true;
+	}
+	cffs_sector_remove(sector, at);
+	memcpy(sector + used_end(sector), fresh, new);
+	sector[CFFS_S_ENTRIES]++;
+	return true;
+}
+
 void cffs_sector_seal(uint8_t sector[CFFS_SECTOR])
 {
 	put32(sector + CFFS_S_STAMP, get32(sector + CFFS_S_STAMP) + 1);

@@ -104,6 +104,8 @@ int cffs_sector_free_slot(const uint8_t sector[CFFS_SECTOR]);
 /* These keep everything but the checksum; cffs_sector_seal() ends a series. */
 void cffs_sector_init(uint8_t sector[CFFS_SECTOR], uint64_t dir, uint32_t place);
 bool cffs_sector_add(uint8_t sector[CFFS_SECTOR], const struct cffs_entry *entry);
+/* The entry becomes another of the same place; false: no room, nothing done. */
+bool cffs_sector_replace(uint8_t sector[CFFS_SECTOR], uint32_t at, const struct cffs_entry *entry);
 void cffs_sector_remove(uint8_t sector[CFFS_SECTOR], uint32_t at);
 void cffs_sector_seal(uint8_t sector[CFFS_SECTOR]);
 

@@ -57,7 +57,7 @@ struct cffs_hold {
 	xn_binding_t binding;
 	const uint8_t *bytes; /* look with fs->lock held */
 	uint32_t users;
-	uint32_t record; /* of the owner */
+	bool dead; /* not in the table any more */
 };
 
 /*
@@ -153,6 +153,8 @@ int cffs_inode_owner(struct cffs *fs, struct cffs_inode *inode, struct cffs_hold
 int cffs_may(struct cffs *fs, struct cffs_inode *inode, const struct libfs_ctx *ctx, uint32_t mask);
 /* As libfs.h wants them.  Takes fs->lock. */
 void cffs_inode_attr(struct cffs *fs, struct cffs_inode *inode, struct libfs_attr *out);
+/* The file was read: its atime follows when that is due (as Linux's relatime). Takes fs->lock. */
+void cffs_accessed(struct cffs *fs, struct cffs_inode *inode, struct timespec now);
 
 static inline bool cffs_is_dir(const struct cffs_inode *inode)
 {
@@ -177,9 +179,10 @@ struct cffs {
 	/* all below: under lock */
 	struct cffs_inode **inodes;
 	size_t n_inodes, n_buckets, n_idle, idle_max;
-	struct cffs_inode lru;   /* head of those that nobody uses */
-	struct cffs_inode dirty; /* head of those newer than the disk */
-	struct cffs_inode *sys;  /* pseudo directory whose one block is the root object */
+	struct cffs_inode lru;    /* head of those that nobody uses */
+	struct cffs_inode dirty;  /* head of those newer than the disk */
+	struct cffs_inode doomed; /* head of those removed that nobody uses any more */
+	struct cffs_inode *sys;   /* pseudo directory whose one block is the root object */
 	struct cffs_inode *top, *xdir, *odir;
 	struct cffs_hold **holds;
 	size_t n_holds, n_hold_buckets, holds_max;
@@ -234,6 +237,11 @@ int cffs_map_add(struct cffs *fs, struct cffs_inode *inode, uint32_t class, uint
 		 const struct xn_extent *blocks);
 /* Give back blocks [first, last) of the inode.  inode->lock held for writing. */
 int cffs_map_remove(struct cffs *fs, struct cffs_inode *inode, uint64_t first, uint64_t last);
+/* DATA becomes UNWR or UNWR DATA where blocks [first, last) have the other class. */
+int cffs_map_class(struct cffs *fs, struct cffs_inode *inode, uint64_t first, uint64_t last,
+		   uint32_t class);
+/* The whole extent that holds `logical` will be at `to`: free blocks, as many, not yet written. */
+int cffs_map_move(struct cffs *fs, struct cffs_inode *inode, uint64_t logical, xn_blk_t to);
 
 /* DATA becomes UNWR or UNWR DATA where blocks [first, last) have the other class. */
 int cffs_map_class(struct cffs *fs, struct cffs_inode *inode, uint64_t first, uint64_t last,

@@ -53,7 +53,8 @@
 
 /* A slot: start in 48 bits, class above; logical block in 40 bits, count above. */
 #define CFFS_SLOT_SIZE   16
-#define CFFS_SLOTS_MAX   20
+#define CFFS_SLOTS_MAX    4
+#define CFFS_INLINE_BYTES 160 /* of data in an entry, at most */
 #define CFFS_CLASS_NONE  0
 #define CFFS_CLASS_DATA  1
 #define CFFS_CLASS_UNWR  2 /* owned, not written: reads as zeroes */

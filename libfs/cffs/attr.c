@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operations on attributes, references and handles.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tree.h"
+
+/* ---- references ---- */
+
+void cffs_forget(struct libfs *libfs, libfs_ino_t ino, uint64_t count)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *inode;
+	bool removed = false;
+
+	pthread_mutex_lock(&fs->lock);
+	inode = cffs_inode_find(fs, ino);
+	if (inode) {
+		inode->refs -= count < inode->refs ? count : inode->refs;
+		removed = inode->a.nlink == 0;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	cffs_inode_put(fs, inode);
+	/* A failure leaves an orphan's entry: the next mount or xn-fsck frees it. */
+	if (removed)
+		cffs_doomed(fs);
+}
+
+/* What a search over the whole tree has still to read: directories, pinned. */
+struct search {
+	struct cffs *fs;
+	uint64_t ino;
+	struct cffs_inode *found;
+	struct cffs_inode **todo;
+	size_t n, cap;
+};
+
+static int search_later(struct search *s, struct cffs_inode *dir)
+{
+	if (s->n == s->cap) {
+		size_t cap = s->cap ? s->cap * 2 : 64;
+		struct cffs_inode **grown = realloc(s->todo, cap * sizeof(struct cffs_inode *));
+
+		if (!grown)
+			return -ENOMEM;
+		s->todo = grown;
+		s->cap = cap;
+	}
+	s->todo[s->n++] = dir;
+	return 0;
+}
+
+static int search_sector(struct search *s, struct cffs_inode *dir, uint32_t block, uint32_t sector)
+{
+	uint8_t bytes[CFFS_SECTOR];
+	struct cffs_entry entry;
+	uint32_t at = 0;
+	int err = cffs_dir_sector(s->fs, dir, block, sector, bytes);
+
+	while (!err && !s->found && cffs_sector_next(bytes, &at, &entry)) {
+		struct cffs_inode *inode;
+		bool sought, walk;
+
+		if (entry.kind != CFFS_KIND_INODE || entry.a.nlink == 0)
+			continue;
+		sought = entry.a.ino == s->ino;
+		walk = (entry.a.mode & S_IFMT) == S_IFDIR;
+		if (!sought && !walk)
+			continue;
+		pthread_mutex_lock(&s->fs->lock);
+		inode = cffs_inode_from_entry(s->fs, dir, block, sector, &entry);
+		pthread_mutex_unlock(&s->fs->lock);
+		if (!inode)
+			return -ENOMEM;
+		if (sought)
+			s->found = inode;
+		else
+			err = search_later(s, inode);
+		if (err)
+			cffs_inode_put(s->fs, inode);
+	}
+	return err;
+}
+
+static int search_dir(struct search *s, struct cffs_inode *dir)
+{
+	int err = cffs_dir_lock(s->fs, dir, false);
+	uint32_t n;
+
+	if (err)
+		return err;
+	n = cffs_dir_blocks(dir) * CFFS_SECTORS;
+	for (uint32_t i = 0; i < n && !err && !s->found; i++)
+		err = search_sector(s, dir, i / CFFS_SECTORS, i % CFFS_SECTORS);
+	pthread_rwlock_unlock(&dir->lock);
+	return err;
+}
+
+/* Nothing on the disk leads from a number to its place: look everywhere. */
+static int search_all(struct cffs *fs, uint64_t ino, struct cffs_inode **out)
+{
+	struct search s = { .fs = fs, .ino = ino };
+	int err;
+
+	cffs_inode_pin(fs, fs->xdir);
+	cffs_inode_pin(fs, fs->top);
+	err = search_later(&s, fs->top);
+	if (!err)
+		err = search_later(&s, fs->xdir);
+	while (s.n > 0) {
+		struct cffs_inode *dir = s.todo[--s.n];
+
+		if (!err && !s.found)
+			err = search_dir(&s, dir);
+		cffs_inode_put(fs, dir);
+	}
+	free(s.todo);
+	*out = s.found;
+	return s.found ? 0 : err ? err : -ESTALE;
+}
+
+int cffs_find(struct libfs *libfs, libfs_ino_t ino, uint32_t generation, struct libfs_attr *out)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *inode;
+	int err = cffs_inode_get(fs, ino, &inode);
+
+	if (err && ino >= CFFS_INO_USER && ino < fs->next_ino)
+		err = search_all(fs, ino, &inode);
+	if (err)
+		return cffs_errno(err);
+	pthread_mutex_lock(&fs->lock);
+	if (inode->a.generation != generation || inode->a.nlink == 0) {
+		err = -ESTALE;
+	} else {
+		inode->refs++;
+		cffs_attr_fill(inode, out);
+	}
+	pthread_mutex_unlock(&fs->lock);
+	cffs_inode_put(fs, inode);
+	return err;
+}
+
+/* ---- attributes ---- */
+
+int cffs_getattr(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		 struct libfs_attr *out)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *inode;
+	int err = cffs_inode_get(fs, ino, &inode);
+
+	(void)ctx;
+	if (err)
+		return cffs_errno(err);
+	cffs_inode_attr(fs, inode, out);
+	cffs_inode_put(fs, inode);
+	return 0;
+}
+
+int cffs_access(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint32_t mask)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *inode;
+	int err = cffs_inode_get(fs, ino, &inode);
+
+	if (err)
+		return cffs_errno(err);
+	err = cffs_may(fs, inode, ctx, mask);
+	cffs_inode_put(fs, inode);
+	return err;
+}
+
+static int check_size(const struct cffs_inode *inode, uint64_t size)
+{
+	if (cffs_is_dir(inode))
+		return -EISDIR;
+	if (!S_ISREG(inode->a.mode))
+		return -EINVAL;
+	return size > INT64_MAX || size > CFFS_BLOCKS_MAX * CFFS_BLOCK ? -EFBIG : 0;
+}
+
+/* With fs->lock held. */
+static void apply(struct cffs *fs, struct cffs_inode *inode, const struct libfs_attr *attr,
+		  uint32_t which)
+{
+	struct cffs_attr *a = &inode->a;
+
+	if (which & LIBFS_SET_MODE)
+		a->mode = (a->mode & S_IFMT) | (attr->mode & 07777);
+	if (which & LIBFS_SET_UID)
+		a->uid = attr->uid;
+	if (which & LIBFS_SET_GID)
+		a->gid = attr->gid;
+	if (which & LIBFS_SET_ATIME)
+		a->atime = attr->atime;
+	if (which & LIBFS_SET_MTIME)
+		a->mtime = attr->mtime;
+	if (which & LIBFS_SET_CTIME)
+		a->ctime = attr->ctime;
+	cffs_inode_dirty(fs, inode);
+}
+
+static int setattr(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *inode,
+		   const struct libfs_attr *wanted, uint32_t which)
+{
+	struct libfs_attr old, attr = *wanted;
+	int err = which & LIBFS_SET_SIZE ? check_size(inode, attr.size) : 0;
+
+	if (err)
+		return err;
+	cffs_inode_attr(fs, inode, &old);
+	err = libfs_setattr_prepare(&old, ctx, &attr, &which);
+	if (!err && (which & LIBFS_SET_SIZE)) {
+		pthread_rwlock_wrlock(&inode->lock);
+		err = cffs_file_resize(fs, inode, attr.size);
+		pthread_rwlock_unlock(&inode->lock);
+	}
+	if (err)
+		return err;
+	pthread_mutex_lock(&fs->lock);
+	apply(fs, inode, &attr, which);
+	pthread_mutex_unlock(&fs->lock);
+	return 0;
+}
+
+int cffs_setattr(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		 const struct libfs_attr *attr, uint32_t which, struct libfs_attr *out)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *inode;
+	int err = cffs_inode_get(fs, ino, &inode);
+
+	if (err)
+		return cffs_errno(err);
+	err = setattr(fs, ctx, inode, attr, which);
+	if (!err && out)
+		cffs_inode_attr(fs, inode, out);
+	cffs_inode_put(fs, inode);
+	return cffs_errno(err);
+}
+
+/* As Linux does by default: only when it is older than the last change, or a day. */
+static bool atime_is_due(const struct cffs_attr *a, struct timespec now)
+{
+	if (a->atime.tv_sec < a->mtime.tv_sec || a->atime.tv_sec < a->ctime.tv_sec)
+		return true;
+	if (a->atime.tv_sec == a->mtime.tv_sec && a->atime.tv_nsec <= a->mtime.tv_nsec)
+		return true;
+	if (a->atime.tv_sec == a->ctime.tv_sec && a->atime.tv_nsec <= a->ctime.tv_nsec)
+		return true;
+	return now.tv_sec - a->atime.tv_sec >= 24 * 60 * 60;
+}
+
+void cffs_accessed(struct cffs *fs, struct cffs_inode *inode, struct timespec now)
+{
+	if (fs->libfs.flags & LIBFS_MOUNT_RDONLY)
+		return;
+	pthread_mutex_lock(&fs->lock);
+	if (atime_is_due(&inode->a, now)) {
+		inode->a.atime = now;
+		cffs_inode_dirty(fs, inode);
+	}
+	pthread_mutex_unlock(&fs->lock);
+}
+
+/* ---- symlinks ---- */
+
+static ssize_t target_read(struct cffs *fs, struct cffs_inode *inode, char *target, size_t size)
+{
+	size_t len = inode->b.size < size ? inode->b.size : size;
+	int err;
+
+	if (!S_ISLNK(inode->a.mode))
+		return -EINVAL;
+	if (inode->b.inline_len) {
+		memcpy(target, inode->b.inline_data, len);
+		return (ssize_t)len;
+	}
+	pthread_rwlock_rdlock(&inode->lock);
+	err = cffs_file_get(fs, inode, target, len);
+	pthread_rwlock_unlock(&inode->lock);
+	return err ? err : (ssize_t)len;
+}
+
+ssize_t cffs_readlink(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		      char *target, size_t size)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *inode;
+	ssize_t n = cffs_inode_get(fs, ino, &inode);
+
+	if (n)
+		return cffs_errno((int)n);
+	n = target_read(fs, inode, target, size);
+	if (n >= 0)
+		cffs_accessed(fs, inode, ctx->now);
+	cffs_inode_put(fs, inode);
+	return n < 0 ? cffs_errno((int)n) : n;
+}
+
+/* ---- handles ---- */
+
+static uint32_t mask_of(uint32_t flags)
+{
+	switch (flags & O_ACCMODE) {
+	case O_RDONLY: return LIBFS_MAY_READ;
+	case O_WRONLY: return LIBFS_MAY_WRITE;
+	default: return LIBFS_MAY_READ | LIBFS_MAY_WRITE;
+	}
+}
+
+int cffs_open(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint32_t flags,
+	      uint64_t *handle)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *inode;
+	int err = cffs_inode_get(fs, ino, &inode);
+
+	if (err)
+		return cffs_errno(err);
+	if (cffs_is_dir(inode) && (flags & O_ACCMODE) != O_RDONLY)
+		err = -EISDIR;
+	if (!err)
+		err = cffs_may(fs, inode, ctx, mask_of(flags));
+	if (!err) {
+		pthread_mutex_lock(&fs->lock);
+		inode->opens++;
+		pthread_mutex_unlock(&fs->lock);
+		*handle = 0;
+	}
+	cffs_inode_put(fs, inode);
+	return cffs_errno(err);
+}
+
+void cffs_release(struct libfs *libfs, libfs_ino_t ino, uint64_t handle)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *inode;
+	bool removed = false;
+
+	(void)handle;
+	pthread_mutex_lock(&fs->lock);
+	inode = cffs_inode_find(fs, ino);
+	if (inode) {
+		inode->opens -= inode->opens > 0;
+		removed = inode->a.nlink == 0;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	cffs_inode_put(fs, inode);
+	if (removed)
+		cffs_doomed(fs);
+}

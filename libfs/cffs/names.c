@@ -1,0 +1,917 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operations on names.
+ *
+ *  (1) Each is one deal: on disk it happened or it did not.
+ *  (2) Directories that it changes are locked for writing from the look to the
+ *      end, two of them under fs->rename: the ancestor first, else by number.
+ *  (3) A removed file that somebody uses keeps a nameless entry as long as it
+ *      owns blocks; nobody finds it there (orphan.c).
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "deal.h"
+
+/* ---- what they share ---- */
+
+static int may_remove(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *child,
+		      const struct libfs_ctx *ctx)
+{
+	struct libfs_attr parent, attr;
+
+	pthread_mutex_lock(&fs->lock);
+	cffs_attr_fill(dir, &parent);
+	cffs_attr_fill(child, &attr);
+	pthread_mutex_unlock(&fs->lock);
+	return libfs_may_remove(&parent, &attr, ctx->cred);
+}
+
+/* A directory in which names may be looked up, pinned and locked. */
+static int dir_get(struct cffs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, bool write,
+		   struct cffs_inode **out)
+{
+	int err = cffs_inode_get(fs, ino, out);
+
+	if (err)
+		return err;
+	err = cffs_is_dir(*out) ? cffs_may(fs, *out, ctx, LIBFS_MAY_EXEC) : -ENOTDIR;
+	if (!err)
+		err = cffs_dir_lock(fs, *out, write);
+	if (err)
+		cffs_inode_put(fs, *out);
+	return err;
+}
+
+static void dir_put(struct cffs *fs, struct cffs_inode *dir)
+{
+	pthread_rwlock_unlock(&dir->lock);
+	cffs_inode_put(fs, dir);
+}
+
+/* One reference for the host. */
+static void give(struct cffs *fs, struct cffs_inode *inode, struct libfs_attr *out)
+{
+	pthread_mutex_lock(&fs->lock);
+	inode->refs++;
+	cffs_attr_fill(inode, out);
+	pthread_mutex_unlock(&fs->lock);
+}
+
+/* The directory notices that its names changed. */
+static void tweak_dir(struct cffs_deal *deal, struct cffs_inode *dir, int nlink)
+{
+	cffs_deal_tweak(deal, dir, nlink, nlink != 0)->mtime = true;
+}
+
+static int find(struct cffs *fs, struct cffs_inode *dir, const char *name, struct cffs_loc *loc,
+		struct cffs_inode **out)
+{
+	int err = cffs_dir_find(fs, dir, name, loc);
+
+	return err ? err : cffs_dir_inode(fs, dir, loc, out);
+}
+
+/* ---- lookup ---- */
+
+static int lookup_in(struct cffs *fs, struct cffs_inode *dir, const char *name,
+		     struct cffs_inode **out)
+{
+	struct cffs_loc loc;
+
+	if (strcmp(name, ".") == 0 || (strcmp(name, "..") == 0 && dir == fs->top)) {
+		cffs_inode_pin(fs, dir);
+		*out = dir;
+		return 0;
+	}
+	if (strcmp(name, "..") != 0)
+		return find(fs, dir, name, &loc, out);
+	pthread_mutex_lock(&fs->lock);
+	*out = dir->dir;
+	if (*out)
+		cffs_inode_pin_locked(fs, *out);
+	pthread_mutex_unlock(&fs->lock);
+	return *out ? 0 : -ENOENT;
+}
+
+int cffs_lookup(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir_ino,
+		const char *name, struct libfs_attr *out)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *dir, *inode;
+	int err = dir_get(fs, ctx, dir_ino, false, &dir);
+
+	if (err)
+		return cffs_errno(err);
+	err = lookup_in(fs, dir, name, &inode);
+	if (!err) {
+		give(fs, inode, out);
+		cffs_inode_put(fs, inode);
+	}
+	dir_put(fs, dir);
+	return cffs_errno(err);
+}
+
+/* ---- making ---- */
+
+struct make {
+	uint32_t mode;
+	uint64_t rdev;
+	const char *target; /* of a symlink */
+};
+
+/* The POSIX rules: a set-group-id directory hands its group down, and the bit to directories. */
+static void inherit(struct cffs_attr *a, const struct cffs_inode *dir, const struct libfs_ctx *ctx)
+{
+	a->uid = ctx->cred->uid;
+	a->gid = ctx->cred->gid;
+	a->atime = a->mtime = a->ctime = a->btime = ctx->now;
+	if (!(dir->a.mode & S_ISGID))
+		return;
+	a->gid = dir->a.gid;
+	if (S_ISDIR(a->mode))
+		a->mode |= S_ISGID;
+	else if ((a->mode & S_IXGRP) && ctx->cred->uid != 0 && !libfs_in_group(ctx->cred, a->gid))
+		a->mode &= ~(uint32_t)S_ISGID;
+}
+
+static struct cffs_inode *inode_new(struct cffs *fs, const struct libfs_ctx *ctx,
+				    struct cffs_inode *dir, const struct make *make)
+{
+	struct cffs_inode *inode = cffs_inode_alloc(fs);
+
+	if (!inode)
+		return NULL;
+	pthread_mutex_lock(&fs->lock);
+	inode->a.ino = fs->next_ino++;
+	inode->a.generation = (uint32_t)(inode->a.ino * 2654435761u >> 7) | 1;
+	inode->a.mode = make->mode;
+	inode->a.rdev = make->rdev;
+	inode->a.nlink = S_ISDIR(make->mode) ? 2 : 1;
+	inherit(&inode->a, dir, ctx);
+	pthread_mutex_unlock(&fs->lock);
+	inode->b.n_slots = S_ISDIR(make->mode) ? CFFS_DIR_SLOTS : CFFS_FILE_SLOTS;
+	if (S_ISDIR(make->mode) && cffs_dir_empty(inode, 0, 0)) {
+		cffs_inode_free(fs, inode);
+		return NULL;
+	}
+	return inode;
+}
+
+/* A target too long for the entry gets a block, written right behind the deal. */
+static int target_place(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *inode,
+			const char *target, struct cffs_deal *deal)
+{
+	size_t len = strlen(target);
+	struct cffs_slot *slot = &inode->b.slot[0];
+	int err;
+
+	inode->b.size = len;
+	if (len <= CFFS_INLINE_MAX) {
+		memcpy(inode->b.inline_data, target, len);
+		inode->b.inline_len = (uint8_t)len;
+		return 0;
+	}
+	err = cffs_place(fs, dir, inode, 0, 1, XN_DATA, &deal->alloc);
+	if (err)
+		return err;
+	*slot = (struct cffs_slot){ .start = deal->alloc.start,
+				    .count = 1,
+				    .class = CFFS_CLASS_DATA };
+	inode->b.blocks = 1;
+	return 0;
+}
+
+static int target_write(struct cffs *fs, struct cffs_inode *inode, const char *target)
+{
+	uint8_t bytes[CFFS_BLOCK] = { 0 };
+	struct cffs_hold *hold;
+	struct xn_bind_request request = {
+		.access = fs->access,
+		.extent = { .start = inode->b.slot[0].start, .count = 1, .type = XN_DATA },
+	};
+	xn_binding_t binding;
+	unsigned tries = 0;
+	int err;
+
+	memcpy(bytes, target, strlen(target));
+	err = cffs_inode_owner(fs, inode, &hold, &request.record);
+	if (err)
+		return err;
+	request.owner = hold->object;
+	do
+		err = xn_bind(fs->libfs.session, &request, &binding);
+	while (err && cffs_retry(fs, err, &tries));
+	cffs_hold_put(fs, hold);
+	if (err)
+		return err;
+	do
+		err = xn_write(fs->libfs.session, binding, 0, bytes, sizeof(bytes));
+	while (err && cffs_retry(fs, err, &tries));
+	xn_unbind(fs->libfs.session, binding);
+	return err;
+}
+
+/* Enter a new inode: in the directory, or with no-embed in XDIR and a link here. */
+static int enter(struct cffs *fs, struct cffs_inode *dir, const char *name,
+		 struct cffs_inode *inode, struct cffs_deal *deal)
+{
+	bool external = (fs->params.options & CFFS_O_NO_EMBED) && !cffs_is_dir(inode);
+	int err = external ? cffs_dir_lock(fs, fs->xdir, true) : 0;
+
+	if (err)
+		return err;
+	if (external) {
+		cffs_deal_put(deal, fs->xdir, "", NULL)->inode = inode;
+		cffs_deal_put(deal, dir, name, NULL)->link = inode;
+	} else {
+		cffs_deal_put(deal, dir, name, NULL)->inode = inode;
+	}
+	err = cffs_deal_run(fs, deal);
+	if (external)
+		pthread_rwlock_unlock(&fs->xdir->lock);
+	return err;
+}
+
+static int make_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir,
+		   const char *name, const struct make *make, struct libfs_attr *out)
+{
+	struct cffs_inode *inode;
+	struct cffs_deal deal;
+	unsigned tries = 0;
+	int err = dir->a.nlink ? cffs_may(fs, dir, ctx, LIBFS_MAY_WRITE) : -ENOENT;
+
+	if (err)
+		return err;
+	if (S_ISDIR(make->mode) && dir->a.nlink == UINT32_MAX)
+		return -EMLINK;
+	inode = inode_new(fs, ctx, dir, make);
+	if (!inode)
+		return -ENOMEM;
+	do {
+		cffs_deal_init(&deal, ctx->now);
+		tweak_dir(&deal, dir, S_ISDIR(make->mode) ? 1 : 0);
+		err = make->target ? target_place(fs, dir, inode, make->target, &deal) : 0;
+		if (!err)
+			err = enter(fs, dir, name, inode, &deal);
+	} while (err && cffs_retry(fs, err, &tries));
+	if (err) {
+		cffs_inode_free(fs, inode);
+		return err;
+	}
+	pthread_mutex_lock(&fs->lock);
+	cffs_inode_insert(fs, inode);
+	pthread_mutex_unlock(&fs->lock);
+	if (deal.alloc.count)
+		err = target_write(fs, inode, make->target);
+	give(fs, inode, out);
+	cffs_inode_put(fs, inode);
+	return err;
+}
+
+static int take_existing(struct cffs *fs, struct cffs_inode *inode, struct libfs_attr *out)
+{
+	int err = cffs_is_dir(inode) ? -EISDIR : 0;
+
+	if (!err)
+		give(fs, inode, out);
+	cffs_inode_put(fs, inode);
+	return err;
+}
+
+static int make_named(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir_ino,
+		      const char *name, const struct make *make, bool exclusive,
+		      struct libfs_attr *out)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *dir, *inode;
+	struct cffs_loc loc;
+	int err = dir_get(fs, ctx, dir_ino, true, &dir);
+
+	if (err)
+		return cffs_errno(err);
+	err = cffs_dir_find(fs, dir, name, &loc);
+	if (err == -ENOENT) {
+		err = make_in(fs, ctx, dir, name, make, out);
+	} else if (!err && exclusive) {
+		err = -EEXIST;
+	} else if (!err) {
+		err = cffs_dir_inode(fs, dir, &loc, &inode);
+		if (!err)
+			err = take_existing(fs, inode, out);
+	}
+	dir_put(fs, dir);
+	return cffs_errno(err);
+}
+
+int cffs_create(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
+		uint32_t mode, bool exclusive, struct libfs_attr *out)
+{
+	struct make make = { .mode = S_IFREG | (mode & 07777 & ~ctx->umask) };
+
+	return make_named(libfs, ctx, dir, name, &make, exclusive, out);
+}
+
+int cffs_mkdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
+	       uint32_t mode, struct libfs_attr *out)
+{
+	struct make make = { .mode = S_IFDIR | (mode & 01777 & ~ctx->umask) };
+
+	return make_named(libfs, ctx, dir, name, &make, true, out);
+}
+
+int cffs_mknod(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
+	       uint32_t mode, uint64_t rdev, struct libfs_attr *out)
+{
+	struct make make = { .mode = (mode & (S_IFMT | 07777)) & ~(ctx->umask & 07777) };
+
+	if ((mode & S_IFMT) == 0)
+		make.mode |= S_IFREG;
+	switch (make.mode & S_IFMT) {
+	case S_IFREG:
+	case S_IFIFO:
+	case S_IFSOCK: break;
+	case S_IFCHR:
+	case S_IFBLK:
+		if (ctx->cred->uid != 0)
+			return -EPERM;
+		make.rdev = rdev;
+		break;
+	case S_IFDIR: return -EPERM;
+	default: return -EINVAL;
+	}
+	return make_named(libfs, ctx, dir, name, &make, true, out);
+}
+
+int cffs_symlink(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		 const char *name, const char *target, struct libfs_attr *out)
+{
+	struct make make = { .mode = S_IFLNK | 0777, .target = target };
+
+	return make_named(libfs, ctx, dir, name, &make, true, out);
+}
+
+/* ---- a name goes, and with the last one the file ---- */
+
+static bool owns_something(const struct cffs_inode *inode)
+{
+	for (uint32_t i = 0; i < inode->b.n_slots; i++)
+		if (inode->b.slot[i].class)
+			return true;
+	return false;
+}
+
+/*
+ * Somebody uses the file, and not only this operation, which has it pinned once.  A file that is
+ * open keeps a place even if it owns nothing yet.
+ */
+static bool must_stay(struct cffs *fs, const struct cffs_inode *inode)
+{
+	bool used, open;
+
+	pthread_mutex_lock(&fs->lock);
+	open = inode->opens > 0;
+	used = open || inode->refs > 0 || inode->pins > 1;
+	pthread_mutex_unlock(&fs->lock);
+	return S_ISREG(inode->a.mode) ? open || (used && owns_something(inode))
+				      : used && owns_something(inode) && !cffs_is_dir(inode);
+}
+
+/* The inode loses its last name: its entry goes with all it owns, or loses only its name. */
+static void deal_last_name(struct cffs *fs, struct cffs_deal *deal, struct cffs_inode *dir,
+			   struct cffs_inode *inode, const struct cffs_loc *loc, const char *name)
+{
+	struct cffs_tweak *tweak;
+
+	cffs_deal_cut(deal, dir, loc, name);
+	tweak = cffs_deal_tweak(deal, inode, -(int)inode->a.nlink, false);
+	if (must_stay(fs, inode)) {
+		tweak->orphan = true;
+		cffs_deal_put(deal, dir, "", loc)->inode = inode;
+	} else {
+		deal->freed = inode;
+	}
+}
+
+/* `name` of `inode` goes.  XDIR is locked if the name is a link. */
+static void deal_remove(struct cffs *fs, struct cffs_deal *deal, struct cffs_inode *dir,
+			struct cffs_inode *inode, const struct cffs_loc *loc, const char *name)
+{
+	struct cffs_loc external;
+
+	if (loc->kind == CFFS_KIND_INODE) {
+		deal_last_name(fs, deal, dir, inode, loc, name);
+		return;
+	}
+	cffs_deal_cut(deal, dir, loc, name);
+	if (inode->a.nlink > 1) {
+		cffs_deal_tweak(deal, inode, -1, true);
+		return;
+	}
+	cffs_loc_of(inode, &external);
+	deal_last_name(fs, deal, fs->xdir, inode, &external, "");
+}
+
+static int xdir_lock(struct cffs *fs, bool needed)
+{
+	return needed ? cffs_dir_lock(fs, fs->xdir, true) : 0;
+}
+
+static void xdir_unlock(struct cffs *fs, bool needed)
+{
+	if (needed)
+		pthread_rwlock_unlock(&fs->xdir->lock);
+}
+
+static int check_removable(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir,
+			   struct cffs_inode *child, bool want_dir)
+{
+	int err = cffs_may(fs, dir, ctx, LIBFS_MAY_WRITE);
+
+	if (!err)
+		err = may_remove(fs, dir, child, ctx);
+	if (!err && want_dir != cffs_is_dir(child))
+		err = want_dir ? -ENOTDIR : -EISDIR;
+	return err;
+}
+
+static int unlink_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir,
+		     const char *name)
+{
+	struct cffs_inode *child;
+	struct cffs_deal deal;
+	struct cffs_loc loc;
+	bool link;
+	int err = find(fs, dir, name, &loc, &child);
+
+	if (err)
+		return err;
+	link = loc.kind == CFFS_KIND_LINK;
+	err = check_removable(fs, ctx, dir, child, false);
+	if (!err)
+		err = xdir_lock(fs, link);
+	if (!err) {
+		cffs_deal_init(&deal, ctx->now);
+		tweak_dir(&deal, dir, 0);
+		deal_remove(fs, &deal, dir, child, &loc, name);
+		err = cffs_deal_run(fs, &deal);
+		xdir_unlock(fs, link);
+	}
+	cffs_inode_put(fs, child);
+	return err;
+}
+
+int cffs_unlink(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir_ino,
+		const char *name)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *dir;
+	int err = dir_get(fs, ctx, dir_ino, true, &dir);
+
+	if (err)
+		return cffs_errno(err);
+	err = unlink_in(fs, ctx, dir, name);
+	dir_put(fs, dir);
+	cffs_doomed(fs);
+	return cffs_errno(err);
+}
+
+/* The directory is locked, empty, and holds no orphan's entry any more. */
+static int dir_vacate(struct cffs *fs, struct cffs_inode *dir)
+{
+	return cffs_dir_is_empty(dir) ? cffs_orphans_leave(fs, dir) : -ENOTEMPTY;
+}
+
+/* Memory of a directory that was removed. */
+static void dir_removed(struct cffs *fs, struct cffs_inode *dir)
+{
+	pthread_mutex_lock(&fs->lock);
+	cffs_dir_clear(dir);
+	pthread_mutex_unlock(&fs->lock);
+}
+
+static void deal_rmdir(struct cffs_deal *deal, struct cffs_inode *dir, struct cffs_inode *child,
+		       const struct cffs_loc *loc, const char *name)
+{
+	cffs_deal_cut(deal, dir, loc, name);
+	cffs_deal_tweak(deal, child, -(int)child->a.nlink, false);
+	tweak_dir(deal, dir, -1);
+	deal->freed = child;
+}
+
+static int rmdir_locked(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir,
+			struct cffs_inode *child, const struct cffs_loc *loc, const char *name)
+{
+	struct cffs_deal deal;
+	int err = dir_vacate(fs, child);
+
+	if (err)
+		return err;
+	cffs_deal_init(&deal, ctx->now);
+	deal_rmdir(&deal, dir, child, loc, name);
+	err = cffs_deal_run(fs, &deal);
+	if (!err)
+		dir_removed(fs, child);
+	return err;
+}
+
+static int rmdir_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir,
+		    const char *name)
+{
+	struct cffs_inode *child;
+	struct cffs_loc loc;
+	int err = find(fs, dir, name, &loc, &child);
+
+	if (err)
+		return err;
+	err = check_removable(fs, ctx, dir, child, true);
+	if (!err)
+		err = cffs_dir_lock(fs, child, true);
+	if (!err) {
+		err = rmdir_locked(fs, ctx, dir, child, &loc, name);
+		pthread_rwlock_unlock(&child->lock);
+	}
+	cffs_inode_put(fs, child);
+	return err;
+}
+
+int cffs_rmdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir_ino,
+	       const char *name)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *dir;
+	int err = dir_get(fs, ctx, dir_ino, true, &dir);
+
+	if (err)
+		return cffs_errno(err);
+	err = rmdir_in(fs, ctx, dir, name);
+	dir_put(fs, dir);
+	cffs_doomed(fs);
+	return cffs_errno(err);
+}
+
+/* ---- two directories ---- */
+
+/* Is `dir` the directory `top`, or below it?  fs->rename keeps it so. */
+static bool is_below(struct cffs *fs, struct cffs_inode *dir, const struct cffs_inode *top)
+{
+	bool below = false;
+
+	pthread_mutex_lock(&fs->lock);
+	for (; dir && !below; dir = dir->dir)
+		below = dir == top;
+	pthread_mutex_unlock(&fs->lock);
+	return below;
+}
+
+static int lock_two(struct cffs *fs, struct cffs_inode *a, struct cffs_inode *b)
+{
+	struct cffs_inode *first = a, *second = b;
+	int err;
+
+	if (a == b)
+		return cffs_dir_lock(fs, a, true);
+	if (is_below(fs, a, b) || (!is_below(fs, b, a) && a->a.ino > b->a.ino)) {
+		first = b;
+		second = a;
+	}
+	err = cffs_dir_lock(fs, first, true);
+	if (err)
+		return err;
+	err = cffs_dir_lock(fs, second, true);
+	if (err)
+		pthread_rwlock_unlock(&first->lock);
+	return err;
+}
+
+static void unlock_two(struct cffs_inode *a, struct cffs_inode *b)
+{
+	pthread_rwlock_unlock(&a->lock);
+	if (a != b)
+		pthread_rwlock_unlock(&b->lock);
+}
+
+/* ---- link ---- */
+
+/* The inode lies at its only name: it goes to XDIR, and a link comes in its place. */
+static int deal_externalise(struct cffs *fs, struct cffs_deal *deal, struct cffs_inode *inode,
+			    char name[LIBFS_NAME_MAX + 1])
+{
+	struct cffs_loc loc;
+	int err;
+
+	cffs_loc_of(inode, &loc);
+	err = cffs_dir_name_at(fs, inode->dir, &loc, name);
+	if (err)
+		return err;
+	cffs_deal_cut(deal, inode->dir, &loc, name);
+	cffs_deal_put(deal, fs->xdir, "", NULL)->inode = inode;
+	cffs_deal_put(deal, inode->dir, name, &loc)->link = inode;
+	cffs_deal_tweak(deal, inode, 1, false);
+	return 0;
+}
+
+static int link_locked(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *inode,
+		       struct cffs_inode *dir, const char *name)
+{
+	char old_name[LIBFS_NAME_MAX + 1];
+	struct cffs_deal deal;
+	struct cffs_loc loc;
+	int err = cffs_dir_find(fs, dir, name, &loc);
+
+	if (err != -ENOENT)
+		return err ? err : -EEXIST;
+	err = dir->a.nlink ? cffs_may(fs, dir, ctx, LIBFS_MAY_WRITE) : -ENOENT;
+	if (!err)
+		err = xdir_lock(fs, true);
+	if (err)
+		return err;
+	cffs_deal_init(&deal, ctx->now);
+	tweak_dir(&deal, dir, 0);
+	if (inode->dir == fs->xdir)
+		cffs_deal_tweak(&deal, inode, 1, true);
+	else
+		err = deal_externalise(fs, &deal, inode, old_name);
+	if (!err) {
+		cffs_deal_put(&deal, dir, name, NULL)->link = inode;
+		err = cffs_deal_run(fs, &deal);
+	}
+	xdir_unlock(fs, true);
+	return err;
+}
+
+/* The directory of the inode's entry is locked with `dir`, or is XDIR. */
+static int link_two(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *inode,
+		    struct cffs_inode *dir, const char *name)
+{
+	struct cffs_inode *home;
+	int err;
+
+	pthread_mutex_lock(&fs->lock);
+	home = inode->dir;
+	if (home)
+		cffs_inode_pin_locked(fs, home);
+	pthread_mutex_unlock(&fs->lock);
+	if (!home || inode->a.nlink == 0) {
+		cffs_inode_put(fs, home);
+		return -ENOENT;
+	}
+	err = lock_two(fs, home == fs->xdir ? dir : home, dir);
+	if (!err) {
+		if (inode->dir != home)
+			err = -EAGAIN; /* it moved before we had the lock */
+		else if (inode->a.nlink == 0)
+			err = -ENOENT;
+		else
+			err = link_locked(fs, ctx, inode, dir, name);
+		unlock_two(home == fs->xdir ? dir : home, dir);
+	}
+	cffs_inode_put(fs, home);
+	return err;
+}
+
+int cffs_link(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+	      libfs_ino_t dir_ino, const char *name, struct libfs_attr *out)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *inode, *dir;
+	int err = cffs_inode_get(fs, ino, &inode);
+
+	if (err)
+		return cffs_errno(err);
+	err = cffs_inode_get(fs, dir_ino, &dir);
+	if (err)
+		goto put_inode;
+	err = cffs_is_dir(inode) ? -EPERM : inode->a.nlink == UINT32_MAX ? -EMLINK : 0;
+	if (!err)
+		err = cffs_is_dir(dir) ? cffs_may(fs, dir, ctx, LIBFS_MAY_EXEC) : -ENOTDIR;
+	if (!err) {
+		pthread_mutex_lock(&fs->rename);
+		do
+			err = link_two(fs, ctx, inode, dir, name);
+		while (err == -EAGAIN);
+		pthread_mutex_unlock(&fs->rename);
+	}
+	if (!err)
+		give(fs, inode, out);
+	cffs_inode_put(fs, dir);
+put_inode:
+	cffs_inode_put(fs, inode);
+	return cffs_errno(err);
+}
+
+/* ---- rename ---- */
+
+struct rename {
+	struct cffs *fs;
+	const struct libfs_ctx *ctx;
+	const char *from_name, *to_name;
+	struct cffs_inode *from, *to; /* directories; the same one, perhaps */
+	struct cffs_inode *child, *target;
+	struct cffs_loc old, new; /* new: of the target */
+	bool exchange;
+};
+
+static int rename_find(struct rename *r, uint32_t flags)
+{
+	int err = find(r->fs, r->from, r->from_name, &r->old, &r->child);
+
+	if (err)
+		return err;
+	err = find(r->fs, r->to, r->to_name, &r->new, &r->target);
+	if (err && err != -ENOENT)
+		return err;
+	if (err && r->exchange)
+		return -ENOENT;
+	return !err && (flags & LIBFS_RENAME_NOREPLACE) ? -EEXIST : 0;
+}
+
+static int check_target(struct rename *r)
+{
+	int err = may_remove(r->fs, r->to, r->target, r->ctx);
+
+	if (err || r->exchange)
+		return err;
+	if (cffs_is_dir(r->child) != cffs_is_dir(r->target))
+		return cffs_is_dir(r->child) ? -ENOTDIR : -EISDIR;
+	return 0;
+}
+
+/* A directory that gets another parent: not into itself, and its ".." is written. */
+static int check_move(struct rename *r, struct cffs_inode *what, struct cffs_inode *to)
+{
+	if (!cffs_is_dir(what) || r->from == r->to)
+		return 0;
+	if (is_below(r->fs, to, what))
+		return -EINVAL;
+	return cffs_may(r->fs, what, r->ctx, LIBFS_MAY_WRITE);
+}
+
+static int rename_check(struct rename *r)
+{
+	int err = r->to->a.nlink ? 0 : -ENOENT;
+
+	if (!err && cffs_is_dir(r->child) && r->from != r->to && is_below(r->fs, r->to, r->child))
+		err = -EINVAL;
+	if (!err)
+		err = cffs_may(r->fs, r->from, r->ctx, LIBFS_MAY_WRITE);
+	if (!err)
+		err = cffs_may(r->fs, r->to, r->ctx, LIBFS_MAY_WRITE);
+	if (!err)
+		err = may_remove(r->fs, r->from, r->child, r->ctx);
+	if (!err)
+		err = check_move(r, r->child, r->to);
+	if (!err && r->target)
+		err = check_target(r);
+	if (!err && r->target && r->exchange)
+		err = check_move(r, r->target, r->from);
+	return err;
+}
+
+/* The entry of `inode`, found at `was`, comes as `name` in `dir`. */
+static struct cffs_put *deal_arrive(struct cffs_deal *deal, struct cffs_inode *dir,
+				    const char *name, struct cffs_inode *inode,
+				    const struct cffs_loc *was, const struct cffs_loc *prefer)
+{
+	struct cffs_put *put = cffs_deal_put(deal, dir, name, prefer);
+
+	if (was->kind == CFFS_KIND_INODE)
+		put->inode = inode;
+	else
+		put->link = inode;
+	return put;
+}
+
+/* How many subdirectories each of the two directories gains. */
+static void deal_parents(struct rename *r, struct cffs_deal *deal)
+{
+	int from = 0, to = 0;
+
+	if (cffs_is_dir(r->child)) {
+		from--;
+		to++;
+	}
+	if (r->target && cffs_is_dir(r->target)) {
+		to--;
+		from += r->exchange;
+	}
+	if (r->from == r->to) {
+		tweak_dir(deal, r->to, from + to);
+		return;
+	}
+	tweak_dir(deal, r->from, from);
+	tweak_dir(deal, r->to, to);
+}
+
+static void deal_rename(struct rename *r, struct cffs_deal *deal)
+{
+	bool target_dir = r->target && cffs_is_dir(r->target);
+
+	deal_parents(r, deal);
+	/* Of a link, the inode's ctime follows in its own time. */
+	cffs_deal_tweak(deal, r->child, 0, false);
+	if (!r->target) {
+		cffs_deal_cut(deal, r->from, &r->old, r->from_name);
+		deal_arrive(deal, r->to, r->to_name, r->child, &r->old,
+			    r->from == r->to ? &r->old : NULL);
+		return;
+	}
+	cffs_deal_cut(deal, r->from, &r->old, r->from_name);
+	if (r->exchange) {
+		cffs_deal_tweak(deal, r->target, 0, false);
+		cffs_deal_cut(deal, r->to, &r->new, r->to_name);
+		deal_arrive(deal, r->to, r->to_name, r->child, &r->old, &r->new);
+		deal_arrive(deal, r->from, r->from_name, r->target, &r->new, &r->old);
+		return;
+	}
+	if (target_dir) {
+		cffs_deal_cut(deal, r->to, &r->new, r->to_name);
+		cffs_deal_tweak(deal, r->target, -(int)r->target->a.nlink, false);
+		deal->freed = r->target;
+	} else {
+		deal_remove(r->fs, deal, r->to, r->target, &r->new, r->to_name);
+	}
+	/* An orphan keeps its place: the new name takes another. */
+	deal_arrive(deal, r->to, r->to_name, r->child, &r->old, deal->freed ? &r->new : NULL);
+}
+
+static int rename_do(struct rename *r)
+{
+	struct cffs *fs = r->fs;
+	bool target_dir = r->target && cffs_is_dir(r->target) && !r->exchange;
+	bool link = r->target && r->new.kind == CFFS_KIND_LINK && !r->exchange;
+	struct cffs_deal deal;
+	int err = target_dir ? cffs_dir_lock(fs, r->target, true) : xdir_lock(fs, link);
+
+	if (err)
+		return err;
+	if (target_dir)
+		err = dir_vacate(fs, r->target);
+	if (!err) {
+		cffs_deal_init(&deal, r->ctx->now);
+		deal_rename(r, &deal);
+		err = cffs_deal_run(fs, &deal);
+	}
+	if (!err && target_dir)
+		dir_removed(fs, r->target);
+	if (target_dir)
+		pthread_rwlock_unlock(&r->target->lock);
+	xdir_unlock(fs, link);
+	return err;
+}
+
+static int rename_locked(struct rename *r, uint32_t flags)
+{
+	int err = rename_find(r, flags);
+
+	if (!err)
+		err = rename_check(r);
+	if (!err && r->target != r->child)
+		err = rename_do(r);
+	cffs_inode_put(r->fs, r->target);
+	cffs_inode_put(r->fs, r->child);
+	return err;
+}
+
+int cffs_rename(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t from_dir,
+		const char *from, libfs_ino_t to_dir, const char *to, uint32_t flags)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct rename r = { .fs = fs,
+			    .ctx = ctx,
+			    .from_name = from,
+			    .to_name = to,
+			    .exchange = flags & LIBFS_RENAME_EXCHANGE };
+	bool two = from_dir != to_dir;
+	int err = cffs_inode_get(fs, from_dir, &r.from);
+
+	if (err)
+		return cffs_errno(err);
+	err = cffs_inode_get(fs, to_dir, &r.to);
+	if (err)
+		goto put_from;
+	err = cffs_is_dir(r.from) && cffs_is_dir(r.to) ? 0 : -ENOTDIR;
+	if (!err)
+		err = cffs_may(fs, r.from, ctx, LIBFS_MAY_EXEC);
+	if (!err)
+		err = cffs_may(fs, r.to, ctx, LIBFS_MAY_EXEC);
+	if (err)
+		goto put_to;
+	if (two)
+		pthread_mutex_lock(&fs->rename);
+	err = lock_two(fs, r.from, r.to);
+	if (!err) {
+		err = rename_locked(&r, flags);
+		unlock_two(r.from, r.to);
+	}
+	if (two)
+		pthread_mutex_unlock(&fs->rename);
+put_to:
+	cffs_inode_put(fs, r.to);
+put_from:
+	cffs_inode_put(fs, r.from);
+	cffs_doomed(fs);
+	return cffs_errno(err);
+}

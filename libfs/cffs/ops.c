@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * C-FFS as others see it: the table of its operations.
+ */
+#include "tree.h"
+
+static int op_sync(struct libfs *libfs)
+{
+	return cffs_errno(cffs_sync(cffs_of(libfs)));
+}
+
+static const struct libfs_ops cffs_ops = {
+	.mkfs = cffs_mkfs,
+	.mount = cffs_mount,
+	.unmount = cffs_unmount,
+	.lookup = cffs_lookup,
+	.forget = cffs_forget,
+	.find = cffs_find,
+	.getattr = cffs_getattr,
+	.setattr = cffs_setattr,
+	.access = cffs_access,
+	.create = cffs_create,
+	.mkdir = cffs_mkdir,
+	.mknod = cffs_mknod,
+	.symlink = cffs_symlink,
+	.link = cffs_link,
+	.unlink = cffs_unlink,
+	.rmdir = cffs_rmdir,
+	.rename = cffs_rename,
+	.readlink = cffs_readlink,
+	.readdir = cffs_readdir,
+	.open = cffs_open,
+	.release = cffs_release,
+	.read = cffs_read,
+	.write = cffs_write,
+	.fallocate = cffs_fallocate,
+	.seek = cffs_seek,
+	.fsync = cffs_fsync,
+	.sync = op_sync,
+	.statfs = cffs_statfs,
+};
+
+const struct libfs_type cffs_type = {
+	.name = "cffs",
+	.about = "inodes in their directory entries, small files in groups",
+	.version = CFFS_VERSION,
+	.ops = &cffs_ops,
+	.checker = &cffs_checker,
+};

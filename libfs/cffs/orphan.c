@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files removed while in use.
+ *
+ *  (1) unlink leaves their entry where it is, without its name: one sector.
+ *  (2) Before a sync promises anything, and before their directory goes, they
+ *      move to the directory of orphans (ODIR), which is read at mount: so a
+ *      crash leaves nothing behind.
+ *  (3) One that XN wrote back before a sync of ours came, and lost by a crash, is
+ *      met when its directory is read next, and freed then.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "deal.h"
+
+/* `dir` is locked, and the inode lies in it. */
+static int move(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *inode)
+{
+	struct cffs_deal deal;
+	struct cffs_loc loc;
+	int err = cffs_dir_lock(fs, fs->odir, true);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&fs->lock);
+	cffs_loc_of(inode, &loc);
+	pthread_mutex_unlock(&fs->lock);
+	cffs_deal_init(&deal, inode->a.ctime);
+	cffs_deal_cut(&deal, dir, &loc, "");
+	cffs_deal_put(&deal, fs->odir, "", NULL)->inode = inode;
+	err = cffs_deal_run(fs, &deal);
+	pthread_rwlock_unlock(&fs->odir->lock);
+	return err;
+}
+
+int cffs_orphan_settle(struct cffs *fs, struct cffs_inode *inode)
+{
+	struct cffs_inode *dir;
+	int err = 0;
+
+	pthread_mutex_lock(&fs->lock);
+	dir = inode->dir;
+	if (dir)
+		cffs_inode_pin_locked(fs, dir);
+	pthread_mutex_unlock(&fs->lock);
+	if (!dir)
+		return 0;
+	pthread_rwlock_wrlock(&dir->lock);
+	if (inode->dir == dir && dir != fs->odir)
+		err = move(fs, dir, inode);
+	pthread_rwlock_unlock(&dir->lock);
+	cffs_inode_put(fs, dir);
+	return err;
+}
+
+/* Nobody knows the number of a removed inode but those who use it. */
+static int leave_sector(struct cffs *fs, struct cffs_inode *dir, uint32_t block, uint32_t sector)
+{
+	uint8_t bytes[CFFS_SECTOR];
+	struct cffs_entry entry;
+	uint32_t at = 0;
+	int err = cffs_dir_sector(fs, dir, block, sector, bytes);
+
+	while (!err && cffs_sector_next(bytes, &at, &entry)) {
+		struct cffs_inode *inode;
+
+		if (entry.name_len || entry.kind != CFFS_KIND_INODE)
+			continue;
+		pthread_mutex_lock(&fs->lock);
+		inode = cffs_inode_from_entry(fs, dir, block, sector, &entry);
+		pthread_mutex_unlock(&fs->lock);
+		if (!inode)
+			return -ENOMEM;
+		err = move(fs, dir, inode);
+		cffs_inode_put(fs, inode);
+	}
+	return err;
+}
+
+int cffs_orphans_leave(struct cffs *fs, struct cffs_inode *dir)
+{
+	uint32_t n = cffs_dir_blocks(dir) * CFFS_SECTORS;
+	int err = 0;
+
+	for (uint32_t i = 0; i < n && !err; i++)
+		err = leave_sector(fs, dir, i / CFFS_SECTORS, i % CFFS_SECTORS);
+	return err;
+}
+
+int cffs_orphan_place(struct cffs *fs, struct cffs_inode *inode)
+{
+	struct cffs_deal deal;
+	int err = cffs_dir_lock(fs, fs->odir, true);
+
+	if (err)
+		return err;
+	if (!inode->dir) {
+		inode->a.flags |= CFFS_F_ORPHAN;
+		cffs_deal_init(&deal, inode->a.ctime);
+		cffs_deal_put(&deal, fs->odir, "", NULL)->inode = inode;
+		err = cffs_deal_run(fs, &deal);
+	}
+	pthread_rwlock_unlock(&fs->odir->lock);
+	return err;
+}
+
+/* Reading a directory meets the nameless, and nobody uses them yet. */
+int cffs_orphans_recover(struct cffs *fs)
+{
+	int err;
+
+	if (fs->odir->b.slot[0].class == CFFS_CLASS_NONE)
+		return 0;
+	err = cffs_dir_lock(fs, fs->odir, true);
+	if (err)
+		return err;
+	pthread_rwlock_unlock(&fs->odir->lock);
+	return cffs_doomed(fs);
+}

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A mounted C-FFS: mount, unmount, errors, space, sync.
+ *
+ *  (1) Nothing on the disk changes by mounting, but that orphans of an unclean
+ *      stop are freed.
+ *  (2) Inode numbers are the disk's mount epoch and a count: they are never used
+ *      twice, and no table of them exists.
+ *  (3) What cffs_sync() finds dirty when it begins is stable when it returns.
+ */
+#include "tree.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRIES_MAX   3u
+#define REAP_BUDGET 256
+
+int cffs_errno(int error)
+{
+	return error < 0 ? -xn_errno(error) : error;
+}
+
+/* ---- when XN says: not now ---- */
+
+/*
+ * A sync may find blocks that an operation under way has allocated and not
+ * written yet; it writes what it can, and that is what we need.
+ */
+static bool sync_helps(struct cffs *fs)
+{
+	int err;
+
+	pthread_mutex_lock(&fs->lock);
+	cffs_holds_trim(fs, 0);
+	pthread_mutex_unlock(&fs->lock);
+	err = xn_sync(fs->libfs.session, fs->root_id);
+	return err == 0 || err == XN_ETAINTED;
+}
+
+/* What was freed becomes free once no pointer to it is on disk and subtrees are taken apart. */
+static bool reclaim(struct cffs *fs)
+{
+	struct xn_session *session = fs->libfs.session;
+	struct xn_space space;
+	int64_t left = xn_reap(session, 0);
+	int err;
+
+	if (left <= 0 && (xn_space(session, fs->root_id, &space) != 0 || space.will_free == 0))
+		return false;
+	do {
+		err = xn_sync(session, 0);
+		if (err == XN_ECRED)
+			err = xn_sync(session, fs->root_id);
+		if (err && err != XN_ETAINTED)
+			return false;
+		left = xn_reap(session, REAP_BUDGET);
+	} while (left > 0);
+	err = xn_sync(session, fs->root_id);
+	return err == 0 || err == XN_ETAINTED;
+}
+
+bool cffs_retry(struct cffs *fs, int error, unsigned *tries)
+{
+	switch (error) {
+	case XN_ENOTFREE:
+	case XN_ENOTOWNER:
+	case XN_ENOTCACHED: return (*tries)++ < 4 * TRIES_MAX;
+	case XN_ECACHEFULL:
+	case XN_ELOGFULL: return (*tries)++ < TRIES_MAX && sync_helps(fs);
+	case XN_ENOSPACE:
+	case XN_EQUOTA: return (*tries)++ < TRIES_MAX && reclaim(fs);
+	default: return false;
+	}
+}
+
+/* ---- sync ---- */
+
+static int flush_one(struct cffs *fs, struct cffs_inode *inode)
+{
+	int err = cffs_file_writeback(fs, inode);
+
+	if (!err && inode->a.nlink == 0 && inode->dir && inode->dir != fs->odir)
+		err = cffs_orphan_settle(fs, inode);
+	return err ? err : cffs_inode_flush(fs, inode);
+}
+
+/* Those that were dirty when we began; new ones go to the end of the list. */
+static int flush_all(struct cffs *fs)
+{
+	struct cffs_inode *inode;
+	size_t n = 0;
+	int first = 0;
+
+	pthread_mutex_lock(&fs->lock);
+	for (inode = fs->dirty.dirty_next; inode != &fs->dirty; inode = inode->dirty_next)
+		n++;
+	while (n-- > 0 && fs->dirty.dirty_next != &fs->dirty) {
+		int err;
+
+		inode = fs->dirty.dirty_next;
+		cffs_inode_pin_locked(fs, inode);
+		cffs_inode_clean(fs, inode);
+		cffs_inode_dirty(fs, inode);
+		pthread_mutex_unlock(&fs->lock);
+		err = flush_one(fs, inode);
+		first = first ? first : err;
+		pthread_mutex_lock(&fs->lock);
+		cffs_inode_put_locked(fs, inode);
+	}
+	pthread_mutex_unlock(&fs->lock);
+	return first;
+}
+
+static int reap_all(struct cffs *fs)
+{
+	int64_t left;
+
+	do
+		left = xn_reap(fs->libfs.session, REAP_BUDGET);
+	while (left > 0);
+	return (int)left;
+}
+
+int cffs_sync(struct cffs *fs)
+{
+	int first = cffs_doomed(fs), err = flush_all(fs);
+
+	first = first ? first : err;
+	err = xn_sync(fs->libfs.session, fs->root_id);
+	first = first ? first : err;
+	err = reap_all(fs);
+	return first ? first : err;
+}
+
+int cffs_statfs(struct libfs *libfs, struct libfs_statfs *out)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct xn_space space;
+	struct xn_disk_info info;
+	uint64_t id = 0;
+	int err = xn_space(fs->libfs.session, fs->root_id, &space);
+
+	if (!err)
+		err = xn_disk_info(fs->xn, &info);
+	if (err)
+		return cffs_errno(err);
+	memcpy(&id, info.uuid, sizeof(id));
+	*out = (struct libfs_statfs){
+		.block_size = CFFS_BLOCK,
+		.blocks = space.quota ? space.quota : space.total,
+		.blocks_free =
+			space.quota ? space.quota - space.used : space.free + space.will_free,
+		.blocks_available = space.available,
+		/* Inodes are made of free blocks: three or four in each sector. */
+		.files = (space.quota ? space.quota : space.total) * 3 * CFFS_SECTORS,
+		.files_free = space.available * 3 * CFFS_SECTORS,
+		.name_max = LIBFS_NAME_MAX,
+		.fsid = id ^ fs->root_id,
+	};
+	if (space.quota && space.used > space.quota)
+		out->blocks_free = 0;
+	return 0;
+}
+
+/* ---- mount ---- */
+
+static void say(const struct libfs_mount_opts *opts, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void say(const struct libfs_mount_opts *opts, const char *format, ...)
+{
+	va_list args;
+
+	if (!opts->why || !opts->why_size)
+		return;
+	va_start(args, format);
+	vsnprintf(opts->why, opts->why_size, format, args);
+	va_end(args);
+}
+
+/* The root says which cffs.dir it is; the others came in the same batch. */
+static int find_templates(struct cffs *fs, const struct xn_root_info *root)
+{
+	struct xn_template_info info;
+	int err = xn_template_info(fs->xn, root->type, &info);
+
+	if (err)
+		return err;
+	if (strcmp(info.name, "cffs.dir") != 0 || info.batch_count != CFFS_TEMPLATES)
+		return -EINVAL;
+	for (unsigned i = 0; i < CFFS_TEMPLATES; i++)
+		fs->type[i] = info.batch_first + i;
+	return 0;
+}
+
+int cffs_fs_create(struct xn_session *session, uint32_t flags, struct cffs **out)
+{
+	struct cffs *fs = calloc(1, sizeof(*fs));
+	struct xn_stats stats;
+	int err = -ENOMEM;
+
+	if (!fs)
+		return err;
+	fs->libfs = (struct libfs){ .type = &cffs_type, .session = session, .flags = flags };
+	fs->xn = xn_session_disk(session);
+	fs->access = flags & LIBFS_MOUNT_RDONLY ? XN_READ : XN_READ | XN_WRITE;
+	xn_stats(fs->xn, &stats);
+	if (pthread_mutex_init(&fs->lock, NULL))
+		goto free_fs;
+	if (pthread_mutex_init(&fs->rename, NULL))
+		goto destroy_lock;
+	if (cffs_inodes_init(fs) || cffs_holds_init(fs, stats.cache_limit))
+		goto destroy_rename;
+	fs->sys = cffs_inode_alloc(fs);
+	if (!fs->sys)
+		goto destroy_rename;
+	fs->sys->a.mode = 0040000;
+	fs->sys->a.nlink = 2;
+	*out = fs;
+	return 0;
+
+destroy_rename:
+	free(fs->holds);
+	free(fs->inodes);
+	pthread_mutex_destroy(&fs->rename);
+destroy_lock:
+	pthread_mutex_destroy(&fs->lock);
+free_fs:
+	free(fs);
+	return err;
+}
+
+void cffs_fs_destroy(struct cffs *fs)
+{
+	cffs_inodes_fini(fs);
+	cffs_inode_free(fs, fs->sys);
+	cffs_places_free(fs);
+	cffs_holds_fini(fs);
+	pthread_mutex_destroy(&fs->rename);
+	pthread_mutex_destroy(&fs->lock);
+	free(fs);
+}
+
+int cffs_fs_attach(struct cffs *fs, const char *name)
+{
+	struct xn_disk_info disk;
+	struct xn_root_info root;
+	int err = xn_disk_info(fs->xn, &disk);
+
+	if (!err)
+		err = xn_root_find(fs->xn, name, &root);
+	if (!err)
+		err = find_templates(fs, &root);
+	if (err)
+		return err;
+	fs->root_id = root.id;
+	fs->next_ino = (disk.mount_epoch & UINT32_MAX) << 32 | CFFS_INO_USER;
+	if (!disk.writable) {
+		fs->libfs.flags |= LIBFS_MOUNT_RDONLY;
+		fs->access = XN_READ;
+	}
+	err = cffs_hold_root(fs, name);
+	return err ? err : cffs_dir_empty(fs->sys, fs->root->object, 1);
+}
+
+static int check_params(struct cffs *fs, const struct libfs_mount_opts *opts)
+{
+	if (!cffs_params_decode(fs->root->bytes, &fs->params)) {
+		say(opts, "root \"%s\" was created but never made a C-FFS", opts->root);
+		return -EINVAL;
+	}
+	if (fs->params.version != CFFS_VERSION || fs->params.incompat) {
+		say(opts,
+		    "root \"%s\" is C-FFS version %u with features %llx, which this program "
+		    "does not know",
+		    opts->root, fs->params.version, (unsigned long long)fs->params.incompat);
+		return XN_EVERSION;
+	}
+	if (fs->params.ro_compat)
+		fs->libfs.flags |= LIBFS_MOUNT_RDONLY;
+	return 0;
+}
+
+/* The root object has a sector for each inode of the system: its number. */
+static int system_inode(struct cffs *fs, uint32_t ino, struct cffs_inode **out)
+{
+	const uint8_t *sector = fs->root->bytes + ino * CFFS_SECTOR;
+	struct cffs_entry entry;
+	uint32_t at = 0;
+
+	if (!cffs_sector_next(sector, &at, &entry) || entry.kind != CFFS_KIND_INODE ||
+	    entry.a.ino != ino || (entry.a.mode & 0170000) != 0040000)
+		return XN_EDAMAGED;
+	pthread_mutex_lock(&fs->lock);
+	*out = cffs_inode_from_entry(fs, fs->sys, 0, ino, &entry);
+	pthread_mutex_unlock(&fs->lock);
+	return *out ? 0 : -ENOMEM;
+}
+
+static int mount_root(struct cffs *fs, const struct libfs_mount_opts *opts)
+{
+	int err = cffs_fs_attach(fs, opts->root);
+
+	if (!err)
+		err = check_params(fs, opts);
+	if (!err)
+		err = system_inode(fs, CFFS_INO_ROOT, &fs->top);
+	if (!err)
+		err = system_inode(fs, CFFS_INO_XDIR, &fs->xdir);
+	if (!err)
+		err = system_inode(fs, CFFS_INO_ODIR, &fs->odir);
+	if (!err && !(fs->libfs.flags & LIBFS_MOUNT_RDONLY))
+		err = cffs_orphans_recover(fs);
+	return err;
+}
+
+int cffs_mount(struct xn_session *session, const struct libfs_mount_opts *opts, struct libfs **out)
+{
+	struct cffs *fs;
+	int err;
+
+	if (opts->why && opts->why_size)
+		opts->why[0] = '\0';
+	err = cffs_fs_create(session, opts->flags, &fs);
+	if (err)
+		return cffs_errno(err);
+	err = mount_root(fs, opts);
+	if (err) {
+		if (opts->why && opts->why_size && !opts->why[0])
+			say(opts, "root \"%s\": %s", opts->root, xn_strerror(err));
+		cffs_fs_destroy(fs);
+		return cffs_errno(err);
+	}
+	*out = &fs->libfs;
+	return 0;
+}
+
+/* Whatever the host still holds, it holds no more. */
+static void drop_uses(struct cffs *fs)
+{
+	pthread_mutex_lock(&fs->lock);
+	for (size_t i = 0; i < fs->n_buckets; i++)
+		for (struct cffs_inode *inode = fs->inodes[i]; inode; inode = inode->hash_next) {
+			if (!inode->refs && !inode->opens)
+				continue;
+			inode->refs = inode->opens = 0;
+			cffs_inode_pin_locked(fs, inode);
+			cffs_inode_put_locked(fs, inode);
+		}
+	pthread_mutex_unlock(&fs->lock);
+}
+
+int cffs_unmount(struct libfs *libfs)
+{
+	struct cffs *fs = cffs_of(libfs);
+	int err = 0, second = 0;
+
+	if (!(libfs->flags & LIBFS_MOUNT_RDONLY)) {
+		drop_uses(fs);
+		err = cffs_sync(fs);
+		second = cffs_sync(fs); /* what was taken apart by the first is free after this */
+	}
+	cffs_fs_destroy(fs);
+	return cffs_errno(err ? err : second);
+}
