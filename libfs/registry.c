@@ -20,9 +20,9 @@
 #define LIBFS_DIR "/usr/local/lib/xn"
 #endif
 
-extern const struct libfs_type simplefs_type;
+extern const struct libfs_type cffs_type, simplefs_type;
 
-static const struct libfs_type *const builtins[] = { &simplefs_type };
+static const struct libfs_type *const builtins[] = { &cffs_type, &simplefs_type };
 
 const struct libfs_type *libfs_builtin(unsigned index)
 {

@@ -6,7 +6,7 @@
 
 #include "libfs/check.h"
 
-extern const struct libfs_checker simplefs_checker;
+extern const struct libfs_checker cffs_checker, simplefs_checker;
 
 const struct libfs_checker *libfs_checker_find(const char *name)
 {
@@ -14,6 +14,7 @@ const struct libfs_checker *libfs_checker_find(const char *name)
 		const char *name;
 		const struct libfs_checker *checker;
 	} known[] = {
+		{ "cffs", &cffs_checker },
 		{ "simplefs", &simplefs_checker },
 	};
 

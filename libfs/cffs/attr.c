@@ -102,7 +102,7 @@ static int search_dir(struct search *s, struct cffs_inode *dir)
 }
 
 /* Nothing on the disk leads from a number to its place: look everywhere. */
-static int search_all(struct cffs *fs, uint64_t ino, struct cffs_inode **out)
+int cffs_inode_search(struct cffs *fs, uint64_t ino, struct cffs_inode **out)
 {
 	struct search s = { .fs = fs, .ino = ino };
 	int err;
@@ -130,8 +130,6 @@ int cffs_find(struct libfs *libfs, libfs_ino_t ino, uint32_t generation, struct 
 	struct cffs_inode *inode;
 	int err = cffs_inode_get(fs, ino, &inode);
 
-	if (err && ino >= CFFS_INO_USER && ino < fs->next_ino)
-		err = search_all(fs, ino, &inode);
 	if (err)
 		return cffs_errno(err);
 	pthread_mutex_lock(&fs->lock);
@@ -315,6 +313,36 @@ static uint32_t mask_of(uint32_t flags)
 	}
 }
 
+static int check_open(struct cffs *fs, struct cffs_inode *inode, const struct libfs_ctx *ctx,
+		      uint32_t flags)
+{
+	uint32_t mask = mask_of(flags) | (flags & O_TRUNC ? LIBFS_MAY_WRITE : 0);
+
+	if (cffs_is_dir(inode) && (mask & LIBFS_MAY_WRITE))
+		return -EISDIR;
+	if (!cffs_is_dir(inode) && (flags & O_DIRECTORY))
+		return -ENOTDIR;
+	if (S_ISLNK(inode->a.mode))
+		return -ELOOP;
+	return cffs_may(fs, inode, ctx, mask);
+}
+
+static int open_do(struct cffs *fs, struct cffs_inode *inode, const struct libfs_ctx *ctx,
+		   uint32_t flags)
+{
+	struct libfs_attr attr = { .size = 0 };
+	int err = check_open(fs, inode, ctx, flags);
+
+	if (!err && (flags & O_TRUNC) && S_ISREG(inode->a.mode))
+		err = setattr(fs, ctx, inode, &attr, LIBFS_SET_SIZE | LIBFS_SET_OPEN);
+	if (err)
+		return err;
+	pthread_mutex_lock(&fs->lock);
+	inode->opens++;
+	pthread_mutex_unlock(&fs->lock);
+	return 0;
+}
+
 int cffs_open(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint32_t flags,
 	      uint64_t *handle)
 {
@@ -322,19 +350,11 @@ int cffs_open(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 	struct cffs_inode *inode;
 	int err = cffs_inode_get(fs, ino, &inode);
 
-	if (err)
-		return cffs_errno(err);
-	if (cffs_is_dir(inode) && (flags & O_ACCMODE) != O_RDONLY)
-		err = -EISDIR;
-	if (!err)
-		err = cffs_may(fs, inode, ctx, mask_of(flags));
+	*handle = 0;
 	if (!err) {
-		pthread_mutex_lock(&fs->lock);
-		inode->opens++;
-		pthread_mutex_unlock(&fs->lock);
-		*handle = 0;
+		err = open_do(fs, inode, ctx, flags);
+		cffs_inode_put(fs, inode);
 	}
-	cffs_inode_put(fs, inode);
 	return cffs_errno(err);
 }
 

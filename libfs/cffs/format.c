@@ -407,7 +407,8 @@ enum {
 	P_CREATED = 40,
 	P_INLINE = 48,
 	P_UUID = 52,
-	P_LEN = 72,
+	P_INO_LIMIT = 72,
+	P_LEN = 80,
 };
 
 void cffs_params_encode(const struct cffs_params *params, uint8_t sector[CFFS_SECTOR])
@@ -425,6 +426,7 @@ void cffs_params_encode(const struct cffs_params *params, uint8_t sector[CFFS_SE
 	put64(e + P_RO_COMPAT, params->ro_compat);
 	put64(e + P_CREATED, params->created);
 	put32(e + P_INLINE, params->inline_max);
+	put64(e + P_INO_LIMIT, params->ino_limit);
 	memcpy(e + P_UUID, params->uuid, sizeof(params->uuid));
 	sector[CFFS_S_ENTRIES] = 1;
 	cffs_sector_seal(sector);
@@ -443,6 +445,7 @@ bool cffs_params_decode(const uint8_t sector[CFFS_SECTOR], struct cffs_params *p
 	params->ro_compat = get64(e + P_RO_COMPAT);
 	params->created = get64(e + P_CREATED);
 	params->inline_max = get32(e + P_INLINE);
+	params->ino_limit = get64(e + P_INO_LIMIT);
 	memcpy(params->uuid, e + P_UUID, sizeof(params->uuid));
 	return true;
 }

@@ -135,6 +135,8 @@ struct cffs_params {
 	uint64_t compat, incompat, ro_compat;
 	uint64_t created; /* seconds */
 	uint32_t inline_max;
+	uint64_t
+		ino_limit; /* numbers below it may be taken, in the mount epoch of its upper half */
 	uint8_t uuid[16];
 };
 

@@ -272,7 +272,9 @@ int cffs_inode_get(struct cffs *fs, uint64_t ino, struct cffs_inode **out)
 	pthread_mutex_lock(&fs->lock);
 	*out = cffs_inode_find(fs, ino);
 	pthread_mutex_unlock(&fs->lock);
-	return *out ? 0 : -ESTALE;
+	if (*out)
+		return 0;
+	return ino < fs->next_ino ? cffs_inode_search(fs, ino, out) : -ESTALE;
 }
 
 /* ---- entries ---- */
@@ -572,7 +574,7 @@ void cffs_attr_fill(const struct cffs_inode *inode, struct libfs_attr *out)
 		.gid = a->gid,
 		.rdev = a->rdev,
 		.size = S_ISDIR(a->mode) ? inode->b.blocks * CFFS_BLOCK : inode->b.size,
-		.blocks = inode->b.blocks * (CFFS_BLOCK / 512),
+		.blocks = inode->b.blocks * (CFFS_BLOCK / 512) + (inode->b.inline_len != 0),
 		.blksize = 65536,
 		.atime = a->atime,
 		.mtime = a->mtime,

@@ -243,12 +243,6 @@ int cffs_map_class(struct cffs *fs, struct cffs_inode *inode, uint64_t first, ui
 /* The whole extent that holds `logical` will be at `to`: free blocks, as many, not yet written. */
 int cffs_map_move(struct cffs *fs, struct cffs_inode *inode, uint64_t logical, xn_blk_t to);
 
-/* DATA becomes UNWR or UNWR DATA where blocks [first, last) have the other class. */
-int cffs_map_class(struct cffs *fs, struct cffs_inode *inode, uint64_t first, uint64_t last,
-		   uint32_t class);
-/* The whole extent that holds `logical` will be at `to`: free blocks, as many, not yet written. */
-int cffs_map_move(struct cffs *fs, struct cffs_inode *inode, uint64_t logical, xn_blk_t to);
-
 /*
  * Free blocks for `inode` named in `dir` (may be NULL): 1 to `want`, adjoining what it has, in
  * the directory's group, or somewhere good.  type: XN_DATA or a template's id.

@@ -52,17 +52,17 @@
 #define CFFS_KIND_PARAMS 3
 
 /* A slot: start in 48 bits, class above; logical block in 40 bits, count above. */
-#define CFFS_SLOT_SIZE   16
+#define CFFS_SLOT_SIZE    16
 #define CFFS_SLOTS_MAX    4
 #define CFFS_INLINE_BYTES 160 /* of data in an entry, at most */
-#define CFFS_CLASS_NONE  0
-#define CFFS_CLASS_DATA  1
-#define CFFS_CLASS_UNWR  2 /* owned, not written: reads as zeroes */
-#define CFFS_CLASS_DIR   3 /* blocks of a directory */
-#define CFFS_CLASS_NODE  4 /* extent node; covers the file from `logical` on */
-#define CFFS_CLASS_INDEX 5 /* raw: a directory's index */
-#define CFFS_CLASS_XATTR 6 /* raw: extended attributes */
-#define CFFS_CLASSES     7
+#define CFFS_CLASS_NONE   0
+#define CFFS_CLASS_DATA   1
+#define CFFS_CLASS_UNWR   2 /* owned, not written: reads as zeroes */
+#define CFFS_CLASS_DIR    3 /* blocks of a directory */
+#define CFFS_CLASS_NODE   4 /* extent node; covers the file from `logical` on */
+#define CFFS_CLASS_INDEX  5 /* raw: a directory's index */
+#define CFFS_CLASS_XATTR  6 /* raw: extended attributes */
+#define CFFS_CLASSES      7
 
 /* Children of cffs.dir and cffs.ext (0 and 1 are DATA and RESERVED). */
 #define CFFS_CHILD_DIR 2

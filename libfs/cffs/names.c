@@ -137,15 +137,20 @@ static void inherit(struct cffs_attr *a, const struct cffs_inode *dir, const str
 		a->mode &= ~(uint32_t)S_ISGID;
 }
 
-static struct cffs_inode *inode_new(struct cffs *fs, const struct libfs_ctx *ctx,
-				    struct cffs_inode *dir, const struct make *make)
+static int inode_new(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir,
+		     const struct make *make, struct cffs_inode **out)
 {
 	struct cffs_inode *inode = cffs_inode_alloc(fs);
+	int err;
 
 	if (!inode)
-		return NULL;
+		return -ENOMEM;
+	err = cffs_ino_take(fs, &inode->a.ino);
+	if (err) {
+		cffs_inode_free(fs, inode);
+		return err;
+	}
 	pthread_mutex_lock(&fs->lock);
-	inode->a.ino = fs->next_ino++;
 	inode->a.generation = (uint32_t)(inode->a.ino * 2654435761u >> 7) | 1;
 	inode->a.mode = make->mode;
 	inode->a.rdev = make->rdev;
@@ -155,9 +160,10 @@ static struct cffs_inode *inode_new(struct cffs *fs, const struct libfs_ctx *ctx
 	inode->b.n_slots = S_ISDIR(make->mode) ? CFFS_DIR_SLOTS : CFFS_FILE_SLOTS;
 	if (S_ISDIR(make->mode) && cffs_dir_empty(inode, 0, 0)) {
 		cffs_inode_free(fs, inode);
-		return NULL;
+		return -ENOMEM;
 	}
-	return inode;
+	*out = inode;
+	return 0;
 }
 
 /* A target too long for the entry gets a block, written right behind the deal. */
@@ -247,9 +253,9 @@ static int make_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_ino
 		return err;
 	if (S_ISDIR(make->mode) && dir->a.nlink == UINT32_MAX)
 		return -EMLINK;
-	inode = inode_new(fs, ctx, dir, make);
-	if (!inode)
-		return -ENOMEM;
+	err = inode_new(fs, ctx, dir, make, &inode);
+	if (err)
+		return err;
 	do {
 		cffs_deal_init(&deal, ctx->now);
 		tweak_dir(&deal, dir, S_ISDIR(make->mode) ? 1 : 0);

@@ -5,7 +5,9 @@
  *  (1) Nothing on the disk changes by mounting, but that orphans of an unclean
  *      stop are freed.
  *  (2) Inode numbers are the disk's mount epoch and a count: they are never used
- *      twice, and no table of them exists.
+ *      twice, and no table of them exists.  Within an epoch, a limit in the
+ *      parameters says how far earlier mounts may have counted; it goes up ahead
+ *      of use and needs no flush, because a crash ends the epoch.
  *  (3) What cffs_sync() finds dirty when it begins is stable when it returns.
  */
 #include "tree.h"
@@ -17,6 +19,7 @@
 
 #define TRIES_MAX   3u
 #define REAP_BUDGET 256
+#define INO_STEP    65536u
 
 int cffs_errno(int error)
 {
@@ -266,6 +269,30 @@ int cffs_fs_attach(struct cffs *fs, const char *name)
 	return err ? err : cffs_dir_empty(fs->sys, fs->root->object, 1);
 }
 
+int cffs_ino_take(struct cffs *fs, uint64_t *ino)
+{
+	struct cffs_change change;
+	struct cffs_params params = fs->params;
+	unsigned tries = 0;
+	int err = 0;
+
+	do {
+		pthread_mutex_lock(&fs->lock);
+		if (fs->next_ino >= fs->params.ino_limit) {
+			params.ino_limit = fs->next_ino + INO_STEP;
+			cffs_change_init(&change);
+			cffs_params_encode(&params, cffs_change_sector(&change, fs->root, 0));
+			err = cffs_change_apply(fs, &change);
+			if (!err)
+				fs->params.ino_limit = params.ino_limit;
+		}
+		if (!err)
+			*ino = fs->next_ino++;
+		pthread_mutex_unlock(&fs->lock);
+	} while (err && cffs_retry(fs, err, &tries));
+	return err;
+}
+
 static int check_params(struct cffs *fs, const struct libfs_mount_opts *opts)
 {
 	if (!cffs_params_decode(fs->root->bytes, &fs->params)) {
@@ -279,6 +306,8 @@ static int check_params(struct cffs *fs, const struct libfs_mount_opts *opts)
 		    opts->root, fs->params.version, (unsigned long long)fs->params.incompat);
 		return XN_EVERSION;
 	}
+	if (fs->next_ino < fs->params.ino_limit)
+		fs->next_ino = fs->params.ino_limit;
 	if (fs->params.ro_compat)
 		fs->libfs.flags |= LIBFS_MOUNT_RDONLY;
 	return 0;

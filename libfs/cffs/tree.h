@@ -36,6 +36,7 @@ struct cffs_change_sector {
 /* Begin, edit, apply all with fs->lock held.  Holds stay the caller's. */
 struct cffs_change {
 	uint32_t n;
+	bool soft; /* without an intent log it may happen in parts: counts only */
 	struct cffs_change_sector s[CFFS_CHANGE_SECTORS];
 	struct cffs_txn txn;
 };
@@ -159,6 +160,9 @@ int cffs_orphans_recover(struct cffs *fs);
 
 /* ---- attr.c ---- */
 
+/* Reads directories until it finds the number; pinned.  -ESTALE */
+int cffs_inode_search(struct cffs *fs, uint64_t ino, struct cffs_inode **out);
+
 void cffs_forget(struct libfs *libfs, libfs_ino_t ino, uint64_t count);
 int cffs_find(struct libfs *libfs, libfs_ino_t ino, uint32_t generation, struct libfs_attr *out);
 int cffs_getattr(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
@@ -175,6 +179,8 @@ int cffs_statfs(struct libfs *libfs, struct libfs_statfs *out);
 
 /* ---- super.c, mkfs.c, ops.c ---- */
 
+/* A number that no file has had. */
+int cffs_ino_take(struct cffs *fs, uint64_t *ino);
 int cffs_fs_create(struct xn_session *session, uint32_t flags, struct cffs **out);
 int cffs_fs_attach(struct cffs *fs, const char *root);
 void cffs_fs_destroy(struct cffs *fs);
