@@ -268,6 +268,10 @@ static void object_attach(struct checker *checker, uint64_t start, uint32_t type
 
 	if (object && object->start == start && object->type_id == type_id && !object->ending)
 		return; /* it moves */
+	for (uint64_t b = start; b < start + type->blocks; b++)
+		if (ck_block_get(checker, b)->object &&
+		    ck_block_get(checker, b)->object->kind != OBJECT_TREE)
+			return; /* XN's own: complained of, or adopted */
 	object = ck_object_new(OBJECT_TREE, start, type->blocks);
 	object->type = type;
 	object->type_id = type_id;
@@ -275,7 +279,7 @@ static void object_attach(struct checker *checker, uint64_t start, uint32_t type
 		struct object *old = ck_block_get(checker, b)->object;
 
 		/* Only a broken rule leads here: the old one's names end. */
-		if (old && old->kind == OBJECT_TREE)
+		if (old)
 			object_ends(checker, old);
 		ck_block_get(checker, b)->object = object;
 	}

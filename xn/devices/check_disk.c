@@ -437,6 +437,23 @@ static bool super_find(struct checker *checker)
 	return found && checker->super.block_count <= info.size / XN_BLOCK_SIZE;
 }
 
+static void block_forget(struct checker *checker, struct block *block)
+{
+	struct object *object = block->object;
+	struct claim *claim;
+
+	while ((claim = block->claims)) {
+		block->claims = claim->next;
+		free(claim);
+	}
+	if (!object)
+		return;
+	for (uint64_t b = object->start; b < object->start + object->blocks; b++)
+		if (ck_block_get(checker, b)->object == object)
+			ck_block_get(checker, b)->object = NULL;
+	ck_object_free(object);
+}
+
 void ck_disk_forget(struct checker *checker)
 {
 	struct write *write;
@@ -450,19 +467,9 @@ void ck_disk_forget(struct checker *checker)
 			free(atom);
 		}
 	}
-	for (uint64_t c = 0; c < checker->n_chunks; c++) {
-		for (unsigned b = 0; checker->chunks[c] && b < XN_CHUNK_BLOCKS; b++) {
-			struct block *block = &checker->chunks[c]->blocks[b];
-			struct claim *claim;
-
-			while ((claim = block->claims)) {
-				block->claims = claim->next;
-				free(claim);
-			}
-			if (block->object && block->object->start == c * XN_CHUNK_BLOCKS + b)
-				ck_object_free(block->object);
-		}
-	}
+	for (uint64_t c = 0; c < checker->n_chunks; c++)
+		for (unsigned b = 0; checker->chunks[c] && b < XN_CHUNK_BLOCKS; b++)
+			block_forget(checker, &checker->chunks[c]->blocks[b]);
 	for (uint64_t c = 0; c < checker->n_chunks; c++)
 		free(checker->chunks[c]);
 	free(checker->chunks);
