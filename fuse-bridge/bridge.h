@@ -15,21 +15,27 @@
  *      call, and the LibFS decides.  Only what the kernel does on its own
  *      account (page write-back, its own clock and set-id bits) runs as uid 0.
  *  (5) A handler replies exactly once.
+ *  (6) Nothing is open: the kernel is told once that it need not say when files
+ *      are opened, flushed and closed.  It keeps its lookup count while a file is
+ *      in use, so a removed one stays, by (3), until the last user has gone; and
+ *      it checks permission itself (default_permissions), by what it was told.
  */
 #ifndef FUSE_BRIDGE_BRIDGE_H
 #define FUSE_BRIDGE_BRIDGE_H
 
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "libfs/host.h"
 #include "libfs/libfs.h"
-#include "writers.h"
+#include "seeker.h"
 
 struct bridge_root {
 	char name[64];
+	uint32_t id;
 	struct libfs *fs;
 };
 
@@ -41,11 +47,22 @@ struct bridge {
 	bool writeback; /* the kernel may cache writes */
 	bool sync;      /* every change is stable before it is answered */
 	double timeout; /* seconds the kernel may trust names and attributes */
+	bool xattr;     /* some root has extended attributes */
+	bool acl;       /* some root keeps POSIX ACLs */
+	bool no_open;   /* the kernel understands (6) */
 	struct timespec born;
-	struct writers writers;
+	int fd; /* /dev/fuse */
+	pthread_key_t scratch;
+	struct seeker *seeker;
+	/* Of the request INIT, for the flags that libfuse does not know. */
+	uint64_t init_unique;
+	uint32_t init_offered;
 	/* Called once, when the kernel has accepted the session; may be NULL. */
 	void (*ready)(void *arg);
 	void *ready_arg;
+	/* Called when the kernel asks for the end and waits for it (fuseblk); may be NULL. */
+	void (*destroy)(void *arg);
+	void *destroy_arg;
 };
 
 /* ---- nodes: node.c ---- */
@@ -73,7 +90,13 @@ struct call {
 	unsigned slot;
 	libfs_ino_t ino;
 	struct host_ctx who;
+	uint32_t uid, pid;
 	bool groups_known;
+};
+
+/* Who asks, as every request says. */
+struct asker {
+	uint32_t uid, gid, pid, umask;
 };
 
 /*
@@ -84,6 +107,11 @@ struct call {
 bool call_begin(struct call *call, fuse_req_t req, fuse_ino_t node);
 /* The same for requests that the top directory answers as well: fs is NULL then. */
 bool call_begin_any(struct call *call, fuse_req_t req, fuse_ino_t node);
+/* The same for requests that libfuse has not seen; false: -ESTALE, not answered. */
+bool call_init(struct call *call, struct bridge *bridge, const struct asker *asker,
+	       fuse_ino_t node);
+/* The root of a call that has a LibFS. */
+const struct bridge_root *call_root(const struct call *call);
 /*
  * Shall the call be made again?  Yes, once, when it was refused and the caller
  * is in groups that the LibFS has not been told: asking the kernel for them
@@ -94,11 +122,12 @@ bool call_again(struct call *call, int64_t result);
 void call_tell_groups(struct call *call);
 /* From here on it is the kernel that asks, not the process. */
 void call_as_kernel(struct call *call);
-/* Take and give back the handle fi->fh of a file: what the LibFS opened, and who writes. */
-int call_opened(struct call *call, libfs_ino_t ino, const struct fuse_file_info *fi);
-void call_release(struct call *call, libfs_ino_t ino, const struct fuse_file_info *fi);
 /* With -o sync: make stable what a successful change did.  Returns err, or the failure. */
 int call_settle(struct call *call, int err);
+
+/* This thread's own SCRATCH_SIZE bytes, for one reply; NULL: out of memory. */
+#define SCRATCH_SIZE (1u << 20)
+void *bridge_scratch(struct bridge *bridge);
 
 /* ---- replies: reply.c ---- */
 
@@ -109,10 +138,8 @@ void reply_entry(struct call *call, int err, const struct libfs_attr *attr);
 /* The name does not exist, and the kernel may remember that. */
 void reply_no_entry(struct call *call);
 void reply_attr(struct call *call, int err, const struct libfs_attr *attr);
-/* `attr` carries a reference, and `fi` an open handle. */
 void reply_create(struct call *call, int err, const struct libfs_attr *attr,
 		  const struct fuse_file_info *fi);
-void reply_open(struct call *call, int err, const struct fuse_file_info *fi);
 bool entry_fill(const struct call *call, const struct libfs_attr *attr,
 		struct fuse_entry_param *entry);
 /* What the kernel shall hear for a negative result. */
@@ -125,6 +152,19 @@ void top_lookup(struct call *call, const char *name);
 /* The root directory of a slot, with a reference. */
 int top_get_root(const struct bridge *bridge, struct call *call, unsigned slot,
 		 struct libfs_attr *attr);
+
+/* ---- what libfuse does not know: raw.c ---- */
+
+struct fuse_in_header;
+struct iovec;
+
+/*
+ * Looks at a request before libfuse does.  true: it has been answered.  What
+ * libfuse would leave out of a request that it knows is done here, before.
+ */
+bool raw_serve(struct bridge *bridge, struct fuse_in_header *request, size_t size);
+/* Writes a reply of libfuse's to /dev/fuse; the answer to INIT gets its last flags. */
+ssize_t raw_writev(int fd, struct iovec *parts, int count, void *bridge);
 
 /* ---- the handlers ---- */
 
@@ -147,13 +187,11 @@ void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
 void op_readdir(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fuse_file_info *fi);
 void op_readdirplus(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 		    struct fuse_file_info *fi);
-void op_releasedir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
 void op_fsyncdir(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_file_info *fi);
 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi);
 void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
-void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
 void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fuse_file_info *fi);
 void op_write(fuse_req_t req, fuse_ino_t node, const char *bytes, size_t size, off_t off,
 	      struct fuse_file_info *fi);
@@ -161,6 +199,12 @@ void op_fsync(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_file_i
 void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t length,
 		  struct fuse_file_info *fi);
 void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence, struct fuse_file_info *fi);
+void op_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
+			struct fuse_file_info *from_fi, fuse_ino_t to, off_t to_off,
+			struct fuse_file_info *to_fi, size_t len, int flags);
+void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned command, void *arg,
+	      struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
+	      size_t out_size);
 
 void op_getattr(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi);
 void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,

@@ -3,31 +3,41 @@
  * One request on its way through a LibFS: who asks, and of whom.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "bridge.h"
 
 /* A process may be in 65536 groups; LibFSes hear of the first few anyway. */
 #define GROUPS_ASKED 64
 
+bool call_init(struct call *call, struct bridge *bridge, const struct asker *asker, fuse_ino_t node)
+{
+	call->bridge = bridge;
+	call->req = NULL;
+	call->slot = node_slot(node);
+	call->ino = node_ino(node);
+	call->fs = node_fs(bridge, call->slot);
+	call->groups_known = false;
+	call->uid = asker->uid;
+	call->pid = asker->pid;
+	host_ctx_init(&call->who, asker->uid, asker->gid);
+	call->who.libfs.umask = asker->umask;
+	call->who.libfs.pid = asker->pid;
+	return call->fs || node_is_top(bridge, node);
+}
+
 bool call_begin_any(struct call *call, fuse_req_t req, fuse_ino_t node)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	const struct asker asker = { ctx->uid, ctx->gid, (uint32_t)ctx->pid, ctx->umask };
+	bool good = call_init(call, fuse_req_userdata(req), &asker, node);
 
-	call->bridge = fuse_req_userdata(req);
 	call->req = req;
-	call->slot = node_slot(node);
-	call->ino = node_ino(node);
-	call->fs = node_fs(call->bridge, call->slot);
-	call->groups_known = false;
-	host_ctx_init(&call->who, ctx->uid, ctx->gid);
-	call->who.libfs.umask = ctx->umask;
-	call->who.libfs.pid = (uint32_t)ctx->pid;
-	if (call->fs || node_is_top(call->bridge, node))
-		return true;
-	reply_err(call, -ESTALE);
-	return false;
+	if (!good)
+		reply_err(call, -ESTALE);
+	return good;
 }
 
 bool call_begin(struct call *call, fuse_req_t req, fuse_ino_t node)
@@ -40,26 +50,48 @@ bool call_begin(struct call *call, fuse_req_t req, fuse_ino_t node)
 	return false;
 }
 
+/* From the line "Groups:\t1 2 3" of the status of a thread; 0 when it cannot be known. */
+static size_t groups_of(uint32_t tid, gid_t groups[GROUPS_ASKED])
+{
+	char path[32], *line = NULL, *at, *end;
+	size_t room = 0, count = 0;
+	FILE *status;
+
+	snprintf(path, sizeof(path), "/proc/%u/status", tid);
+	status = fopen(path, "re");
+	if (!status)
+		return 0;
+	while (getline(&line, &room, status) > 0 && strncmp(line, "Groups:", 7) != 0)
+		line[0] = '\0';
+	for (at = line && *line ? line + 7 : NULL; at && count < GROUPS_ASKED; at = end) {
+		groups[count] = (gid_t)strtoul(at, &end, 10);
+		if (end == at)
+			break;
+		count++;
+	}
+	free(line);
+	fclose(status);
+	return count;
+}
+
 void call_tell_groups(struct call *call)
 {
 	gid_t groups[GROUPS_ASKED];
-	int count;
+	size_t count;
 
 	if (call->groups_known)
 		return;
 	call->groups_known = true;
-	count = fuse_req_getgroups(call->req, GROUPS_ASKED, groups);
-	if (count > GROUPS_ASKED)
-		count = GROUPS_ASKED;
+	count = groups_of(call->pid, groups);
 	if (count > 0)
-		host_ctx_set_groups(&call->who, groups, (size_t)count);
+		host_ctx_set_groups(&call->who, groups, count);
 }
 
 bool call_again(struct call *call, int64_t result)
 {
 	if (result != -EACCES && result != -EPERM)
 		return false;
-	if (call->groups_known || fuse_req_ctx(call->req)->uid == 0)
+	if (call->groups_known || call->uid == 0)
 		return false;
 	call_tell_groups(call);
 	return true;
@@ -74,32 +106,9 @@ void call_as_kernel(struct call *call)
 	call->groups_known = true;
 }
 
-static bool writes(const struct fuse_file_info *fi)
+const struct bridge_root *call_root(const struct call *call)
 {
-	return (fi->flags & O_ACCMODE) != O_RDONLY;
-}
-
-int call_opened(struct call *call, libfs_ino_t ino, const struct fuse_file_info *fi)
-{
-	fuse_ino_t node;
-	int err = 0;
-
-	if (!node_encode(call->slot, ino, &node))
-		err = -EOVERFLOW;
-	else if (writes(fi))
-		err = writers_add(&call->bridge->writers, node);
-	if (err)
-		libfs_release(call->fs, ino, fi->fh);
-	return err;
-}
-
-void call_release(struct call *call, libfs_ino_t ino, const struct fuse_file_info *fi)
-{
-	fuse_ino_t node;
-
-	if (writes(fi) && node_encode(call->slot, ino, &node))
-		writers_drop(&call->bridge->writers, node);
-	libfs_release(call->fs, ino, fi->fh);
+	return &call->bridge->roots[call->bridge->many ? call->slot - 1 : 0];
 }
 
 int call_settle(struct call *call, int err)
@@ -107,4 +116,18 @@ int call_settle(struct call *call, int err)
 	if (err || !call->bridge->sync)
 		return err;
 	return libfs_sync(call->fs);
+}
+
+void *bridge_scratch(struct bridge *bridge)
+{
+	void *bytes = pthread_getspecific(bridge->scratch);
+
+	if (bytes)
+		return bytes;
+	bytes = malloc(SCRATCH_SIZE);
+	if (bytes && pthread_setspecific(bridge->scratch, bytes)) {
+		free(bytes);
+		bytes = NULL;
+	}
+	return bytes;
 }

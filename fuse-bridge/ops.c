@@ -3,29 +3,36 @@
  * The table, and what is agreed with the kernel when a mount begins.
  *
  * Not in the table: flush (a close writes nothing through; the kernel has
- * already handed over its pages), locks (the kernel keeps them; there is only
- * this one host), copy_file_range and ioctl (the kernel's own ways serve).
+ * already handed over its pages), release and releasedir (nothing is open), locks
+ * (the kernel keeps them; there is only this one host).
  */
 #include "bridge.h"
 
 #define READAHEAD_BYTES    (1u << 20)
 #define BACKGROUND_MAX     64u
 #define BACKGROUND_CROWDED 48u
+#define NO_OPEN            (unsigned)(FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT)
 
 /*
- * AUTO_INVAL_DATA and HANDLE_KILLPRIV stay off: nobody else changes the image,
- * so cached pages never become stale; and only the kernel knows, at a cached
- * write, whether it was the owner who wrote.
+ * AUTO_INVAL_DATA stays off: nobody else changes the image, so cached pages never
+ * become stale.  HANDLE_KILLPRIV too: raw.c agrees to its better version.
+ * ATOMIC_O_TRUNC is part of opening: without, the kernel truncates by itself.
  */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct bridge *bridge = userdata;
 
-	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV);
+	conn->want &=
+		~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_HANDLE_KILLPRIV |
+			    FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE);
 	conn->want |= conn->capable &
 		      (FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_DONT_MASK |
 		       FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
-		       FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_IOCTL_DIR |
+		       FUSE_CAP_ASYNC_DIO);
+	if (bridge->acl)
+		conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;
+	bridge->no_open = (conn->capable & NO_OPEN) == NO_OPEN;
 	if (!(conn->capable & FUSE_CAP_WRITEBACK_CACHE))
 		bridge->writeback = false;
 	if (bridge->writeback)
@@ -39,8 +46,17 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		bridge->ready(bridge->ready_arg);
 }
 
+static void op_destroy(void *userdata)
+{
+	struct bridge *bridge = userdata;
+
+	if (bridge->destroy)
+		bridge->destroy(bridge->destroy_arg);
+}
+
 const struct fuse_lowlevel_ops bridge_ops = {
 	.init = op_init,
+	.destroy = op_destroy,
 	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
@@ -57,12 +73,10 @@ const struct fuse_lowlevel_ops bridge_ops = {
 	.open = op_open,
 	.read = op_read,
 	.write = op_write,
-	.release = op_release,
 	.fsync = op_fsync,
 	.opendir = op_opendir,
 	.readdir = op_readdir,
 	.readdirplus = op_readdirplus,
-	.releasedir = op_releasedir,
 	.fsyncdir = op_fsyncdir,
 	.statfs = op_statfs,
 	.setxattr = op_setxattr,
@@ -73,4 +87,6 @@ const struct fuse_lowlevel_ops bridge_ops = {
 	.create = op_create,
 	.fallocate = op_fallocate,
 	.lseek = op_lseek,
+	.copy_file_range = op_copy_file_range,
+	.ioctl = op_ioctl,
 };

@@ -3,7 +3,6 @@
  * Requests about attributes: stat, chmod, truncate, utimens, xattr, statfs.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -205,13 +204,23 @@ void op_statfs(fuse_req_t req, fuse_ino_t node)
 
 /* ---- extended attributes ---- */
 
+/* None has any: the kernel need not ask again, as it would at each write. */
+static bool no_xattr(fuse_req_t req)
+{
+	const struct bridge *bridge = fuse_req_userdata(req);
+
+	if (!bridge->xattr)
+		fuse_reply_err(req, ENOSYS);
+	return !bridge->xattr;
+}
+
 void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *value, size_t size,
 		 int flags)
 {
 	struct call call;
 	int err;
 
-	if (!call_begin(&call, req, node))
+	if (no_xattr(req) || !call_begin(&call, req, node))
 		return;
 	do {
 		err = libfs_setxattr(call.fs, &call.who.libfs, call.ino, name, value, size,
@@ -233,16 +242,17 @@ static void reply_xattr(struct call *call, ssize_t n, size_t size, const void *b
 
 static void read_xattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 {
-	char *bytes = size ? malloc(size) : NULL;
 	struct call call;
+	char *bytes;
 	ssize_t n;
 
 	if (!call_begin_any(&call, req, node))
-		goto free_bytes;
+		return;
+	bytes = bridge_scratch(call.bridge);
 	do {
 		if (!call.fs)
 			n = name ? -ENODATA : 0;
-		else if (size && !bytes)
+		else if (!bytes || size > SCRATCH_SIZE)
 			n = -ENOMEM;
 		else if (name)
 			n = libfs_getxattr(call.fs, &call.who.libfs, call.ino, name, bytes, size);
@@ -250,18 +260,18 @@ static void read_xattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t
 			n = libfs_listxattr(call.fs, &call.who.libfs, call.ino, bytes, size);
 	} while (call_again(&call, n));
 	reply_xattr(&call, n, size, bytes);
-free_bytes:
-	free(bytes);
 }
 
 void op_getxattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 {
-	read_xattr(req, node, name, size);
+	if (!no_xattr(req))
+		read_xattr(req, node, name, size);
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
 {
-	read_xattr(req, node, NULL, size);
+	if (!no_xattr(req))
+		read_xattr(req, node, NULL, size);
 }
 
 void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
@@ -269,7 +279,7 @@ void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 	struct call call;
 	int err;
 
-	if (!call_begin(&call, req, node))
+	if (no_xattr(req) || !call_begin(&call, req, node))
 		return;
 	do {
 		err = libfs_removexattr(call.fs, &call.who.libfs, call.ino, name);

@@ -9,7 +9,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,18 +32,16 @@ struct listing {
 static int listing_init(struct listing *list, struct call *call, size_t size, bool plus)
 {
 	*list = (struct listing){ .call = call, .plus = plus, .size = size };
-	list->bytes = malloc(size ? size : 1);
+	list->bytes = size <= SCRATCH_SIZE ? bridge_scratch(call->bridge) : NULL;
 	list->given = plus ? malloc((size / ENTRY_PLUS_MIN + 1) * sizeof(*list->given)) : NULL;
 	if (list->bytes && (!plus || list->given))
 		return 0;
-	free(list->bytes);
 	free(list->given);
 	return -ENOMEM;
 }
 
 static void listing_fini(struct listing *list)
 {
-	free(list->bytes);
 	free(list->given);
 }
 
@@ -215,34 +212,19 @@ void op_readdirplus(fuse_req_t req, fuse_ino_t node, size_t size, off_t off,
 	list_directory(req, node, size, off, true);
 }
 
+/* Truth (6) of bridge.h; an old kernel wants an answer, and may keep what it reads. */
 void op_opendir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-	struct call call;
-	int err = 0;
+	const struct bridge *bridge = fuse_req_userdata(req);
 
-	if (!call_begin_any(&call, req, node))
-		return;
+	(void)node;
 	fi->fh = 0;
-	if (call.fs) {
-		do {
-			err = libfs_open(call.fs, &call.who.libfs, call.ino, O_RDONLY | O_DIRECTORY,
-					 &fi->fh);
-		} while (call_again(&call, err));
-	}
 	fi->keep_cache = 1;
 	fi->cache_readdir = 1;
-	reply_open(&call, err, fi);
-}
-
-void op_releasedir(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
-{
-	struct call call;
-
-	if (!call_begin_any(&call, req, node))
-		return;
-	if (call.fs)
-		libfs_release(call.fs, call.ino, fi->fh);
-	reply_err(&call, 0);
+	if (bridge->no_open)
+		fuse_reply_err(req, ENOSYS);
+	else
+		fuse_reply_open(req, fi);
 }
 
 void op_fsyncdir(fuse_req_t req, fuse_ino_t node, int data_only, struct fuse_file_info *fi)

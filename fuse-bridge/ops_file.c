@@ -9,71 +9,27 @@
 
 #include "bridge.h"
 
-/* The kernel appends, creates and refuses by itself; the LibFS hears how the file will be used. */
-#define OPEN_FLAGS_DROPPED (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK)
-/* The kernel's mark of execve(2) among the flags (__FMODE_EXEC), which no header for programs has. */
-#define FLAG_EXEC 0x20
-
 /* ---- opening ---- */
 
-static int truncate_opened(struct call *call, libfs_ino_t ino)
-{
-	const struct libfs_attr empty = { .size = 0 };
-	struct libfs_attr after;
-
-	return libfs_setattr(call->fs, &call->who.libfs, ino, &empty,
-			     LIBFS_SET_SIZE | LIBFS_SET_OPEN, &after);
-}
-
-/* Who may run a file need not be allowed to read it: the kernel reads it, for him. */
-static int open_to_run(struct call *call, libfs_ino_t ino)
-{
-	int err;
-
-	do {
-		err = libfs_access(call->fs, &call->who.libfs, ino, LIBFS_MAY_EXEC);
-	} while (call_again(call, err));
-	if (!err)
-		call_as_kernel(call);
-	return err;
-}
-
-static int open_file(struct call *call, libfs_ino_t ino, struct fuse_file_info *fi)
-{
-	uint32_t flags = (uint32_t)fi->flags & ~(uint32_t)OPEN_FLAGS_DROPPED;
-	int err = fi->flags & FLAG_EXEC ? open_to_run(call, ino) : 0;
-
-	if (err)
-		return err;
-	do {
-		err = libfs_open(call->fs, &call->who.libfs, ino, flags, &fi->fh);
-	} while (call_again(call, err));
-	if (!err)
-		err = call_opened(call, ino, fi);
-	if (err)
-		return err;
-	if (fi->flags & O_TRUNC)
-		err = call_settle(call, truncate_opened(call, ino));
-	if (err)
-		call_release(call, ino, fi);
-	fi->keep_cache = 1; /* nobody else changes the image */
-	return err;
-}
-
+/* Truth (6) of bridge.h; an old kernel wants an answer. */
 void op_open(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
 {
-	struct call call;
+	const struct bridge *bridge = fuse_req_userdata(req);
 
-	if (!call_begin(&call, req, node))
-		return;
-	reply_open(&call, open_file(&call, call.ino, fi), fi);
+	(void)node;
+	fi->fh = 0;
+	fi->keep_cache = 1; /* nobody else changes the image */
+	if (bridge->no_open)
+		fuse_reply_err(req, ENOSYS);
+	else
+		fuse_reply_open(req, fi);
 }
 
 /*
- * First as if it were exclusive, to know whether the file is new: whoever makes
- * a file may use it as he asked, even with mode 0; an old one asks its mode.
+ * The kernel asks only when it knows of no such name, and does not look at the
+ * mode of what it gets: if there is one after all it must look again.
  */
-static int create_file(struct call *call, const char *name, mode_t mode, struct fuse_file_info *fi,
+static int create_file(struct call *call, const char *name, mode_t mode, int flags,
 		       struct libfs_attr *attr)
 {
 	int err;
@@ -81,17 +37,11 @@ static int create_file(struct call *call, const char *name, mode_t mode, struct 
 	do {
 		err = libfs_create(call->fs, &call->who.libfs, call->ino, name, mode, true, attr);
 	} while (call_again(call, err));
-	if (!err)
-		call_as_kernel(call);
-	if (err == -EEXIST && !(fi->flags & O_EXCL)) {
-		do {
-			err = libfs_create(call->fs, &call->who.libfs, call->ino, name, mode, false,
-					   attr);
-		} while (call_again(call, err));
-	}
+	if (err == -EEXIST && !(flags & O_EXCL))
+		return -ESTALE;
 	if (err)
 		return err;
-	err = call_settle(call, open_file(call, attr->ino, fi));
+	err = call_settle(call, 0);
 	if (err)
 		libfs_forget(call->fs, attr->ino, 1);
 	return err;
@@ -106,18 +56,10 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 
 	if (!call_begin(&call, req, parent))
 		return;
-	err = create_file(&call, name, mode, fi, &attr);
+	err = create_file(&call, name, mode, fi->flags, &attr);
+	fi->fh = 0;
+	fi->keep_cache = 1;
 	reply_create(&call, err, &attr, fi);
-}
-
-void op_release(fuse_req_t req, fuse_ino_t node, struct fuse_file_info *fi)
-{
-	struct call call;
-
-	if (!call_begin(&call, req, node))
-		return;
-	call_release(&call, call.ino, fi);
-	reply_err(&call, 0);
 }
 
 /* ---- bytes ---- */
@@ -128,29 +70,31 @@ void op_read(fuse_req_t req, fuse_ino_t node, size_t size, off_t off, struct fus
 	char *bytes;
 	ssize_t n;
 
+	(void)fi;
 	if (!call_begin(&call, req, node))
 		return;
-	bytes = malloc(size ? size : 1);
+	bytes = bridge_scratch(call.bridge);
 	if (!bytes) {
 		reply_err(&call, -ENOMEM);
 		return;
 	}
-	n = libfs_read(call.fs, &call.who.libfs, call.ino, fi->fh, (uint64_t)off, bytes, size);
+	if (size > SCRATCH_SIZE) /* the kernel was told: at most that much */
+		size = SCRATCH_SIZE;
+	n = libfs_read(call.fs, &call.who.libfs, call.ino, LIBFS_NO_HANDLE, (uint64_t)off, bytes,
+		       size);
 	if (n < 0)
 		reply_err(&call, (int)n);
 	else
 		fuse_reply_buf(req, bytes, (size_t)n);
-	free(bytes);
 }
 
 /* All of it, or as much as there was room for; *done tells. */
-static int write_all(struct call *call, uint64_t handle, const char *bytes, size_t size,
-		     uint64_t off, size_t *done)
+static int write_all(struct call *call, const char *bytes, size_t size, uint64_t off, size_t *done)
 {
 	*done = 0;
 	while (*done < size) {
-		ssize_t n = libfs_write(call->fs, &call->who.libfs, call->ino, handle, off + *done,
-					bytes + *done, size - *done);
+		ssize_t n = libfs_write(call->fs, &call->who.libfs, call->ino, LIBFS_NO_HANDLE,
+					off + *done, bytes + *done, size - *done);
 
 		if (n <= 0)
 			return n ? (int)n : -EIO;
@@ -174,7 +118,7 @@ void op_write(fuse_req_t req, fuse_ino_t node, const char *bytes, size_t size, o
 		return;
 	if (fi->writepage)
 		call_as_kernel(&call);
-	err = write_all(&call, fi->fh, bytes, size, (uint64_t)off, &done);
+	err = write_all(&call, bytes, size, (uint64_t)off, &done);
 	if (done > 0 && !fi->writepage)
 		err = 0;
 	if (!err && call.bridge->sync)
@@ -219,25 +163,25 @@ void op_fallocate(fuse_req_t req, fuse_ino_t node, int mode, off_t offset, off_t
 	reply_err(&call, call_settle(&call, err));
 }
 
-/* Every byte up to the end may be data: never wrong, whatever the kernel holds back. */
-static off_t seek_all_data(struct call *call, off_t off, int whence)
-{
-	struct libfs_attr attr;
-	int err = libfs_getattr(call->fs, &call->who.libfs, call->ino, &attr);
-
-	if (err)
-		return err;
-	if (off < 0 || (uint64_t)off >= attr.size)
-		return -ENXIO;
-	return whence == SEEK_DATA ? off : (off_t)attr.size;
-}
+/* ---- holes ---- */
 
 /*
- * The LibFS knows the holes only when the kernel holds back no bytes.  Dirty
- * pages of a mapping it may hold while somebody has the file open for writing;
- * with cached writes it even keeps the size to itself, and has to answer alone
- * ("all data"; it asks once, for the whole mount).
+ * Pages dirtied through a mapping, or cached writes, are the kernel's secret
+ * until it writes them back.  They can only turn a hole into data: what was found
+ * as data from `off` on, or data up to the end, is true whatever it holds back.
  */
+static bool is_sure(struct call *call, off_t off, int whence, off_t found)
+{
+	struct libfs_attr attr;
+
+	if (call->bridge->writeback)
+		return false;
+	if (whence == SEEK_DATA)
+		return found == off;
+	return found > 0 && libfs_getattr(call->fs, &call->who.libfs, call->ino, &attr) == 0 &&
+	       (uint64_t)found == attr.size;
+}
+
 void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence, struct fuse_file_info *fi)
 {
 	struct call call;
@@ -246,16 +190,66 @@ void op_lseek(fuse_req_t req, fuse_ino_t node, off_t off, int whence, struct fus
 	(void)fi;
 	if (!call_begin(&call, req, node))
 		return;
-	if (call.bridge->writeback)
-		found = -ENOSYS;
-	else if (writers_any(&call.bridge->writers, node))
-		found = seek_all_data(&call, off, whence);
-	else
-		found = libfs_seek(call.fs, &call.who.libfs, call.ino, (uint64_t)off, whence);
-	if (found == -ENOSYS)
-		fuse_reply_err(req, ENOSYS);
-	else if (found < 0)
+	found = libfs_seek(call.fs, &call.who.libfs, call.ino, (uint64_t)off, whence);
+	if (found == -ENOSYS || found == -EINVAL || found == -EISDIR)
 		reply_err(&call, (int)found);
-	else
+	else if (is_sure(&call, off, whence, found))
 		fuse_reply_lseek(req, found);
+	else
+		seeker_ask(call.bridge->seeker, req, node, off, whence);
+}
+
+/* ---- copying ---- */
+
+/* A request must end before others have waited long; the kernel, or cp, asks for the rest. */
+#define COPY_MAX (16u << 20)
+
+/* From one root to another: through here. */
+static ssize_t copy_across(struct call *call, uint64_t from_off, struct libfs *to, libfs_ino_t ino,
+			   uint64_t to_off, size_t len)
+{
+	char *bytes = bridge_scratch(call->bridge);
+	ssize_t n;
+
+	if (!bytes)
+		return -ENOMEM;
+	n = libfs_read(call->fs, &call->who.libfs, call->ino, LIBFS_NO_HANDLE, from_off, bytes,
+		       len < SCRATCH_SIZE ? len : SCRATCH_SIZE);
+	if (n <= 0)
+		return n;
+	return libfs_write(to, &call->who.libfs, ino, LIBFS_NO_HANDLE, to_off, bytes, (size_t)n);
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
+			struct fuse_file_info *from_fi, fuse_ino_t to, off_t to_off,
+			struct fuse_file_info *to_fi, size_t len, int flags)
+{
+	struct libfs *to_fs;
+	struct call call;
+	ssize_t n;
+	int err;
+
+	(void)from_fi, (void)to_fi;
+	if (!call_begin(&call, req, from))
+		return;
+	to_fs = node_fs(call.bridge, node_slot(to));
+	if (!to_fs || flags) {
+		reply_err(&call, to_fs ? -EINVAL : -ESTALE);
+		return;
+	}
+	if (len > COPY_MAX)
+		len = COPY_MAX;
+	if (to_fs == call.fs)
+		n = libfs_copy_range(call.fs, &call.who.libfs, call.ino, (uint64_t)from_off,
+				     node_ino(to), (uint64_t)to_off, len);
+	else
+		n = copy_across(&call, (uint64_t)from_off, to_fs, node_ino(to), (uint64_t)to_off,
+				len);
+	err = n < 0 ? (int)n : 0;
+	if (!err && call.bridge->sync)
+		err = libfs_fsync(to_fs, node_ino(to), false);
+	if (err)
+		reply_err(&call, err);
+	else
+		fuse_reply_write(req, (size_t)n);
 }

@@ -32,6 +32,8 @@ enum meaning {
 	SYNC,
 	WRITEBACK,
 	NO_WRITEBACK,
+	NO_XATTR,
+	PLAIN,
 	FSNAME,
 	SUBTYPE,
 	REMOUNT,
@@ -55,6 +57,10 @@ static const struct word words[] = {
 	  "writeback_cache    the kernel gathers small writes; a full disk is then told\n"
 	  "                     by fsync, and by nothing else" },
 	{ "no_writeback_cache", NO_WRITEBACK, 0, 0, NULL },
+	{ "no_xattr", NO_XATTR, 0, 0,
+	  "no_xattr           no extended attributes; spares a request at most writes" },
+	{ "no_fuseblk", PLAIN, 0, 0,
+	  "no_fuseblk         a block device too is mounted like a file: without sync(2)" },
 	{ "lock_wait=", LOCK_WAIT, 0, 0,
 	  "lock_wait=SECONDS  wait for a holder of IMAGE that is finishing (default 5)" },
 	{ "max_threads=", THREADS, 0, 0,
@@ -239,6 +245,8 @@ static int word_apply(struct options *options, const struct word *word, const ch
 	case SYNC: options->sync = true; return 0;
 	case WRITEBACK: options->writeback = true; return 0;
 	case NO_WRITEBACK: options->writeback = false; return 0;
+	case NO_XATTR: options->no_xattr = true; return 0;
+	case PLAIN: options->plain = true; return 0;
 	case FSNAME: return set_text(&options->fsname, value);
 	case SUBTYPE: return set_text(&options->subtype, value);
 	case REMOUNT: options->remount = true; return 0;

@@ -25,6 +25,8 @@ struct options {
 	bool pretend; /* mount -f: check only */
 	bool sloppy;  /* mount -s: unknown options are no error */
 	bool rdonly, sync, writeback;
+	bool no_xattr; /* as if no LibFS had extended attributes */
+	bool plain;    /* never as fuseblk */
 	bool remount;
 	unsigned long remount_flags, remount_clear; /* MS_* to set and to clear */
 	uint64_t cache_bytes;                       /* 0 = default */

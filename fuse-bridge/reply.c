@@ -90,18 +90,6 @@ void reply_create(struct call *call, int err, const struct libfs_attr *attr,
 	} else {
 		err = fuse_reply_create(call->req, &entry, fi);
 	}
-	if (err) {
-		call_release(call, attr->ino, fi);
+	if (err)
 		libfs_forget(call->fs, attr->ino, 1);
-	}
-}
-
-void reply_open(struct call *call, int err, const struct fuse_file_info *fi)
-{
-	if (err) {
-		reply_err(call, err);
-		return;
-	}
-	if (fuse_reply_open(call->req, fi) && call->fs)
-		call_release(call, call->ino, fi);
 }

@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bridge.h"
+#include "crew.h"
 #include "daemon.h"
 #include "options.h"
 #include "serve.h"
@@ -17,6 +19,19 @@
 
 /* Nobody but this process changes the image: the kernel may remember for long. */
 #define KERNEL_TRUST_SECONDS 86400.0
+
+/* What the kernel asks for in one request, and its headers. */
+#define REQUEST_BYTES ((1u << 20) + 4096u)
+/* As measured by tests/bench/trips.c. */
+#define SPIN_US 50u
+
+struct life {
+	const struct options *options;
+	struct daemon *daemon;
+	struct bridge bridge;
+	struct fuse_session *session;
+	int closed; /* what closing the disk said */
+};
 
 /* ---- the disk ---- */
 
@@ -60,7 +75,10 @@ static int root_add(struct bridge *bridge, const struct host_root *root, char *w
 	if (err)
 		return err;
 	snprintf(entry->name, sizeof(entry->name), "%s", root->name);
+	entry->id = root->id;
 	bridge->n_roots++;
+	bridge->xattr |= entry->fs->type->ops->getxattr != NULL;
+	bridge->acl |= entry->fs->type->features & LIBFS_HAS_ACL;
 	return 0;
 }
 
@@ -119,10 +137,12 @@ static int bridge_open(const struct options *options, struct daemon *daemon, str
 		.timeout = KERNEL_TRUST_SECONDS,
 	};
 	clock_gettime(CLOCK_REALTIME, &bridge->born);
-	writers_init(&bridge->writers);
+	err = -pthread_key_create(&bridge->scratch, free);
+	if (err)
+		return err;
 	err = disk_open(options, daemon, bridge);
 	if (err)
-		goto fini_writers;
+		goto delete_key;
 	bridge->roots = calloc(1, sizeof(*bridge->roots));
 	if (!bridge->roots)
 		err = -ENOMEM;
@@ -130,24 +150,38 @@ static int bridge_open(const struct options *options, struct daemon *daemon, str
 		err = one_root(options, daemon, bridge);
 	else
 		err = all_roots(options, daemon, bridge);
+	if (options->no_xattr)
+		bridge->xattr = bridge->acl = false;
 	if (!err)
 		return 0;
 	free(bridge->roots);
 	host_close(bridge->host, NULL, 0);
-fini_writers:
-	writers_fini(&bridge->writers);
+delete_key:
+	pthread_key_delete(bridge->scratch);
 	return err;
 }
 
-static int bridge_close(struct bridge *bridge, const struct options *options, struct daemon *daemon)
+/* The disk; may have been closed before. */
+static int disk_close(struct life *life)
 {
 	char why[512];
-	int err = host_close(bridge->host, why, sizeof(why));
 
-	free(bridge->roots);
-	writers_fini(&bridge->writers);
-	if (err)
-		speak(daemon, "%s: not everything was written: %s", options->image, why);
+	if (!life->bridge.host)
+		return life->closed;
+	life->closed = host_close(life->bridge.host, why, sizeof(why));
+	life->bridge.host = NULL;
+	if (life->closed)
+		speak(life->daemon, "%s: not everything was written: %s", life->options->image,
+		      why);
+	return life->closed;
+}
+
+static int bridge_close(struct life *life)
+{
+	int err = disk_close(life);
+
+	free(life->bridge.roots);
+	pthread_key_delete(life->bridge.scratch);
 	return err;
 }
 
@@ -165,20 +199,47 @@ static int add_pair(char **list, const char *key, const char *value)
 	return err;
 }
 
+/*
+ * A block device can be mounted as fuseblk: then sync(2) reaches us, and umount(2)
+ * waits until the disk is closed.
+ */
+static bool is_fuseblk(const struct options *options)
+{
+	struct stat st;
+
+	return !options->plain && !options->rdonly && geteuid() == 0 &&
+	       stat(options->image, &st) == 0 && S_ISBLK(st.st_mode);
+}
+
+static char *session_options(const struct options *options)
+{
+	char *list = NULL;
+
+	if (options->fuse && fuse_opt_add_opt(&list, options->fuse))
+		goto failed;
+	if (fuse_opt_add_opt(&list,
+			     options->rdonly ? "default_permissions,ro" : "default_permissions"))
+		goto failed;
+	if (is_fuseblk(options) && fuse_opt_add_opt(&list, "blkdev,blksize=4096"))
+		goto failed;
+	/* The kernel opens a fuseblk mount's source: it must be the device. */
+	if (add_pair(&list, "fsname", is_fuseblk(options) ? options->image : options->fsname) ||
+	    add_pair(&list, "subtype", options->subtype))
+		goto failed;
+	return list;
+failed:
+	free(list);
+	return NULL;
+}
+
 static struct fuse_session *session_new(const struct options *options, struct bridge *bridge)
 {
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct fuse_session *session = NULL;
-	char *list = NULL;
+	char *list = session_options(options);
 
-	if (options->fuse && fuse_opt_add_opt(&list, options->fuse))
-		goto out;
-	if (fuse_opt_add_opt(&list,
-			     options->rdonly ? "default_permissions,ro" : "default_permissions"))
-		goto out;
-	if (add_pair(&list, "fsname", options->fsname) ||
-	    add_pair(&list, "subtype", options->subtype))
-		goto out;
+	if (!list)
+		return NULL;
 	if (fuse_opt_add_arg(&args, "xn-fuse") || fuse_opt_add_arg(&args, "-o") ||
 	    fuse_opt_add_arg(&args, list))
 		goto out;
@@ -191,19 +252,32 @@ out:
 	return session;
 }
 
-static int session_loop(struct fuse_session *session, const struct options *options)
+static ssize_t session_read(int fd, void *buffer, size_t size, void *bridge)
 {
-	struct fuse_loop_config *config = fuse_loop_cfg_create();
-	int err;
+	(void)bridge;
+	return read(fd, buffer, size);
+}
 
-	if (!config)
-		return -ENOMEM;
-	fuse_loop_cfg_set_max_threads(config, options->max_threads);
-	fuse_loop_cfg_set_idle_threads(config, options->max_threads);
-	fuse_loop_cfg_set_clone_fd(config, sysconf(_SC_NPROCESSORS_ONLN) > 2);
-	err = fuse_session_loop_mt(session, config);
-	fuse_loop_cfg_destroy(config);
-	return err;
+static int session_mount(struct life *life, const char *dir)
+{
+	static const struct fuse_custom_io io = { .writev = raw_writev, .read = session_read };
+
+	if (is_fuseblk(life->options))
+		host_yield_claim(life->bridge.host);
+	if (fuse_session_mount(life->session, dir))
+		return -EIO;
+	life->bridge.fd = fuse_session_fd(life->session);
+	return fuse_session_custom_io(life->session, &io, life->bridge.fd);
+}
+
+/* One request, by whichever of us understands it. */
+static void serve_request(void *arg, struct fuse_in_header *request, size_t size)
+{
+	struct life *life = arg;
+
+	if (!raw_serve(&life->bridge, request, size))
+		fuse_session_process_buf(life->session,
+					 &(struct fuse_buf){ .mem = request, .size = size });
 }
 
 static void ready(void *arg)
@@ -211,54 +285,80 @@ static void ready(void *arg)
 	daemon_ready(arg);
 }
 
-/* Mounted; serve until the kernel or a signal ends it. */
-static int session_run(struct fuse_session *session, const char *dir, const struct options *options,
-		       struct daemon *daemon)
+/* The kernel waits in umount(2) for the answer: what it may find then is a closed disk. */
+static void destroy(void *arg)
 {
+	disk_close(arg);
+}
+
+/* Mounted; serve until the kernel or a signal ends it. */
+static int session_run(struct life *life, const char *dir)
+{
+	const struct crew_policy policy = {
+		.threads = life->options->max_threads,
+		.spin_us = SPIN_US,
+		.follow = true,
+	};
 	struct stopper stopper;
+	struct crew *crew;
 	int err;
 
-	err = stopper_start(&stopper, session, dir, daemon);
+	err = crew_create(life->bridge.fd, REQUEST_BYTES, &policy, serve_request, life, &crew);
+	if (err)
+		goto unmount;
+	err = seeker_start(&life->bridge, life->session, &life->bridge.seeker);
+	if (err)
+		goto destroy_crew;
+	err = stopper_start(&stopper, crew, life->bridge.seeker, dir, life->daemon);
 	if (err) {
-		speak(daemon, "%s: the mount has gone", dir);
-		fuse_session_unmount(session);
-		return err;
+		speak(life->daemon, "%s: the mount has gone", dir);
+		goto destroy_seeker;
 	}
-	err = session_loop(session, options);
+	err = crew_run(crew);
 	stopper_stop(&stopper);
+	seeker_destroy(life->bridge.seeker);
+	crew_destroy(crew);
 	/* Does nothing when the kernel ended the session; else it must not touch what came after. */
 	if (!stopper.cut)
-		fuse_session_unmount(session);
+		fuse_session_unmount(life->session);
 	if (err < 0)
-		speak(daemon, "%s: serving ended: %s", dir, strerror(-err));
-	return err < 0 ? err : 0;
+		speak(life->daemon, "%s: serving ended: %s", dir, strerror(-err));
+	return err;
+
+destroy_seeker:
+	seeker_destroy(life->bridge.seeker);
+destroy_crew:
+	crew_destroy(crew);
+unmount:
+	fuse_session_unmount(life->session);
+	return err;
 }
 
 int serve(const struct options *options, const char *dir, struct daemon *daemon)
 {
-	struct fuse_session *session;
-	struct bridge bridge;
-	int code = EXIT_FAIL, err;
+	struct life life = { .options = options, .daemon = daemon };
+	int code = EXIT_FAIL;
 
 	stopper_block_signals();
-	if (bridge_open(options, daemon, &bridge))
+	if (bridge_open(options, daemon, &life.bridge))
 		return EXIT_FAIL;
-	bridge.ready = ready;
-	bridge.ready_arg = daemon;
-	session = session_new(options, &bridge);
-	if (!session)
+	life.bridge.ready = ready;
+	life.bridge.ready_arg = daemon;
+	life.bridge.destroy = destroy;
+	life.bridge.destroy_arg = &life;
+	life.session = session_new(options, &life.bridge);
+	if (!life.session)
 		goto close_bridge;
-	if (fuse_session_mount(session, dir)) {
+	if (session_mount(&life, dir)) {
 		speak(daemon, "cannot mount at %s%s", dir,
 		      geteuid() ? "; allow_other also needs user_allow_other in /etc/fuse.conf"
 				: "");
 		goto destroy_session;
 	}
-	if (session_run(session, dir, options, daemon) == 0)
+	if (session_run(&life, dir) == 0)
 		code = EXIT_OK;
 destroy_session:
-	fuse_session_destroy(session);
+	fuse_session_destroy(life.session);
 close_bridge:
-	err = bridge_close(&bridge, options, daemon);
-	return err ? EXIT_FAIL : code;
+	return bridge_close(&life) ? EXIT_FAIL : code;
 }

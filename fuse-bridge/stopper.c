@@ -6,7 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bridge.h"
+#include "crew.h"
+#include "seeker.h"
 #include "stopper.h"
 #include "umount.h"
 
@@ -27,12 +28,6 @@ void stopper_block_signals(void)
 
 	end_signals(&set);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-}
-
-/* Only to interrupt what the serving thread waits in. */
-static void on_kick(int number)
-{
-	(void)number;
 }
 
 static void nap(void)
@@ -77,11 +72,8 @@ static void cut_off(struct stopper *stopper)
 	speak(stopper->daemon, "%s is still in use: those who use it are cut off",
 	      stopper->mount.dir);
 	stopper->cut = true;
-	fuse_session_exit(stopper->session);
-	while (!stopper->served) { /* again: it may not have been waiting yet */
-		pthread_kill(stopper->server, SIGUSR1);
-		nap();
-	}
+	seeker_stop(stopper->seeker); /* it waits for requests that are still served now */
+	crew_stop(stopper->crew);
 }
 
 static void *stopper_main(void *arg)
@@ -108,19 +100,16 @@ static void *stopper_main(void *arg)
 	return NULL;
 }
 
-int stopper_start(struct stopper *stopper, struct fuse_session *session, const char *dir,
-		  const struct daemon *daemon)
+int stopper_start(struct stopper *stopper, struct crew *crew, struct seeker *seeker,
+		  const char *dir, const struct daemon *daemon)
 {
-	const struct sigaction kick = { .sa_handler = on_kick };
-
 	*stopper = (struct stopper){
-		.server = pthread_self(),
-		.session = session,
+		.crew = crew,
+		.seeker = seeker,
 		.daemon = daemon,
 	};
 	if (mounts_find(dir, NULL, &stopper->mount))
 		return -ENOENT;
-	sigaction(SIGUSR1, &kick, NULL);
 	return -pthread_create(&stopper->thread, NULL, stopper_main, stopper);
 }
 

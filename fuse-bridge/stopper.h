@@ -19,11 +19,13 @@
 #include "daemon.h"
 #include "mounts.h"
 
-struct fuse_session;
+struct crew;
+struct seeker;
 
 struct stopper {
-	pthread_t thread, server;
-	struct fuse_session *session;
+	pthread_t thread;
+	struct crew *crew;
+	struct seeker *seeker;
 	const struct daemon *daemon;
 	struct mount_entry mount; /* ours, as it was made */
 	atomic_bool served;       /* the session has ended */
@@ -32,9 +34,9 @@ struct stopper {
 
 /* In the main thread, before any other exists: signals wait for the stopper. */
 void stopper_block_signals(void);
-/* To be called by the thread that will serve.  `dir` as in mounts_find(). */
-int stopper_start(struct stopper *stopper, struct fuse_session *session, const char *dir,
-		  const struct daemon *daemon);
+/* `dir` as in mounts_find(). */
+int stopper_start(struct stopper *stopper, struct crew *crew, struct seeker *seeker,
+		  const char *dir, const struct daemon *daemon);
 /* After the session has ended. */
 void stopper_stop(struct stopper *stopper);
 

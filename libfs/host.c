@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "libfs/host.h"
+#include "xn/bdev.h"
 #include "xn/xn.h"
 
 /* Objects taken apart in one turn of the syncer before it looks up again. */
@@ -34,6 +35,7 @@ struct mount {
 
 struct host {
 	struct xn *xn;
+	struct bdev *dev; /* XN's */
 	struct xn_session *session;
 	bool rdonly;
 	uint32_t sync_ms;
@@ -252,9 +254,14 @@ int host_open(const char *image, const struct host_opts *opts, struct host **out
 	host = host_new(opts);
 	if (!host)
 		return -ENOMEM;
-	err = xn_open(image, &how, &host->xn);
+	err = bdev_open(image, host->rdonly ? BDEV_OPEN_RDONLY : BDEV_OPEN_RDWR, 0, &host->dev);
 	if (err)
 		goto free_host;
+	err = xn_open_dev(host->dev, &how, &host->xn);
+	if (err) {
+		bdev_close(host->dev);
+		goto free_host;
+	}
 	err = xn_session_open(host->xn, &root_cred, XN_SESSION_ADMIN, &host->session);
 	if (err)
 		goto close_xn;
@@ -424,6 +431,86 @@ int host_statfs(struct host *host, struct libfs_statfs *out)
 		.name_max = LIBFS_NAME_MAX,
 	};
 	memcpy(&out->fsid, info.uuid, sizeof(out->fsid));
+	return 0;
+}
+
+int host_uuid(struct host *host, uint8_t uuid[16])
+{
+	struct xn_disk_info info;
+	int err = xn_disk_info(host->xn, &info);
+
+	if (!err)
+		memcpy(uuid, info.uuid, sizeof(info.uuid));
+	return -xn_errno(err);
+}
+
+void host_yield_claim(struct host *host)
+{
+	bdev_yield(host->dev);
+}
+
+/* ---- what the disk says of itself ---- */
+
+/* 1: found; 0: walked on to the end. */
+static int walk_to(struct xn_walker *walker, uint64_t block, struct host_owner *out)
+{
+	struct xn_walk_item item;
+	int n, found = 0;
+
+	while ((n = xn_walker_next(walker, &item)) > 0) {
+		if (block < item.extent.start || block - item.extent.start >= item.extent.count)
+			continue;
+		*out = (struct host_owner){
+			.root_id = item.root,
+			.type = item.owner_type,
+			.object = item.owner,
+			.record = item.record,
+			.depth = item.depth,
+			.start = item.extent.start,
+			.count = item.extent.count,
+			.is_data = item.extent.type == XN_DATA,
+		};
+		found = 1; /* what lies deeper says it better */
+		if (out->is_data)
+			break;
+	}
+	return n < 0 ? n : found;
+}
+
+int host_owner_find(struct host *host, uint64_t block, struct host_owner *out)
+{
+	struct xn_disk_info info;
+	struct xn_walker *walker;
+	int err = xn_disk_info(host->xn, &info);
+
+	*out = (struct host_owner){ 0 };
+	if (err)
+		return -xn_errno(err);
+	if (block >= info.block_count)
+		return -ERANGE;
+	err = xn_walker_create(host->session, 0, &walker);
+	if (err)
+		return -xn_errno(err);
+	err = walk_to(walker, block, out);
+	xn_walker_destroy(walker);
+	return err < 0 ? -xn_errno(err) : 0;
+}
+
+int host_template_next(struct host *host, uint32_t after, struct host_template *out)
+{
+	struct xn_template_info info;
+	int err = xn_template_next(host->xn, after, &info);
+
+	if (err)
+		return -xn_errno(err);
+	*out = (struct host_template){
+		.id = info.id,
+		.object_size = info.obj_size,
+		.record_size = info.rec_size,
+		.record_count = info.rec_count,
+	};
+	memcpy(out->name, info.name, sizeof(out->name));
+	memcpy(out->sha256, info.sha256, sizeof(out->sha256));
 	return 0;
 }
 

@@ -11,11 +11,14 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "libfs/libfs.h"
 #include "xn/xn.h"
+
+#define COPY_PIECE (1u << 20)
 
 /* ---- checks ---- */
 
@@ -134,6 +137,14 @@ int libfs_create(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 		return exclusive ? -EEXIST : -EISDIR;
 	TRY(check_writable(fs));
 	return fs->type->ops->create(fs, ctx, dir, name, mode, exclusive, out);
+}
+
+int libfs_tmpfile(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, uint32_t mode,
+		  struct libfs_attr *out)
+{
+	NEED(fs, tmpfile);
+	TRY(check_writable(fs));
+	return fs->type->ops->tmpfile(fs, ctx, dir, mode, out);
 }
 
 int libfs_mkdir(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
@@ -344,6 +355,53 @@ off_t libfs_seek(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 	if (offset > INT64_MAX)
 		return -ENXIO;
 	return fs->type->ops->seek(fs, ctx, ino, offset, whence);
+}
+
+/* In pieces, through memory: what every LibFS can. */
+static ssize_t copy_through(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t from,
+			    uint64_t from_offset, libfs_ino_t to, uint64_t to_offset, size_t len)
+{
+	char *bytes = malloc(COPY_PIECE);
+	ssize_t n = 0, done = 0;
+
+	if (!bytes)
+		return -ENOMEM;
+	while ((size_t)done < len) {
+		size_t piece = len - (size_t)done < COPY_PIECE ? len - (size_t)done : COPY_PIECE;
+
+		n = libfs_read(fs, ctx, from, LIBFS_NO_HANDLE, from_offset + (uint64_t)done, bytes,
+			       piece);
+		if (n > 0)
+			n = libfs_write(fs, ctx, to, LIBFS_NO_HANDLE, to_offset + (uint64_t)done,
+					bytes, (size_t)n);
+		if (n <= 0)
+			break;
+		done += n;
+	}
+	free(bytes);
+	return done ? done : n;
+}
+
+ssize_t libfs_copy_range(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t from,
+			 uint64_t from_offset, libfs_ino_t to, uint64_t to_offset, size_t len)
+{
+	TRY(check_range(from_offset, len));
+	TRY(check_range(to_offset, len));
+	TRY(check_writable(fs));
+	if (from == to && from_offset < to_offset + len && to_offset < from_offset + len)
+		return -EINVAL;
+	if (!fs->type->ops->copy_range)
+		return copy_through(fs, ctx, from, from_offset, to, to_offset, len);
+	return fs->type->ops->copy_range(fs, ctx, from, from_offset, to, to_offset, len);
+}
+
+ssize_t libfs_extents(struct libfs *fs, libfs_ino_t ino, uint64_t offset, uint64_t len,
+		      struct libfs_extent *out, size_t max)
+{
+	NEED(fs, extents);
+	if (offset > INT64_MAX || len > INT64_MAX)
+		return -EINVAL;
+	return fs->type->ops->extents(fs, ino, offset, len, out, max);
 }
 
 /* ---- sync ---- */

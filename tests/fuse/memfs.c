@@ -494,6 +494,13 @@ static void mem_release(struct libfs *fs, libfs_ino_t ino, uint64_t handle)
 	unlock_fs(mem, 0);
 }
 
+static bool may_use(const struct file *file, uint64_t handle)
+{
+	if (handle == LIBFS_NO_HANDLE)
+		return file->references > 0;
+	return file->handles > 0 && handle == file->attr.ino * 3;
+}
+
 static ssize_t mem_read(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 			uint64_t handle, uint64_t offset, void *buffer, size_t len)
 {
@@ -501,8 +508,8 @@ static ssize_t mem_read(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino
 	struct file *file = file_find(mem, ino);
 
 	(void)ctx;
-	if (!file || file->handles == 0 || handle != ino * 3)
-		caught("read through a handle that is not open", ino);
+	if (!file || !may_use(file, handle))
+		caught("read by one who neither holds a reference nor has opened it", ino);
 	if (offset >= file->attr.size)
 		return unlock_fs(mem, 0);
 	if (len > file->attr.size - offset)
@@ -517,8 +524,8 @@ static ssize_t mem_write(struct libfs *fs, const struct libfs_ctx *ctx, libfs_in
 	struct memfs *mem = lock_fs(fs);
 	struct file *file = file_find(mem, ino);
 
-	if (!file || file->handles == 0 || handle != ino * 3)
-		caught("write through a handle that is not open", ino);
+	if (!file || !may_use(file, handle))
+		caught("write by one who neither holds a reference nor has opened it", ino);
 	if (offset + len > SIZE_LIMIT)
 		return unlock_fs(mem, -EFBIG);
 	if (offset + len > file->attr.size)

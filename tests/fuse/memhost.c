@@ -75,6 +75,36 @@ int host_statfs(struct host *host, struct libfs_statfs *out)
 	return libfs_statfs(host->roots[0], out);
 }
 
+int host_sync(struct host *host)
+{
+	(void)host;
+	return 0;
+}
+
+int host_uuid(struct host *host, uint8_t uuid[16])
+{
+	(void)host;
+	memset(uuid, 7, 16);
+	return 0;
+}
+
+void host_yield_claim(struct host *host)
+{
+	(void)host;
+}
+
+int host_owner_find(struct host *host, uint64_t block, struct host_owner *out)
+{
+	(void)host, (void)block, (void)out;
+	return -ERANGE;
+}
+
+int host_template_next(struct host *host, uint32_t after, struct host_template *out)
+{
+	(void)host, (void)after, (void)out;
+	return -ENOENT;
+}
+
 /* ---- credentials: uid, gid, count, groups, as in a xn_cred ---- */
 
 void host_ctx_init(struct host_ctx *ctx, uint32_t uid, uint32_t gid)

@@ -54,7 +54,7 @@ static void numbers_that_do_not_fit_are_refused(void **state)
 static void a_slot_names_its_own_instance_and_no_other(void **state)
 {
 	struct libfs first, second;
-	struct bridge_root roots[] = { { "a", &first }, { "b", &second } };
+	struct bridge_root roots[] = { { "a", 1, &first }, { "b", 2, &second } };
 	struct bridge bridge = { .roots = roots, .n_roots = 2, .many = true };
 
 	(void)state;
@@ -68,30 +68,6 @@ static void a_slot_names_its_own_instance_and_no_other(void **state)
 	assert_ptr_equal(node_fs(&bridge, 0), &first);
 	assert_null(node_fs(&bridge, 1));
 	assert_false(node_is_top(&bridge, FUSE_ROOT_ID));
-}
-
-/* ---- who writes ---- */
-
-static void a_file_has_writers_until_the_last_handle_goes(void **state)
-{
-	struct writers writers;
-
-	(void)state;
-	writers_init(&writers);
-	for (uint64_t node = 1; node <= 3000; node++) {
-		assert_int_equal(writers_add(&writers, node), 0);
-		assert_int_equal(writers_add(&writers, node), 0);
-	}
-	for (uint64_t node = 1; node < 3000; node += 2) {
-		writers_drop(&writers, node);
-		assert_true(writers_any(&writers, node));
-		writers_drop(&writers, node);
-		assert_false(writers_any(&writers, node));
-		assert_true(writers_any(&writers, node + 1));
-	}
-	writers_drop(&writers, 99999); /* never added: nothing happens */
-	assert_false(writers_any(&writers, 99999));
-	writers_fini(&writers); /* with half of them still open */
 }
 
 /* ---- the command line ---- */
@@ -244,7 +220,6 @@ int main(void)
 		cmocka_unit_test(a_node_number_gives_back_its_slot_and_inode),
 		cmocka_unit_test(numbers_that_do_not_fit_are_refused),
 		cmocka_unit_test(a_slot_names_its_own_instance_and_no_other),
-		cmocka_unit_test(a_file_has_writers_until_the_last_handle_goes),
 		cmocka_unit_test(words_mean_what_the_help_says),
 		cmocka_unit_test(words_that_make_no_sense_are_refused),
 		cmocka_unit_test(generic_words_of_mount_are_swallowed),

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/falloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,9 +27,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SOMEBODY 1234
@@ -647,6 +650,49 @@ static void a_write_by_a_stranger_clears_set_id_bits(void **state)
 	assert_int_equal(unlink("tool"), 0);
 }
 
+/* In a process of its own: 0, or where it went wrong. */
+static int write_without_fsetid(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+	int fd;
+
+	if (syscall(SYS_capget, &head, caps))
+		return 1;
+	caps[0].effective &= ~(1u << CAP_FSETID);
+	if (syscall(SYS_capset, &head, caps))
+		return 2;
+	fd = open("suid-by-root", O_WRONLY);
+	if (fd < 0 || write(fd, "z", 1) != 1)
+		return 3;
+	close(fd);
+	return 0;
+}
+
+static void a_root_without_the_privilege_clears_set_id_bits_too(void **state)
+{
+	pid_t pid;
+	int st;
+
+	(void)state;
+	make("suid-by-root", "xy", 06755);
+	make("suid-kept", "xy", 0644);
+	assert_int_equal(chmod("suid-kept", 06755), 0);
+	st = open("suid-kept", O_WRONLY);
+	assert_int_equal(write(st, "z", 1), 1); /* with it: they stay */
+	close(st);
+	assert_int_equal(status("suid-kept").st_mode & 07777, 06755);
+	pid = fork();
+	if (pid == 0)
+		_exit(write_without_fsetid());
+	assert_int_equal(waitpid(pid, &st, 0), pid);
+	assert_true(WIFEXITED(st));
+	assert_int_equal(WEXITSTATUS(st), 0);
+	assert_int_equal(status("suid-by-root").st_mode & 07777, 0755);
+	assert_int_equal(unlink("suid-by-root"), 0);
+	assert_int_equal(unlink("suid-kept"), 0);
+}
+
 static void who_may_write_may_touch_but_not_date(void **state)
 {
 	const struct timespec old[2] = { { 1, 0 }, { 1, 0 } };
@@ -697,6 +743,73 @@ static void supplementary_groups_count(void **state)
 	assert_int_equal(unlink("tool"), 0);
 	assert_int_equal(unlink("group-dir/new"), 0);
 	assert_int_equal(rmdir("group-dir"), 0);
+}
+
+/* ---- what newer programs ask for ---- */
+
+static void bytes_are_copied_between_files_without_passing_through_us(void **state)
+{
+	char back[8] = "";
+	off_t from_off = 2, to_off = 0;
+	int from, to;
+
+	(void)state;
+	make("from", "0123456789", 0644);
+	from = open("from", O_RDWR);
+	to = open("to", O_RDWR | O_CREAT, 0644);
+	assert_int_equal(copy_file_range(from, &from_off, to, &to_off, 5, 0), 5);
+	assert_int_equal(pread(to, back, sizeof(back), 0), 5);
+	assert_memory_equal(back, "23456", 5);
+	assert_int_equal(status("to").st_size, 5);
+	from_off = 7;
+	to_off = 1 << 20; /* leaves a hole, and ends where the source ends */
+	assert_int_equal(copy_file_range(from, &from_off, to, &to_off, 100, 0), 3);
+	assert_int_equal(status("to").st_size, (1 << 20) + 3);
+	from_off = 10;
+	assert_int_equal(copy_file_range(from, &from_off, to, &to_off, 1, 0), 0);
+	from_off = 0;
+	to_off = 4;
+	assert_fails(copy_file_range(from, &from_off, from, &to_off, 5, 0), EINVAL);
+	close(from);
+	close(to);
+	assert_int_equal(unlink("from"), 0);
+	assert_int_equal(unlink("to"), 0);
+}
+
+static void a_file_without_a_name_can_get_one_or_is_not_supported(void **state)
+{
+	int fd = open(".", O_TMPFILE | O_RDWR, 0600);
+	char path[64];
+
+	(void)state;
+	if (fd < 0) {
+		assert_int_equal(errno, EOPNOTSUPP);
+		return;
+	}
+	assert_int_equal(write(fd, "late", 4), 4);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(linkat(AT_FDCWD, path, AT_FDCWD, "named", AT_SYMLINK_FOLLOW), 0);
+	close(fd);
+	assert_holds("named", "late");
+	assert_int_equal(unlink("named"), 0);
+}
+
+static void a_file_tells_when_it_was_made(void **state)
+{
+	const struct timespec old[2] = { { .tv_sec = 1000 }, { .tv_sec = 1000 } };
+	struct statx info;
+
+	(void)state;
+	make("born", "x", 0644);
+	assert_int_equal(utimensat(AT_FDCWD, "born", old, 0), 0);
+	assert_int_equal(statx(AT_FDCWD, "born", 0, STATX_BASIC_STATS | STATX_BTIME, &info), 0);
+	assert_true(info.stx_mask & STATX_BTIME);
+	assert_int_equal(info.stx_mtime.tv_sec, 1000);
+	assert_true(info.stx_btime.tv_sec >= time(NULL) - 10);
+	assert_true(info.stx_btime.tv_sec <= time(NULL));
+	assert_int_equal(info.stx_size, 1);
+	assert_int_equal(info.stx_ino, status("born").st_ino);
+	assert_int_equal(unlink("born"), 0);
 }
 
 /* ---- file handles, as NFS servers use them ---- */
@@ -764,6 +877,10 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_write_by_a_stranger_clears_set_id_bits),
 		cmocka_unit_test(who_may_write_may_touch_but_not_date),
 		cmocka_unit_test(supplementary_groups_count),
+		cmocka_unit_test(a_root_without_the_privilege_clears_set_id_bits_too),
+		cmocka_unit_test(bytes_are_copied_between_files_without_passing_through_us),
+		cmocka_unit_test(a_file_without_a_name_can_get_one_or_is_not_supported),
+		cmocka_unit_test(a_file_tells_when_it_was_made),
 		cmocka_unit_test(a_file_can_be_opened_by_its_handle),
 	};
 

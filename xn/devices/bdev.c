@@ -58,6 +58,12 @@ int bdev_lock(struct bdev *dev, bool exclusive, uint32_t timeout_ms)
 	return dev->ops->lock(dev, exclusive, timeout_ms);
 }
 
+void bdev_yield(struct bdev *dev)
+{
+	if (dev->ops->yield)
+		dev->ops->yield(dev);
+}
+
 void bdev_info(const struct bdev *dev, struct bdev_info *info)
 {
 	memset(info, 0, sizeof(*info));

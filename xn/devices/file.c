@@ -477,6 +477,15 @@ static int file_lock(struct bdev *dev, bool exclusive, uint32_t timeout_ms)
 	return err;
 }
 
+static void file_yield(struct bdev *dev)
+{
+	struct file *file = (struct file *)dev;
+
+	if (file->exclusive_fd >= 0)
+		close(file->exclusive_fd);
+	file->exclusive_fd = -1;
+}
+
 /* ---- the rest of the table ---- */
 
 static void file_info(const struct bdev *dev, struct bdev_info *info)
@@ -534,6 +543,7 @@ static const struct bdev_ops file_ops = {
 	.name = "file",
 	.close = file_close,
 	.lock = file_lock,
+	.yield = file_yield,
 	.info = file_info,
 	.resize = file_resize,
 	.queue_create = file_queue_create,

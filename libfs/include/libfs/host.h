@@ -90,6 +90,38 @@ int host_sync(struct host *host);
 /* Space of the whole disk, in the form of statfs. */
 int host_statfs(struct host *host, struct libfs_statfs *out);
 
+int host_uuid(struct host *host, uint8_t uuid[16]);
+
+/*
+ * A block device is claimed as a whole, which keeps the kernel from mounting it.
+ * Give the claim up to a mount that follows at once (fuseblk); the lock against
+ * other hosts stays.  Nothing happens with a disk of another kind.
+ */
+void host_yield_claim(struct host *host);
+
+/* ---- what the disk says of itself ---- */
+
+struct host_owner {
+	uint32_t root_id;      /* 0 = no root owns the block */
+	uint32_t type;         /* template of the object that names it; 0: the root itself does */
+	uint64_t object;       /* its first block */
+	uint32_t record;       /* of the object */
+	uint32_t depth;        /* steps from the root's object */
+	uint64_t start, count; /* the extent that is named there */
+	bool is_data;
+};
+/* Walks the disk: not for often.  -ERANGE: beyond its end. */
+int host_owner_find(struct host *host, uint64_t block, struct host_owner *out);
+
+struct host_template {
+	uint32_t id;
+	char name[64];
+	uint8_t sha256[32];
+	uint32_t object_size, record_size, record_count;
+};
+/* The template with the lowest id above `after`; -ENOENT at the end. */
+int host_template_next(struct host *host, uint32_t after, struct host_template *out);
+
 /* For those who also speak to XN themselves; borrowed.  The session is an administrator's. */
 struct xn *host_disk(struct host *host);
 struct xn_session *host_session(struct host *host);

@@ -11,7 +11,8 @@
  *  (2) Every operation that returns attributes of a file to be used further
  *      (lookup, create, mkdir, mknod, symlink, link, readdir with PLUS) gives the
  *      caller one reference on it; libfs_forget() gives them back.  A removed
- *      file keeps its contents and number while it is referenced or open.
+ *      file keeps its contents and number while it is referenced or open.  Who
+ *      holds a reference may read and write without opening (LIBFS_NO_HANDLE).
  *  (3) Who asks and what time it is come in with each call (struct libfs_ctx).
  *      The LibFS decides permission; libfs_may() is the POSIX rule.
  *  (4) Operations are safe from any number of threads.
@@ -91,6 +92,15 @@ struct libfs_dirent {
 };
 #define LIBFS_READDIR_PLUS 1u /* fill attr, and take a reference on every entry but "." and ".." */
 
+/* Where bytes of a file lie. */
+struct libfs_extent {
+	uint64_t offset, len; /* bytes of the file; the last one may reach beyond its end */
+	uint64_t place;       /* byte of the disk where they begin; LIBFS_NOWHERE */
+	uint32_t flags;
+};
+#define LIBFS_NOWHERE          UINT64_MAX /* not on the disk alone: inline, or not placed yet */
+#define LIBFS_EXTENT_UNWRITTEN 1u         /* reserved: reads as zeroes */
+
 struct libfs_statfs {
 	uint32_t block_size;
 	uint64_t blocks, blocks_free, blocks_available;
@@ -105,6 +115,8 @@ struct libfs_statfs {
 #define LIBFS_FALLOC_KEEP_SIZE  0x01u /* as in <linux/falloc.h> */
 #define LIBFS_FALLOC_PUNCH_HOLE 0x02u
 #define LIBFS_FALLOC_ZERO_RANGE 0x10u
+
+#define LIBFS_NO_HANDLE UINT64_C(0) /* for read and write, by one who holds a reference */
 
 #define LIBFS_XATTR_CREATE  1u
 #define LIBFS_XATTR_REPLACE 2u
@@ -154,6 +166,12 @@ struct libfs_ops {
 
 	int (*create)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 		      const char *name, uint32_t mode, bool exclusive, struct libfs_attr *out);
+	/*
+	 * Optional.  A file without a name, as if made in `dir`: link() may give it one, and
+	 * otherwise it is gone when it is no longer referenced.
+	 */
+	int (*tmpfile)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
+		       uint32_t mode, struct libfs_attr *out);
 	int (*mkdir)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 		     const char *name, uint32_t mode, struct libfs_attr *out);
 	int (*mknod)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
@@ -188,6 +206,18 @@ struct libfs_ops {
 	/* SEEK_DATA, SEEK_HOLE; returns the offset. -ENXIO */
 	off_t (*seek)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 		      uint64_t offset, int whence);
+	/*
+	 * Optional.  Bytes from one file to another of this instance, as copy_file_range(2);
+	 * returns how many, 0 = nothing there to copy.  Ranges of one file do not overlap.
+	 */
+	ssize_t (*copy_range)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t from,
+			      uint64_t from_offset, libfs_ino_t to, uint64_t to_offset, size_t len);
+	/*
+	 * Optional.  The extents of [offset, offset + len) by rising offset, at most `max`;
+	 * holes are left out.  Returns how many; what others change meanwhile may be missed.
+	 */
+	ssize_t (*extents)(struct libfs *fs, libfs_ino_t ino, uint64_t offset, uint64_t len,
+			   struct libfs_extent *out, size_t max);
 	int (*fsync)(struct libfs *fs, libfs_ino_t ino, bool data_only);
 	int (*sync)(struct libfs *fs);
 	int (*statfs)(struct libfs *fs, struct libfs_statfs *out);
@@ -209,7 +239,9 @@ struct libfs_type {
 	uint32_t version;
 	const struct libfs_ops *ops;
 	const struct libfs_checker *checker; /* may be NULL */
+	uint32_t features;                   /* LIBFS_HAS_* */
 };
+#define LIBFS_HAS_ACL 1u /* keeps POSIX ACLs, as system.posix_acl_access and _default */
 
 /* Every mount starts with this; the LibFS allocates a bigger structure around it. */
 struct libfs {
@@ -250,6 +282,8 @@ int libfs_setattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino
 int libfs_access(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint32_t mask);
 int libfs_create(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 		 uint32_t mode, bool exclusive, struct libfs_attr *out);
+int libfs_tmpfile(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, uint32_t mode,
+		  struct libfs_attr *out);
 int libfs_mkdir(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 		uint32_t mode, struct libfs_attr *out);
 int libfs_mknod(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
@@ -277,6 +311,11 @@ int libfs_fallocate(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t i
 		    uint64_t offset, uint64_t len);
 off_t libfs_seek(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint64_t offset,
 		 int whence);
+/* A LibFS without copy_range copies through memory.  -EINVAL: the ranges overlap. */
+ssize_t libfs_copy_range(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t from,
+			 uint64_t from_offset, libfs_ino_t to, uint64_t to_offset, size_t len);
+ssize_t libfs_extents(struct libfs *fs, libfs_ino_t ino, uint64_t offset, uint64_t len,
+		      struct libfs_extent *out, size_t max);
 int libfs_fsync(struct libfs *fs, libfs_ino_t ino, bool data_only);
 int libfs_sync(struct libfs *fs);
 int libfs_statfs(struct libfs *fs, struct libfs_statfs *out);

@@ -117,6 +117,8 @@ void bdev_close(struct bdev *dev);
  *   -EROFS   an exclusive lock needs a device opened for writing
  */
 int bdev_lock(struct bdev *dev, bool exclusive, uint32_t timeout_ms);
+/* Give up the exclusive open of a block device, so that a mount of it can have one; not the lock. */
+void bdev_yield(struct bdev *dev);
 
 void bdev_info(const struct bdev *dev, struct bdev_info *info);
 
@@ -155,6 +157,7 @@ struct bdev_ops {
 	const char *name;
 	void (*close)(struct bdev *dev);
 	int (*lock)(struct bdev *dev, bool exclusive, uint32_t timeout_ms);
+	void (*yield)(struct bdev *dev); /* may be NULL */
 	void (*info)(const struct bdev *dev, struct bdev_info *info);
 	int (*resize)(struct bdev *dev, uint64_t size);
 	int (*queue_create)(struct bdev *dev, struct bdev_queue **out);

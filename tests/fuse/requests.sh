@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# The kernel asks no more than it must: after the first time, nothing about opening
+# and closing, nothing twice within the day, and no question before each write.
+. "$XN_SOURCE/tests/fuse/lib.sh"
+
+count() { # what the bridge was asked since the last mark
+	sed -n '/opcode: STATFS/h;//!H;$!d;x;p' server.log | grep -o "opcode: $1 " | wc -l
+}
+mark() { stat -f mnt >/dev/null; }
+
+image disk.img 64M home
+serve disk.img mnt -d -o root=home
+mkdir mnt/dir
+echo first >mnt/dir/first
+cat mnt/dir/first >/dev/null
+ls mnt/dir >/dev/null
+
+mark
+for i in 1 2 3 4 5; do
+	head -c 1000 /dev/zero >mnt/dir/new$i
+	cat mnt/dir/new$i mnt/dir/first >/dev/null
+done
+ls -l mnt/dir >/dev/null
+for kind in OPEN RELEASE FLUSH OPENDIR RELEASEDIR ACCESS; do
+	[ "$(count $kind)" = 0 ] || fail "$(count $kind) times $kind"
+done
+[ "$(count CREATE)" = 5 ] || fail "$(count CREATE) times CREATE"
+[ "$(count WRITE)" = 5 ] || fail "$(count WRITE) times WRITE"
+[ "$(count READ)" -le 5 ] || fail "$(count READ) times READ: more than once for a new file"
+
+mark
+for i in 1 2 3 4 5; do
+	cat mnt/dir/new$i mnt/dir/first >/dev/null
+	[ -e mnt/dir/missing ] && fail "a file that is not there"
+done
+for kind in READ GETATTR; do
+	[ "$(count $kind)" = 0 ] || fail "$(count $kind) times $kind, of what was just read"
+done
+[ "$(count LOOKUP)" -le 1 ] || fail "$(count LOOKUP) times LOOKUP of a name that is not there"
+
+mark
+dd if=/dev/zero of=mnt/dir/big bs=4k count=100 status=none
+[ "$(count WRITE)" = 100 ] || fail "$(count WRITE) times WRITE"
+[ "$(count GETXATTR)" -le 2 ] || fail "$(count GETXATTR) times GETXATTR for 100 writes"
+stop mnt
+fsck_clean disk.img
