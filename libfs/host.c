@@ -255,8 +255,10 @@ int host_open(const char *image, const struct host_opts *opts, struct host **out
 	if (!host)
 		return -ENOMEM;
 	err = bdev_open(image, host->rdonly ? BDEV_OPEN_RDONLY : BDEV_OPEN_RDWR, 0, &host->dev);
-	if (err)
+	if (err) {
+		say(opts->why, opts->why_size, "%s", xn_strerror(err));
 		goto free_host;
+	}
 	err = xn_open_dev(host->dev, &how, &host->xn);
 	if (err) {
 		bdev_close(host->dev);

@@ -135,7 +135,7 @@ static int run_libfuse(struct fuse_session *session, unsigned threads)
 /* Mount and serve until somebody unmounts. */
 static _Noreturn void server(const struct way *way, const char *dir)
 {
-	char *argv[] = { "bench_trips", NULL };
+	char name[] = "bench_trips", *argv[] = { name, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
 	struct fuse_session *session = fuse_session_new(&args, &ops, sizeof(ops), NULL);
 

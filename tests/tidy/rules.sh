@@ -18,7 +18,7 @@ component_of() {
 headers_allowed() {
 	local xn="xn/xn.h xn/error.h xn/endian.h"
 	local disk="xn/bdev.h xn/error.h xn/endian.h"
-	local host="libfs/libfs.h libfs/host.h"
+	local host="libfs/libfs.h libfs/host.h libfs/ioctl.h"
 
 	case $1 in
 	udf) echo "udf/udf.h udf/abi.h udf/xn_udf.h udf/xn_template.h" ;;
@@ -32,7 +32,7 @@ headers_allowed() {
 }
 
 public_headers="udf/udf.h udf/abi.h xn/xn.h xn/error.h xn/endian.h xn/bdev.h xn/format.h
-libfs/libfs.h libfs/host.h libfs/check.h fsck/fsck.h"
+libfs/libfs.h libfs/host.h libfs/ioctl.h libfs/check.h fsck/fsck.h"
 
 header_is_allowed() { # file header
 	local component

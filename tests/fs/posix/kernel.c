@@ -305,7 +305,7 @@ static void bytes_are_copied_between_files(struct px *p)
 static void direct_io_and_cached_io_see_one_file(struct px *p)
 {
 	int cached = make(p, "f", 16 * PAGE), direct = open("f", O_RDWR | O_DIRECT);
-	char *block;
+	char *block = NULL;
 
 	assert_int_equal(posix_memalign((void **)&block, PAGE, 4 * PAGE), 0);
 	assert_true(direct >= 0);
