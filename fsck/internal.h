@@ -124,6 +124,7 @@ void fsck_say(const struct fsck *f, const char *format, ...) __attribute__((form
 int fsck_super_read(struct fsck *f);
 int fsck_super_check_copies(struct fsck *f);
 /* The superblock says "in use" on disk from here on. */
+bool fsck_counts_are_promised(const struct fsck *f);
 int fsck_super_begin(struct fsck *f);
 int fsck_super_finish(struct fsck *f);
 

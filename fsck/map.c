@@ -88,11 +88,9 @@ static uint8_t map_decode(const struct fsck *f, uint64_t chunk, const uint8_t *b
 
 static enum fsck_problem_id leak_row(const struct fsck *f)
 {
-	bool expected = f->first_state != XN_STATE_CLEAN || (f->super.flags & XN_SUPER_RECLAIM);
-
 	if (!f->complete)
 		return MAP_LEAK_KEPT;
-	return expected ? MAP_LEAK : MAP_LEAK_CLEAN;
+	return fsck_counts_are_promised(f) ? MAP_LEAK_CLEAN : MAP_LEAK;
 }
 
 /* Report one chunk's differences; the answers become the bits to clear and to set. */
@@ -267,7 +265,7 @@ static void free_count(struct fsck *f)
 {
 	uint64_t used = fixed_count(f) + f->seen.blocks;
 	uint64_t found = f->super.block_count - (used + f->found_used - f->found_free);
-	bool wrong = f->super.free_blocks != found && f->first_state == XN_STATE_CLEAN;
+	bool wrong = f->super.free_blocks != found && fsck_counts_are_promised(f);
 
 	used += f->kept;
 	f->result->used_blocks = used;

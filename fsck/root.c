@@ -84,10 +84,10 @@ static void used_write(struct fsck *f, struct root *root, uint64_t used)
 			check_repair_failed(f->check);
 }
 
-/* The count of a disk in use is not expected to be right; it is made so without a word. */
+/* A count that is not promised to be right is made so without a word. */
 int fsck_roots_count_used(struct fsck *f)
 {
-	bool clean = f->first_state == XN_STATE_CLEAN;
+	bool clean = fsck_counts_are_promised(f);
 
 	for (size_t i = 0; i < f->n_roots && !fsck_stopped(f); i++) {
 		struct root *root = &f->roots[i];

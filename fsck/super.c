@@ -205,6 +205,12 @@ int fsck_super_check_copies(struct fsck *f)
 	return 0;
 }
 
+/* Nothing leaked and all counters are right: closed cleanly, and no crash before that is pending. */
+bool fsck_counts_are_promised(const struct fsck *f)
+{
+	return f->first_state == XN_STATE_CLEAN && !(f->super.flags & XN_SUPER_RECLAIM);
+}
+
 /* ---- writing ---- */
 
 static int64_t now(const struct fsck *f)

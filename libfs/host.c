@@ -24,7 +24,8 @@
 #include "xn/xn.h"
 
 /* Objects taken apart in one turn of the syncer before it looks up again. */
-#define REAP_BUDGET 256u
+#define REAP_BUDGET    256u
+#define RECLAIM_BUDGET 256u
 
 struct mount {
 	struct mount *next;
@@ -38,7 +39,7 @@ struct host {
 	struct bdev *dev; /* XN's */
 	struct xn_session *session;
 	bool rdonly;
-	uint32_t sync_ms;
+	uint32_t sync_ms, reclaim_rate;
 	void (*report)(void *arg, const char *sentence);
 	void *report_arg;
 
@@ -48,6 +49,7 @@ struct host {
 	bool syncing; /* the thread exists */
 	bool stop;
 	pthread_t syncer;
+	bool reclaimed; /* all that a crash lost, or as far as it can be told */
 	int last_error; /* of the syncer, to report each kind once */
 };
 
@@ -163,6 +165,32 @@ static void reap(struct host *host)
 	}
 }
 
+static void reclaim_report(struct host *host, int error)
+{
+	char text[200];
+
+	if (!host->report)
+		return;
+	say(text, sizeof(text), "what a crash lost cannot be found: %s", xn_strerror(error));
+	host->report(host->report_arg, text);
+}
+
+/* Look for what a crash lost: this turn's share. */
+static void reclaim(struct host *host)
+{
+	uint64_t budget = (uint64_t)host->reclaim_rate * host->sync_ms / 1000 + 1;
+
+	while (!host->reclaimed && budget > 0 && !must_stop(host)) {
+		uint64_t now = budget < RECLAIM_BUDGET ? budget : RECLAIM_BUDGET;
+		int more = xn_reclaim(host->session, now, NULL);
+
+		budget -= now;
+		host->reclaimed = more <= 0;
+		if (more < 0)
+			reclaim_report(host, more);
+	}
+}
+
 static void *syncer_main(void *arg)
 {
 	struct host *host = arg;
@@ -173,6 +201,7 @@ static void *syncer_main(void *arg)
 
 		report_once(host, where, err);
 		reap(host);
+		reclaim(host);
 	}
 	return NULL;
 }
@@ -215,6 +244,7 @@ static struct host *host_new(const struct host_opts *opts)
 		return NULL;
 	host->rdonly = opts->flags & HOST_RDONLY;
 	host->sync_ms = opts->sync_ms;
+	host->reclaim_rate = opts->reclaim_rate ? opts->reclaim_rate : HOST_RECLAIM_RATE_DEFAULT;
 	host->report = opts->report;
 	host->report_arg = opts->report_arg;
 	pthread_mutex_init(&host->lock, NULL);

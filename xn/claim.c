@@ -154,7 +154,7 @@ int claims_check(const struct xn_session *session, const struct root *root, uint
 	uint64_t more = beyond_claims(session, root, blocks);
 	int err = 0;
 
-	if (more > quota_left(root, freeing))
+	if (more > 0 && more > quota_left(root, freeing))
 		err = refuse(why, XN_EQUOTA, 0, "root %s has a quota of %llu blocks",
 			     root->entry.name, (unsigned long long)root->entry.quota);
 	else if (more > claims_room(xn) + (freeing ? root->reserved : 0))

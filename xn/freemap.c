@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAPS_AT_OPEN 16u /* a disk that used no more chunks than that is counted at open */
+
 static uint64_t chunk_of(xn_blk_t block)
 {
 	return block / XN_CHUNK_BLOCKS;
@@ -80,67 +82,157 @@ int freemap_init(struct xn *xn)
 	struct freemap *map = &xn->freemap;
 
 	map->n_chunks = xn_chunk_count(xn->super.block_count);
-	map->chunks = calloc(map->n_chunks, sizeof(*map->chunks));
-	map->free_blocks = xn->super.free_blocks;
-	return map->chunks ? 0 : -ENOMEM;
+	sparse_init(&map->chunks, map->n_chunks);
+	TAILQ_INIT(&map->claims);
+	TAILQ_INIT(&map->returns);
+	return 0;
 }
 
 void freemap_fini(struct xn *xn)
 {
-	struct freemap *map = &xn->freemap;
+	struct sparse *chunks = &xn->freemap.chunks;
 
-	for (uint64_t i = 0; map->chunks && i < map->n_chunks; i++) {
-		if (map->chunks[i])
-			free(map->chunks[i]->unwritten);
-		free(map->chunks[i]);
+	for (uint64_t i = sparse_next(chunks, 0); i < chunks->size;
+	     i = sparse_next(chunks, i + 1)) {
+		struct chunk *chunk = sparse_get(chunks, i);
+
+		free(chunk->unwritten);
+		free(chunk);
 	}
-	free(map->chunks);
-	map->chunks = NULL;
+	sparse_fini(chunks);
 }
 
 struct chunk *freemap_chunk(const struct xn *xn, uint64_t chunk)
 {
-	return chunk < xn->freemap.n_chunks ? xn->freemap.chunks[chunk] : NULL;
+	return sparse_get(&xn->freemap.chunks, chunk);
+}
+
+/* ---- how many blocks are free ---- */
+
+static uint32_t fresh_free(const struct xn *xn, uint64_t index)
+{
+	uint8_t fresh[XN_MAP_CHUNK_BYTES];
+
+	xn_map_fresh(&xn->super, index, fresh);
+	return map_count_free(fresh);
+}
+
+/* Free blocks of never-used chunks; only the first two and the last are special. */
+uint64_t freemap_fresh(const struct xn *xn, uint64_t from, uint64_t to)
+{
+	uint64_t last = xn->freemap.n_chunks - 1, sum = 0;
+
+	for (; from < to && from < 2; from++)
+		sum += fresh_free(xn, from);
+	if (from < to && to - 1 == last)
+		sum += fresh_free(xn, --to);
+	return sum + (to > from ? (to - from) * (XN_CHUNK_BLOCKS - 1) : 0);
+}
+
+/* A chunk of which only the estimate was known turned out to have so many. */
+static void estimate_settle(struct freemap *map, uint64_t index, uint32_t free_blocks)
+{
+	uint64_t guessed = free_blocks < map->estimate ? free_blocks : map->estimate;
+
+	if (index >= map->known_from || index < map->known_below)
+		return;
+	if (--map->n_unknown == 0) {
+		guessed = map->estimate;
+		map->exact = true;
+	}
+	map->estimate -= guessed;
+	map->free_blocks += free_blocks;
+	map->free_blocks -= guessed;
+}
+
+/* Somebody read the map of a chunk that is not kept: reclaim, which takes them in order. */
+void freemap_know(struct xn *xn, uint64_t index, const uint8_t *bitmap)
+{
+	if (index != xn->freemap.known_below)
+		return;
+	if (!freemap_chunk(xn, index))
+		estimate_settle(&xn->freemap, index, map_count_free(bitmap));
+	xn->freemap.known_below++;
+}
+
+/*
+ * The count at open.  After a crash the superblock's is that of its last writing,
+ * so it stands until the maps are read: the few of a small disk now, the others
+ * when somebody needs them, or by reclaim.
+ */
+int freemap_count(struct xn *xn, bool exact)
+{
+	struct freemap *map = &xn->freemap;
+	uint64_t fresh, most;
+	int err = 0;
+
+	map->known_from = map->top = xn->super.high_water;
+	fresh = freemap_fresh(xn, map->known_from, map->n_chunks);
+	most = map->known_from * (XN_CHUNK_BLOCKS - 1);
+	map->estimate = xn->super.free_blocks > fresh ? xn->super.free_blocks - fresh : 0;
+	if (map->estimate > most)
+		map->estimate = most;
+	map->free_blocks = map->estimate + fresh;
+	map->n_unknown = map->known_from;
+	map->exact = exact;
+	for (uint64_t i = 0; !exact && i < map->known_from && map->known_from <= MAPS_AT_OPEN;
+	     i++) {
+		err = freemap_load(xn, i);
+		if (err)
+			break;
+	}
+	return err;
+}
+
+/* ---- reading ---- */
+
+/* The map of a chunk as it is on disk; what cannot be read counts as in use. */
+int freemap_read(struct xn *xn, uint64_t index, uint8_t *bitmap, bool *whole)
+{
+	uint8_t *block = malloc(XN_BLOCK_SIZE);
+	int err = block ? io_read_blocks(xn, xn_map_block(index), 1, block) : -ENOMEM;
+
+	*whole = !err && xn_map_decode(&xn->super, index, block, bitmap) == 0;
+	free(block);
+	return err;
 }
 
 int freemap_load(struct xn *xn, uint64_t index)
 {
+	struct freemap *map = &xn->freemap;
 	struct chunk *chunk;
-	uint8_t *block;
+	bool whole = true;
 	int err = 0;
 
-	if (index >= xn->freemap.n_chunks)
+	if (index >= map->n_chunks)
 		return -ERANGE;
-	if (xn->freemap.chunks[index])
+	if (freemap_chunk(xn, index))
 		return 0;
 	chunk = calloc(1, sizeof(*chunk));
-	block = malloc(XN_BLOCK_SIZE);
-	if (!chunk || !block) {
-		err = -ENOMEM;
-		goto free_chunk;
-	}
+	if (!chunk)
+		return -ENOMEM;
 	chunk->index = index;
 	if (index >= xn->super.high_water) {
 		xn_map_fresh(&xn->super, index, chunk->used);
 	} else {
 		pthread_mutex_unlock(&xn->lock);
-		err = io_read_blocks(xn, xn_map_block(index), 1, block);
+		err = freemap_read(xn, index, chunk->used, &whole);
 		pthread_mutex_lock(&xn->lock);
-		if (err)
-			goto free_chunk;
-		if (xn_map_decode(&xn->super, index, block, chunk->used))
-			xn->damaged = true; /* unreadable parts count as in use */
 	}
-	if (xn->freemap.chunks[index])
+	if (err || freemap_chunk(xn, index))
 		goto free_chunk; /* somebody else was faster */
+	if (sparse_put(&map->chunks, index, chunk)) {
+		err = -ENOMEM;
+		goto free_chunk;
+	}
+	map->damaged |= !whole;
 	chunk->free = map_count_free(chunk->used);
-	xn->freemap.chunks[index] = chunk;
-	free(block);
+	sparse_mark(&map->chunks, index, chunk->free == 0);
+	estimate_settle(map, index, chunk->free);
 	return 0;
 
 free_chunk:
 	free(chunk);
-	free(block);
 	return err;
 }
 
@@ -208,6 +300,7 @@ void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten)
 		struct chunk *chunk = span.chunk;
 
 		assert(chunk);
+		reclaim_stir(xn, chunk);
 		for (uint32_t i = span.bit; i < span.bit + span.count; i++) {
 			assert(!map_get(chunk->used, i));
 			map_set(chunk->used, i);
@@ -217,7 +310,8 @@ void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten)
 		if (unwritten)
 			chunk->n_unwritten += span.count;
 		chunk->free -= span.count;
-		chunk->dirty = chunk->claims = true;
+		sparse_mark(&map->chunks, chunk->index, chunk->free == 0);
+		chunk_differs(xn, chunk, CHUNK_CLAIMS);
 		map->free_blocks -= span.count;
 		start += span.count;
 		count -= span.count;
@@ -225,20 +319,29 @@ void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten)
 	map->claim_seq++;
 }
 
+static void chunk_give(struct xn *xn, const struct span *span)
+{
+	for (uint32_t i = span->bit; i < span->bit + span->count; i++) {
+		if (!map_get(span->chunk->used, i)) {
+			xn->damaged = true; /* two owners freed it: only a lying disk */
+			continue;
+		}
+		map_clear(span->chunk->used, i);
+		span->chunk->free++;
+		xn->freemap.free_blocks++;
+	}
+}
+
 void freemap_give(struct xn *xn, xn_blk_t start, uint64_t count)
 {
 	while (count > 0) {
 		struct span span = span_of(xn, start, count);
 
-		for (uint32_t i = span.bit; span.chunk && i < span.bit + span.count; i++) {
-			if (!map_get(span.chunk->used, i)) {
-				xn->damaged = true; /* two owners freed it: only a lying disk */
-				continue;
-			}
-			map_clear(span.chunk->used, i);
-			span.chunk->free++;
-			xn->freemap.free_blocks++;
-			span.chunk->dirty = xn->freemap.returned = true;
+		if (span.chunk) {
+			reclaim_stir(xn, span.chunk);
+			chunk_give(xn, &span);
+			sparse_mark(&xn->freemap.chunks, span.chunk->index, false);
+			chunk_differs(xn, span.chunk, CHUNK_RETURNED);
 		}
 		start += span.count;
 		count -= span.count;
@@ -320,116 +423,48 @@ static bool find_here(struct xn *xn, xn_blk_t near, uint64_t want, struct xn_ext
 	return true;
 }
 
+/* From chunk `first` on and around; chunks that are known to be full are not looked at. */
+static int find_around(struct xn *xn, uint64_t first, uint32_t from, uint64_t want, uint32_t align,
+		       struct xn_extent *out)
+{
+	const struct freemap *map = &xn->freemap;
+	int err = find_in_chunk(xn, first, from, want, align, out);
+
+	for (uint64_t i = sparse_next_unmarked(&map->chunks, first + 1);
+	     err == XN_ENOSPACE && i < map->n_chunks; i = sparse_next_unmarked(&map->chunks, i + 1))
+		err = find_in_chunk(xn, i, 0, want, align, out);
+	for (uint64_t i = sparse_next_unmarked(&map->chunks, 0); err == XN_ENOSPACE && i <= first;
+	     i = sparse_next_unmarked(&map->chunks, i + 1))
+		err = find_in_chunk(xn, i, 0, want, align, out);
+	return err;
+}
+
 int freemap_find(struct xn *xn, xn_blk_t near, uint64_t want, uint32_t align, struct xn_extent *out)
 {
 	struct freemap *map = &xn->freemap;
 	bool any = near == 0 || near >= xn->super.block_count;
-	uint64_t first, used_chunks;
+	uint64_t first;
 	uint32_t from;
 	int err;
 
 	if (any)
 		near = map->rotor % xn->super.block_count;
 	first = chunk_of(near);
-	used_chunks = xn->super.high_water < map->n_chunks ? xn->super.high_water : map->n_chunks;
-	if (first > used_chunks)
-		first = used_chunks; /* new chunks are opened one after the other */
+	if (first > xn->super.high_water)
+		first = xn->super.high_water; /* new chunks are opened one after the other */
 	if (first >= map->n_chunks)
 		first = 0;
 	err = freemap_load(xn, first);
 	if (err)
 		return err;
-	if (align == 1 && chunk_of(near) == first && find_here(xn, near, want, out))
-		goto found;
 	from = chunk_of(near) == first ? (uint32_t)(near % XN_CHUNK_BLOCKS) : 0;
-	for (uint64_t tried = 0; tried <= map->n_chunks; tried++) {
-		uint64_t index = (first + tried) % map->n_chunks;
-
-		err = find_in_chunk(xn, index, tried == 0 ? from : 0, want, align, out);
-		if (err != XN_ENOSPACE)
-			break;
-	}
+	if (align != 1 || chunk_of(near) != first || !find_here(xn, near, want, out))
+		err = find_around(xn, first, from, want, align, out);
 	if (err)
 		return err;
-found:
 	if (any)
 		map->rotor = out->start + out->count;
 	return 0;
-}
-
-/* ---- building it anew ---- */
-
-/* Every chunk below the high-water mark starts as if only XN's fixed blocks were used. */
-int freemap_rebuild_begin(struct xn *xn)
-{
-	for (uint64_t i = 0; i < xn->super.high_water && i < xn->freemap.n_chunks; i++) {
-		struct chunk *chunk;
-		int err = freemap_load(xn, i);
-
-		if (err)
-			return err;
-		chunk = xn->freemap.chunks[i];
-		/* The old bits are kept aside in the unwritten map, which is idle now. */
-		if (!chunk->unwritten)
-			chunk->unwritten = malloc(XN_MAP_CHUNK_BYTES);
-		if (!chunk->unwritten)
-			return -ENOMEM;
-		memcpy(chunk->unwritten, chunk->used, XN_MAP_CHUNK_BYTES);
-		xn_map_fresh(&xn->super, i, chunk->used);
-	}
-	return 0;
-}
-
-bool freemap_rebuild_mark(struct xn *xn, xn_blk_t start, uint64_t count)
-{
-	bool all_new = true;
-
-	while (count > 0) {
-		struct span span = span_of(xn, start, count);
-
-		for (uint32_t i = span.bit; span.chunk && i < span.bit + span.count; i++) {
-			all_new &= !map_get(span.chunk->used, i);
-			map_set(span.chunk->used, i);
-		}
-		start += span.count;
-		count -= span.count;
-	}
-	return all_new;
-}
-
-/* Free blocks of a never-used chunk; only the first two and the last are special. */
-static uint32_t fresh_free(const struct xn *xn, uint64_t index)
-{
-	uint8_t fresh[XN_MAP_CHUNK_BYTES];
-
-	if (index > 1 && index + 1 < xn->freemap.n_chunks)
-		return XN_CHUNK_BLOCKS - 1;
-	xn_map_fresh(&xn->super, index, fresh);
-	return map_count_free(fresh);
-}
-
-/* Finish; `keep_old`: something could not be walked, so nothing that was in use becomes free. */
-void freemap_rebuild_end(struct xn *xn, bool keep_old)
-{
-	struct freemap *map = &xn->freemap;
-
-	map->free_blocks = 0;
-	for (uint64_t i = 0; i < map->n_chunks; i++) {
-		struct chunk *chunk = map->chunks[i];
-
-		if (!chunk) {
-			map->free_blocks += fresh_free(xn, i);
-			continue;
-		}
-		for (uint32_t b = 0; keep_old && chunk->unwritten && b < XN_MAP_CHUNK_BYTES; b++)
-			chunk->used[b] |= chunk->unwritten[b];
-		if (chunk->unwritten && memcmp(chunk->unwritten, chunk->used, XN_MAP_CHUNK_BYTES))
-			chunk->dirty = map->returned = true;
-		free(chunk->unwritten);
-		chunk->unwritten = NULL;
-		chunk->free = map_count_free(chunk->used);
-		map->free_blocks += chunk->free;
-	}
 }
 
 /* ---- public ---- */

@@ -12,8 +12,9 @@
  *   bind.c       who owns an extent          update.c    check and commit
  *   acl.c        who may                     claim.c     blocks set aside
  *   data.c       bytes of data blocks        reap.c      subtrees taken apart
- *   ahead.c      blocks read before need     recover.c   after an unclean stop
- *   walk.c       everything that is owned
+ *   ahead.c      blocks read before need     reclaim.c   blocks that a crash lost
+ *   walk.c       everything that is owned    zero.c      blocks never written
+ *   sparse.c     tables with holes           freemap_write.c  the map, to the disk
  *   xn.c         open, close, looking        selfcheck.c the truths, executed
  */
 #ifndef XN_INTERNAL_H
@@ -23,6 +24,7 @@
 #include <stdarg.h>
 #include <sys/queue.h>
 
+#include "sparse.h"
 #include "udf/udf.h"
 #include "xn/bdev.h"
 #include "xn/format.h"
@@ -74,6 +76,7 @@ struct root {
 	uint64_t used;           /* blocks charged now */
 	uint64_t claimed;        /* blocks set aside by sessions */
 	uint64_t reserved;       /* of entry.reserve, what is set aside now */
+	uint64_t taken, given;   /* since it was opened */
 	struct entry_list dirty; /* entries with unwritten bytes */
 	uint64_t n_dirty;        /* in blocks */
 	struct pool *pool[2];    /* data, metadata */
@@ -151,26 +154,43 @@ struct registry {
 
 /* ---- free map ---- */
 
+/* How a chunk's map differs from the disk's. */
+enum chunk_state {
+	CHUNK_AS_DISK,
+	CHUNK_RETURNED, /* only by blocks that are free by now */
+	CHUNK_CLAIMS,   /* by blocks newly in use, too */
+};
+
 struct chunk {
 	uint64_t index;
 	uint32_t free;
-	bool dirty;  /* differs from the disk */
-	bool claims; /* ... by blocks newly in use */
+	enum chunk_state state;
+	TAILQ_ENTRY(chunk) differs; /* on the list of its state */
 	uint8_t used[XN_MAP_CHUNK_BYTES];
 	uint8_t *unwritten; /* allocated DATA never written; NULL = none */
 	uint32_t n_unwritten;
 };
+TAILQ_HEAD(chunk_list, chunk);
 
 struct freemap {
-	struct chunk **chunks;
+	struct sparse chunks;              /* those that were touched; marked: full */
+	struct chunk_list claims, returns; /* by state */
+	uint64_t n_claims, n_returns;
 	uint64_t n_chunks;
-	uint64_t free_blocks;
-	uint64_t will_free;  /* blocks waiting */
-	uint64_t set_aside;  /* of the free blocks: claims and reserves, see claim.c */
-	uint64_t claim_seq;  /* counts updates that took blocks */
-	uint64_t stable_seq; /* the map on disk shows all takes up to here */
-	bool returned;       /* a chunk on disk shows blocks in use that are free by now */
-	uint64_t rotor;      /* where the next search without a wish begins */
+	uint64_t top;         /* no chunk from here on has anything to tell the disk */
+	uint64_t free_blocks; /* of it an estimate: */
+	uint64_t estimate;    /* what chunks below `known_from` may have, which nobody read yet */
+	uint64_t known_from;  /* the high-water mark at open: nothing beyond was ever used */
+	uint64_t known_below; /* of these the free blocks were counted, read in or not */
+	uint64_t n_unknown;   /* how many these are */
+	bool exact;           /* the estimate is right */
+	bool damaged;         /* some sector could not be read and counts as in use */
+	uint64_t will_free;   /* blocks waiting */
+	uint64_t set_aside;   /* of the free blocks: claims and reserves, see claim.c */
+	uint64_t claim_seq;   /* counts updates that took blocks */
+	uint64_t stable_seq;  /* the map on disk shows all takes up to here */
+	bool returned;        /* a chunk on disk shows blocks in use that are free by now */
+	uint64_t rotor;       /* where the next search without a wish begins */
 };
 
 /* ---- sessions ---- */
@@ -248,6 +268,7 @@ struct xn {
 	uint64_t version_clock;
 	struct entry_list unflushed;
 	struct will_free *wave_free; /* free when the wave in flight has ended */
+	struct reclaim *reclaim;     /* NULL: none is under way */
 	struct reap_item *reap_head, **reap_tail;
 	uint64_t n_reap;
 	xn_blk_t damaged_objects[DAMAGED_MAX];
@@ -301,10 +322,23 @@ bool freemap_in_use(const struct xn *xn, xn_blk_t block);
 bool freemap_unwritten(const struct xn *xn, xn_blk_t block);
 bool freemap_written(struct xn *xn, xn_blk_t block); /* clear the mark; was it set? */
 int freemap_find(struct xn *xn, xn_blk_t near, uint64_t want, uint32_t align,
-		 struct xn_extent *out); /* may drop the lock */
-int freemap_rebuild_begin(struct xn *xn);
-bool freemap_rebuild_mark(struct xn *xn, xn_blk_t start, uint64_t count); /* false: was marked */
-void freemap_rebuild_end(struct xn *xn, bool keep_old);
+		 struct xn_extent *out);                                    /* may drop the lock */
+int freemap_count(struct xn *xn, bool exact);                               /* at open */
+void freemap_know(struct xn *xn, uint64_t chunk, const uint8_t *bitmap);    /* it was read */
+int freemap_read(struct xn *xn, uint64_t chunk, uint8_t *bitmap, bool *ok); /* no lock held */
+uint64_t freemap_fresh(const struct xn *xn, uint64_t from, uint64_t to);    /* free, never used */
+
+/* ---- freemap_write.c ---- */
+void chunk_differs(struct xn *xn, struct chunk *chunk, enum chunk_state how);
+int freemap_write(struct xn *xn, bool all, uint64_t *seq); /* lock held; dropped while writing */
+
+/* ---- reclaim.c: what it must be told while it runs ---- */
+void reclaim_fini(struct xn *xn);
+void reclaim_stir(struct xn *xn, const struct chunk *chunk); /* about to change */
+void reclaim_mark(struct xn *xn, struct root *root, xn_blk_t start, uint64_t count);
+void reclaim_push(struct xn *xn, struct root *root, struct type *type, xn_blk_t start,
+		  uint64_t count);
+void reclaim_removed(struct xn *xn, struct root *root, const struct udf_extents *removed);
 
 /* ---- order.c ---- */
 bool order_reachable(struct entry *entry);
@@ -435,11 +469,10 @@ void acl_bound(struct acl_request *request, const struct entry *entry,
 int acl_ask(struct xn *xn, const struct acl_request *request, struct udf_budget *budget,
 	    struct xn_refusal *why);
 
-/* ---- reap.c, recover.c, xn.c ---- */
+/* ---- reap.c, zero.c, walk.c, xn.c ---- */
 void reap_add(struct xn *xn, struct root *root, struct type *type, xn_blk_t start);
 int64_t reap_some(struct xn *xn, uint64_t budget);
 void reap_fini(struct xn *xn);
-int recover(struct xn *xn);
 int zero_unwritten(struct xn *xn);
 int walker_init(struct xn *xn, uint32_t root, struct xn_walker **out);
 int walker_next_locked(struct xn_walker *walker, struct xn_walk_item *item);

@@ -366,80 +366,6 @@ int wave_write(struct xn *xn, struct entry *entries[], size_t count)
 	return err;
 }
 
-/* Maps of chunks that come under the high-water mark without having been used. */
-static int high_water_raise(struct xn *xn)
-{
-	uint64_t mark = xn->super.high_water;
-
-	for (uint64_t i = xn->freemap.n_chunks; i > mark; i--) {
-		struct chunk *chunk = freemap_chunk(xn, i - 1);
-
-		if (chunk && chunk->dirty) {
-			mark = i;
-			break;
-		}
-	}
-	if (mark == xn->super.high_water)
-		return 0;
-	for (uint64_t i = xn->super.high_water; i < mark; i++) {
-		int err = freemap_load(xn, i);
-
-		if (err)
-			return err;
-		freemap_chunk(xn, i)->dirty = freemap_chunk(xn, i)->claims = true;
-	}
-	xn->super.high_water = mark;
-	xn->super_changed = true;
-	return 0;
-}
-
-static int chunk_write(struct xn *xn, struct chunk *chunk)
-{
-	uint8_t *block = malloc(XN_BLOCK_SIZE);
-	int err;
-
-	if (!block)
-		return -ENOMEM;
-	xn_map_encode(&xn->super, chunk->index, chunk->used, block);
-	chunk->dirty = chunk->claims = false;
-	pthread_mutex_unlock(&xn->lock);
-	err = bdev_write(xn->dev, xn_map_block(chunk->index) * XN_BLOCK_SIZE, block, XN_BLOCK_SIZE,
-			 0);
-	pthread_mutex_lock(&xn->lock);
-	if (err) {
-		chunk->dirty = chunk->claims = true;
-		err = err == XN_EUNKNOWN ? io_break(xn) : XN_EIO;
-	}
-	xn->stats.blocks_out++;
-	free(block);
-	return err;
-}
-
-/* Write every map block that shows too little; `all`: also those that show too much. */
-static int write_map(struct xn *xn, bool all, uint64_t *seq)
-{
-	int err = high_water_raise(xn);
-
-	*seq = xn->freemap.claim_seq;
-	if (all)
-		xn->freemap.returned = false;
-	for (uint64_t i = 0; i < xn->super.high_water && !err; i++) {
-		struct chunk *chunk = freemap_chunk(xn, i);
-
-		if (chunk && (chunk->claims || (all && chunk->dirty)))
-			err = chunk_write(xn, chunk);
-	}
-	if (!err && xn->super_changed) {
-		xn->super_changed = false;
-		err = super_write(xn);
-		if (err)
-			xn->super_changed = true;
-	}
-	if (err && all)
-		xn->freemap.returned = true; /* not told to the disk after all */
-	return err;
-}
-
 /* Write the map's claims, flush, and tell everybody who is stable now. */
 static int flush_wave(struct xn *xn, bool whole_map)
 {
@@ -451,7 +377,7 @@ static int flush_wave(struct xn *xn, bool whole_map)
 	assert(xn->wave);
 	if (xn->broken)
 		return xn->broken;
-	err = write_map(xn, whole_map, &seq);
+	err = freemap_write(xn, whole_map, &seq);
 	if (err)
 		return err;
 	TAILQ_FOREACH(entry, &xn->unflushed, unflushed)

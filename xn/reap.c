@@ -6,7 +6,7 @@
  *      all its blocks are free the moment they are met.
  *  (2) Newest bytes decide: what is cached and newer than the disk is pinned
  *      (E_REAPED) until it is taken apart.
- *  (3) The list is memory only; a crash forgets it, and recovery finds what it
+ *  (3) The list is memory only; a crash forgets it, and reclaim finds what it
  *      held.
  */
 #include "internal.h"
@@ -15,11 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nothing can fail for lack of memory here but this: then the space waits for recovery. */
+/* Nothing can fail for lack of memory here but this: then the space waits for reclaim. */
 void reap_add(struct xn *xn, struct root *root, struct type *type, xn_blk_t start)
 {
 	struct reap_item *item = calloc(1, sizeof(*item));
 
+	reclaim_push(xn, root, type, start, type->blocks);
 	if (!item)
 		return;
 	item->root = root;
@@ -53,6 +54,7 @@ void reap_fini(struct xn *xn)
 
 static void free_now(struct xn *xn, struct root *root, xn_blk_t start, uint64_t count)
 {
+	reclaim_mark(xn, root, start, count);
 	freemap_give(xn, start, count);
 	root_credit(root, count);
 }

@@ -37,12 +37,15 @@ struct root *root_by_id(const struct xn *xn, uint32_t id)
 void root_charge(struct root *root, uint64_t blocks)
 {
 	root->used += blocks;
+	root->taken += blocks;
 	root->entry_changed = true;
 }
 
+/* After a crash the count may be too low until reclaim has set it right. */
 void root_credit(struct root *root, uint64_t blocks)
 {
 	root->used -= blocks < root->used ? blocks : root->used;
+	root->given += blocks;
 	root->entry_changed = true;
 }
 

@@ -82,12 +82,13 @@ static bool check_entry(struct xn *xn, const struct entry *entry, struct verdict
 
 static bool check_chunks(const struct xn *xn, struct verdict *v)
 {
-	for (uint64_t i = 0; i < xn->freemap.n_chunks; i++) {
-		const struct chunk *chunk = xn->freemap.chunks[i];
+	const struct sparse *chunks = &xn->freemap.chunks;
+
+	for (uint64_t i = sparse_next(chunks, 0); i < chunks->size;
+	     i = sparse_next(chunks, i + 1)) {
+		const struct chunk *chunk = sparse_get(chunks, i);
 		uint32_t used = 0, odd = 0;
 
-		if (!chunk)
-			continue;
 		for (uint32_t b = 0; b < XN_MAP_CHUNK_BYTES; b++) {
 			used += (uint32_t)__builtin_popcount(chunk->used[b]);
 			if (chunk->unwritten)

@@ -149,6 +149,7 @@ int super_write(struct xn *xn)
 	if (xn->broken)
 		return xn->broken;
 	xn->super.write_time = clock_now_ns();
+	xn->super.free_blocks = xn->freemap.free_blocks;
 	super = xn->super;
 	xn->super.generation++;
 	pthread_mutex_unlock(&xn->lock);

@@ -596,7 +596,7 @@ static int batch_is_dying(struct xn *xn, const struct xn_template_entry *entry)
 	return 0;
 }
 
-/* The entries that a crash left of a batch that was being removed; recovery frees the images. */
+/* The entries that a crash left of a batch that was being removed; reclaim frees the images. */
 int types_finish_removal(struct xn *xn)
 {
 	size_t kept = 0;

@@ -155,6 +155,7 @@ static void free_object(struct plan *plan, struct freed *freed)
 			order_orphan(xn, entry);
 	} else {
 		xn->freemap.will_free += node->count;
+		reclaim_mark(xn, owner->root, freed->start, freed->type->blocks);
 		registry_kill(xn, entry);
 	}
 	node->next = waiting;
@@ -166,6 +167,8 @@ static void free_object(struct plan *plan, struct freed *freed)
 
 void plan_commit(struct plan *plan)
 {
+	for (uint32_t i = 0; i < plan->n_changes; i++)
+		reclaim_removed(plan->xn, plan->root, &plan->changes[i].removed);
 	take_blocks(plan);
 	fresh_start(plan);
 	install_bytes(plan);

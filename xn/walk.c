@@ -24,7 +24,7 @@ struct xn_walker {
 	struct xn *xn;
 	struct place *stack;
 	size_t n, cap;
-	uint8_t **seen; /* per chunk: bitmap of objects met */
+	struct sparse seen; /* per chunk: bitmap of objects met */
 	uint32_t next_root, last_root;
 	/* the object being told about */
 	struct place at;
@@ -42,9 +42,9 @@ int walker_init(struct xn *xn, uint32_t root, struct xn_walker **out)
 	walker->xn = xn;
 	walker->next_root = root ? root : 1;
 	walker->last_root = root ? root : (uint32_t)xn->n_roots;
-	walker->seen = calloc(xn->freemap.n_chunks, sizeof(*walker->seen));
+	sparse_init(&walker->seen, xn->freemap.n_chunks);
 	walker->bytes = malloc(UDF_OBJECT_MAX);
-	if (!walker->seen || !walker->bytes) {
+	if (!walker->bytes) {
 		xn_walker_destroy(walker);
 		return -ENOMEM;
 	}
@@ -56,9 +56,10 @@ void xn_walker_destroy(struct xn_walker *walker)
 {
 	if (!walker)
 		return;
-	for (uint64_t i = 0; walker->seen && i < walker->xn->freemap.n_chunks; i++)
-		free(walker->seen[i]);
-	free(walker->seen);
+	for (uint64_t i = sparse_next(&walker->seen, 0); i < walker->seen.size;
+	     i = sparse_next(&walker->seen, i + 1))
+		free(sparse_get(&walker->seen, i));
+	sparse_fini(&walker->seen);
 	free(walker->stack);
 	free(walker->bytes);
 	udf_extents_fini(&walker->owned);
@@ -68,16 +69,19 @@ void xn_walker_destroy(struct xn_walker *walker)
 /* Note that the object was met; 1 = it was already. */
 static int walker_see(struct xn_walker *walker, xn_blk_t block)
 {
-	uint8_t **map = &walker->seen[block / XN_CHUNK_BLOCKS];
+	uint8_t *map = sparse_get(&walker->seen, block / XN_CHUNK_BLOCKS);
 	uint32_t bit = (uint32_t)(block % XN_CHUNK_BLOCKS);
 
-	if (!*map)
-		*map = calloc(1, XN_MAP_CHUNK_BYTES);
-	if (!*map)
-		return -ENOMEM;
-	if ((*map)[bit / 8] >> (bit % 8) & 1)
+	if (!map) {
+		map = calloc(1, XN_MAP_CHUNK_BYTES);
+		if (!map || sparse_put(&walker->seen, block / XN_CHUNK_BLOCKS, map)) {
+			free(map);
+			return -ENOMEM;
+		}
+	}
+	if (map[bit / 8] >> (bit % 8) & 1)
 		return 1;
-	(*map)[bit / 8] |= (uint8_t)(1u << (bit % 8));
+	map[bit / 8] |= (uint8_t)(1u << (bit % 8));
 	return 0;
 }
 

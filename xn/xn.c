@@ -150,21 +150,13 @@ static int mark_in_use(struct xn *xn)
 	return super_store(xn);
 }
 
-static int free_count_from_maps(struct xn *xn)
-{
-	for (uint64_t i = 0; i < xn->super.high_water && i < xn->freemap.n_chunks; i++) {
-		int err = freemap_load(xn, i);
-
-		if (err)
-			return err;
-	}
-	freemap_rebuild_end(xn, false); /* only counts: nothing was set aside */
-	return 0;
-}
-
 static int load(struct xn *xn, const struct xn_open_opts *opts)
 {
+	bool exact = xn->was_clean && !(xn->super.flags & XN_SUPER_RECLAIM);
 	int err = freemap_init(xn);
+
+	if (!xn->was_clean)
+		xn->super.flags |= XN_SUPER_RECLAIM;
 
 	if (!err)
 		err = registry_init(&xn->registry);
@@ -176,14 +168,12 @@ static int load(struct xn *xn, const struct xn_open_opts *opts)
 		err = types_load(xn);
 	if (!err)
 		err = roots_load(xn);
+	if (!err)
+		err = freemap_count(xn, exact);
 	if (!err && xn->writable)
 		err = mark_in_use(xn);
 	if (!err && xn->writable && !xn->was_clean)
 		err = types_finish_removal(xn);
-	if (!err && !xn->was_clean && xn->writable)
-		err = recover(xn);
-	else if (!err && !xn->was_clean && !(opts->flags & XN_OPEN_NO_RECOVER))
-		err = free_count_from_maps(xn);
 	for (size_t i = 0; i < xn->n_roots && xn->writable && !err; i++)
 		reserve_settle(xn, xn->roots[i]);
 	return err;
@@ -199,6 +189,7 @@ static void xn_free(struct xn *xn)
 {
 	sessions_close(xn);
 	reap_fini(xn);
+	reclaim_fini(xn);
 	while (xn->wave_free) {
 		struct will_free *next = xn->wave_free->next;
 
@@ -324,6 +315,11 @@ static int settle(struct xn *xn)
 	}
 }
 
+static bool is_damaged(const struct xn *xn)
+{
+	return xn->damaged || xn->freemap.damaged;
+}
+
 /* Blocks given back by the last wave are in the map now; "clean" comes last of all. */
 static int mark_clean(struct xn *xn)
 {
@@ -336,8 +332,7 @@ static int mark_clean(struct xn *xn)
 	if (!xn->doubtful)
 		xn->super.state = XN_STATE_CLEAN;
 	xn->super.holder_pid = 0;
-	xn->super.free_blocks = xn->freemap.free_blocks;
-	xn->super.flags = xn->damaged ? xn->super.flags | XN_SUPER_DAMAGED : xn->super.flags;
+	xn->super.flags = is_damaged(xn) ? xn->super.flags | XN_SUPER_DAMAGED : xn->super.flags;
 	return super_store(xn);
 }
 
@@ -386,7 +381,9 @@ int xn_disk_info(struct xn *xn, struct xn_disk_info *info)
 		info->roots += xn->roots[i]->present;
 	info->writable = xn->writable;
 	info->was_clean = xn->was_clean;
-	info->damaged = xn->damaged;
+	info->damaged = is_damaged(xn);
+	info->free_estimated = !xn->freemap.exact;
+	info->reclaimable = xn->super.flags & XN_SUPER_RECLAIM;
 	pthread_mutex_unlock(&xn->lock);
 	return 0;
 }

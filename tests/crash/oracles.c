@@ -166,6 +166,13 @@ const char *crash_unmount(struct crash_mount *mount, char text[256])
 	return text;
 }
 
+static int reclaimed(struct crash_mount *mount, uint64_t budget)
+{
+	int more = xn_reclaim(mount->session, budget, NULL);
+
+	return more < 0 ? more : 0;
+}
+
 const char *crash_mount(struct crash_mount *mount, struct bdev *dev, unsigned n_roots,
 			char text[256])
 {
@@ -183,6 +190,8 @@ const char *crash_mount(struct crash_mount *mount, struct bdev *dev, unsigned n_
 		return text;
 	}
 	err = xn_session_open(mount->xn, &root, XN_SESSION_ADMIN, &mount->session);
+	if (!err)
+		err = reclaimed(mount, 3); /* the rest when the LibFSes have changed things */
 	for (unsigned i = 0; i < n_roots && !err; i++) {
 		struct libfs_mount_opts how = { .root = crash_roots[i],
 						.why = why,
@@ -190,6 +199,8 @@ const char *crash_mount(struct crash_mount *mount, struct bdev *dev, unsigned n_
 
 		err = libfs_mount(mount->session, &how, &mount->fs[i]);
 	}
+	if (!err)
+		err = reclaimed(mount, UINT64_MAX);
 	if (!err && !sound(mount, "once mounted", text))
 		return NULL;
 	crash_unmount(mount, unmounted);

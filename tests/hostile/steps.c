@@ -498,6 +498,8 @@ void step(struct world *w)
 		sync_one(w, (unsigned)pick(w, WORLD_ROOTS));
 	else if (dice < 993)
 		sync_all(w);
+	else if (dice < 997)
+		world_reclaim(w, 1 + pick(w, 6));
 	else
 		w->count.reaped += xn_reap(w->admin, 1 + pick(w, 4)) >= 0;
 	if (w->op % 4096 == 0)

@@ -41,9 +41,10 @@ static void report(const struct world *w, double took)
 	       (unsigned long long)w->count.syncs, (unsigned long long)w->count.reaped,
 	       (unsigned long long)w->count.evictions, (unsigned long long)w->count.full,
 	       (unsigned long long)w->count.stuck);
-	printf("crashes %llu, reopenings %llu, crash states looked at %llu\n",
-	       (unsigned long long)w->count.crashes, (unsigned long long)w->count.reopens,
-	       (unsigned long long)w->count.states);
+	printf("crashes %llu, steps of reclaim %llu, reopenings %llu, crash states looked at "
+	       "%llu\n",
+	       (unsigned long long)w->count.crashes, (unsigned long long)w->count.reclaims,
+	       (unsigned long long)w->count.reopens, (unsigned long long)w->count.states);
 }
 
 int main(int argc, char **argv)

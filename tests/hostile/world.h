@@ -122,7 +122,7 @@ struct world {
 	uint64_t hook_count;
 	struct {
 		uint64_t accepted, refused, states, crashes, reopens, syncs, reaped, evictions,
-			writes, reads, full, stuck;
+			writes, reads, full, stuck, reclaims;
 	} count;
 };
 
@@ -178,6 +178,7 @@ void judge_memory(struct world *w);                   /* xn_self_check() and fre
 void judge_settled(struct world *w);                  /* sync, reap; then every block */
 void judge_device(struct world *w, uint64_t seed);    /* one state a crash may leave */
 void world_crash(struct world *w);
+void world_reclaim(struct world *w, uint64_t budget);
 void world_reopen(struct world *w);
 
 /* ---- steps.c, lies.c ---- */

@@ -65,6 +65,7 @@ void fx_open(struct fx *fx)
 	if (err)
 		fail_msg("open: %s (%s)", xn_error_name(err), why);
 	assert_ok(xn_session_open(fx->xn, &fx->root.cred, XN_SESSION_ADMIN, &fx->session));
+	(void)xn_reclaim(fx->session, UINT64_MAX, NULL); /* what a crash lost, as a host does */
 }
 
 void fx_mount(struct fx *fx, uint32_t flags)

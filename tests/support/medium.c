@@ -361,7 +361,8 @@ int medium_check(const uint8_t *bytes, uint64_t size, struct medium_types *types
 
 	memset(report, 0, sizeof(*report));
 	if (super_find(&r)) {
-		report->clean = r.super.state == XN_STATE_CLEAN;
+		report->clean =
+			r.super.state == XN_STATE_CLEAN && !(r.super.flags & XN_SUPER_RECLAIM);
 		report->damaged = r.super.flags & XN_SUPER_DAMAGED;
 		maps_load(&r);
 		if (chain_walk(&r, XN_CAT_TEMPLATES) && chain_walk(&r, XN_CAT_ROOTS) &&

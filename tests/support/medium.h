@@ -10,7 +10,8 @@
  *   4  every block has one owner: XN, a root, or one record
  *   5  the map shows every owned block in use
  *   6  the caller's own wish about what is owned (visit)
- *   7  of a clean disk: the map shows nothing else in use, and all counters are exact
+ *   7  of a clean disk, where nothing is to be reclaimed: the map shows nothing else in
+ *      use, and all counters are exact
  */
 #ifndef TESTS_MEDIUM_H
 #define TESTS_MEDIUM_H

@@ -175,6 +175,20 @@ void fixture_crash(struct fixture *fx, uint64_t seed)
 	fixture_check_rules(fx);
 	crashdev_crash(fx->medium, seed);
 	fixture_open(fx);
+	fixture_reclaim(fx);
+}
+
+void fixture_reclaim(struct fixture *fx)
+{
+	struct xn_disk_info info;
+	int more;
+
+	do
+		more = xn_reclaim(fx->session, 3, NULL);
+	while (more > 0);
+	assert_ok(more);
+	assert_ok(xn_disk_info(fx->xn, &info));
+	assert_false(info.reclaimable || info.free_estimated);
 }
 
 void fixture_free(struct fixture *fx)

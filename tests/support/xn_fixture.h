@@ -55,7 +55,8 @@ void fixture_close(struct fixture *fx);
 void fixture_poke(struct fixture *fx, xn_blk_t block, uint32_t offset, const void *bytes,
 		  size_t len);
 void fixture_reopen(struct fixture *fx);
-void fixture_crash(struct fixture *fx, uint64_t seed); /* power goes; then open again */
+void fixture_crash(struct fixture *fx, uint64_t seed); /* power goes; open again, and reclaim */
+void fixture_reclaim(struct fixture *fx);              /* what a crash lost */
 void fixture_check(struct fixture *fx);                /* xn_self_check() */
 void fixture_check_rules(struct fixture *fx);          /* no write broke the order so far */
 void fixture_check_medium(struct fixture *fx);         /* what is on the device now, as it is */

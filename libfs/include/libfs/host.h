@@ -11,7 +11,8 @@
  *      asks comes in with each call (struct host_ctx).
  *  (3) A writable host writes back by itself: all its instances are synced every
  *      `sync_ms`, and subtrees that wait to be reaped are taken apart meanwhile.
- *      With sync_ms 0 this is the caller's task (host_sync).
+ *      With sync_ms 0 this is the caller's task (host_sync).  What a crash lost is
+ *      looked for then, too, so many objects a second (`reclaim_rate`).
  *  (4) A read-only host writes nothing.
  *  (5) Errors are -errno; the finer name of XN is in the sentence (`why`).
  *
@@ -33,10 +34,14 @@ struct host;
 #define HOST_SYNC_MS_DEFAULT 1000u
 #define HOST_LOCK_MS_DEFAULT 5000u
 
+/* 16 MiB of reading a second, at most. */
+#define HOST_RECLAIM_RATE_DEFAULT 4096u
+
 struct host_opts {
 	uint32_t flags;           /* HOST_* */
 	uint32_t sync_ms;         /* write back that often; 0 = only when told */
 	uint32_t lock_timeout_ms; /* wait that long for a holder that is finishing; 0 = do not */
+	uint32_t reclaim_rate;    /* 0 = HOST_RECLAIM_RATE_DEFAULT */
 	uint64_t cache_bytes;     /* 0 = XN's default */
 	/* Told when writing back behind the scenes fails, once per kind of failure; may be NULL. */
 	void (*report)(void *arg, const char *sentence);

@@ -19,7 +19,7 @@
  *  (4) On disk, nothing reachable from a root ever names a block that is not
  *      written; no block is reused while something on disk may still name it.
  *  (5) I/O happens only inside calls made for it: readin, read, write (of part
- *      of a block), writeback, flush, sync, reap, open, close, and the
+ *      of a block), writeback, flush, sync, reap, reclaim, open, close, and the
  *      catalogue and free-map calls.  xn_bind() without XN_READIN does none, nor
  *      does xn_update(), but for XN's own map block the first time that a chunk
  *      of 16384 blocks is touched (xn_chunk_summary() beforehand avoids that).
@@ -114,7 +114,6 @@ int xn_format(struct bdev *dev, const struct xn_format_opts *opts);
 #define XN_OPEN_RDONLY     0u
 #define XN_OPEN_RDWR       1u
 #define XN_OPEN_BORROW_DEV 2u /* xn_open_dev: the device stays the caller's to close */
-#define XN_OPEN_NO_RECOVER 4u /* read-only looking at an unclean disk without walking it */
 
 #define XN_CACHE_DEFAULT (64ull << 20)
 #define XN_CACHE_MIN     (512ull << 10)
@@ -128,9 +127,11 @@ struct xn_open_opts {
 };
 
 /*
- * Open a disk: lock it, read superblock and catalogues, and after an unclean
- * stop rebuild the free map by walking every root.  A read-only open writes
- * nothing.  Whoever opens a disk so is its administrator.
+ * Open a disk: lock it, read superblock and catalogues.  After an unclean stop
+ * that costs no more than after a clean one, whatever the size of the disk and
+ * what is on it: the free map on disk never calls free what somebody owns, and the
+ * blocks that it calls in use and nobody has are found by xn_reclaim().  A
+ * read-only open writes nothing.  Whoever opens a disk so is its administrator.
  *
  * Fails with
  *   XN_EHELD       in use by another process (`why` names it)
@@ -165,6 +166,8 @@ struct xn_disk_info {
 	int64_t format_time_ns;
 	uint32_t templates, roots;
 	bool writable, was_clean, damaged;
+	bool reclaimable;    /* a crash may have left blocks in use that nobody has: xn_reclaim() */
+	bool free_estimated; /* free_blocks is right to a 128th of the disk; reclaim counts it */
 };
 int xn_disk_info(struct xn *xn, struct xn_disk_info *info);
 
@@ -684,7 +687,33 @@ int xn_chunk_summary(struct xn *xn, uint64_t chunk, uint32_t *free_blocks);
 /* Its bitmap, 2048 bytes, bit set = not free. */
 int xn_chunk_map(struct xn *xn, uint64_t chunk, uint8_t *bitmap);
 
-/* ---- looking at everything: tools and recovery ---- */
+/* ---- space that a crash lost ---- */
+
+struct xn_reclaim_progress {
+	uint64_t maps, maps_done; /* chunks whose map must be read first */
+	uint64_t objects;         /* walked */
+	uint64_t freed;           /* blocks */
+	uint64_t memory;          /* bytes that it took */
+};
+
+/*
+ * Find the blocks that a crash left in use though nobody has them, and free them,
+ * while the disk is in use: call it again until it returns 0.  Each call reads at
+ * most `budget` maps or objects; how often to call is the rate.  It takes two bits'
+ * worth of memory for each block of the chunks in use, at most (64 MiB for a TiB),
+ * and frees nothing before all that is owned was walked.  Root counters and the
+ * free count are exact when it is done.  Closing the disk or an error forgets how far
+ * it came.  `progress` may be NULL.  Administrators only.
+ *
+ * Returns 1 if there is more to do, 0 when nothing can be lost (any more).
+ *
+ * Fails with
+ *   XN_EDAMAGED  an object cannot be walked: nothing is freed; run xn-fsck
+ *   XN_ECRED, XN_EREADONLY, XN_EIO, XN_EUNKNOWN, -ENOMEM
+ */
+int xn_reclaim(struct xn_session *session, uint64_t budget, struct xn_reclaim_progress *progress);
+
+/* ---- looking at everything: tools ---- */
 
 struct xn_walk_item {
 	uint32_t root;  /* id */
