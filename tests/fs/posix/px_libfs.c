@@ -169,11 +169,11 @@ static int resolve(struct px *p, const char *path, bool following, struct place 
 	const char *left = rest;
 	unsigned links = 0;
 
+	*place = (struct place){ .dir = p->dir };
 	if (!*path)
 		return -ENOENT;
 	if (strlen(path) >= PATH_BYTES)
 		return -ENAMETOOLONG;
-	*place = (struct place){ .dir = p->dir };
 	strcpy(rest, path);
 	for (;;) {
 		int err;
@@ -686,7 +686,7 @@ int px_rmdir(struct px *p, const char *path)
 
 int px_rename2(struct px *p, const char *from, const char *to, unsigned flags)
 {
-	struct place old, new;
+	struct place old, new = { .dir = p->dir };
 	int err = resolve(p, from, false, &old);
 
 	if (!err)
