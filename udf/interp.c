@@ -228,158 +228,197 @@ static inline uint32_t smod32(uint32_t a, uint32_t b)
 #define SRC m->reg[insn->src]
 
 #define COMPUTE(op, U, S, right, result)      \
-	case op: {                            \
+	do_##op:                              \
+	{                                     \
 		U a = (U)DST, b = (U)(right); \
 		(void)a;                      \
 		DST = (U)(result);            \
-		break;                        \
+		NEXT;                         \
 	}
-#define COMPUTE_32(op, result)                                           \
-	COMPUTE(UDF_OP_##op##32_K, uint32_t, int32_t, insn->imm, result) \
-	COMPUTE(UDF_OP_##op##32_X, uint32_t, int32_t, SRC, result)
-#define COMPUTE_64(op, result)                                           \
-	COMPUTE(UDF_OP_##op##64_K, uint64_t, int64_t, insn->imm, result) \
-	COMPUTE(UDF_OP_##op##64_X, uint64_t, int64_t, SRC, result)
+#define COMPUTE_32(op, result)                                  \
+	COMPUTE(op##32_K, uint32_t, int32_t, insn->imm, result) \
+	COMPUTE(op##32_X, uint32_t, int32_t, SRC, result)
+#define COMPUTE_64(op, result)                                  \
+	COMPUTE(op##64_K, uint64_t, int64_t, insn->imm, result) \
+	COMPUTE(op##64_X, uint64_t, int64_t, SRC, result)
 #define COMPUTE_BOTH(op, result) COMPUTE_32(op, result) COMPUTE_64(op, result)
 
 #define BRANCH(op, T, right, condition)       \
-	case op: {                            \
+	do_##op:                              \
+	{                                     \
 		T a = (T)DST, b = (T)(right); \
 		if (condition)                \
 			goto jump;            \
-		break;                        \
+		NEXT;                         \
 	}
-#define BRANCH_BOTH(op, T32, T64, condition)                 \
-	BRANCH(UDF_OP_##op##32_K, T32, insn->imm, condition) \
-	BRANCH(UDF_OP_##op##32_X, T32, SRC, condition)       \
-	BRANCH(UDF_OP_##op##64_K, T64, insn->imm, condition) \
-	BRANCH(UDF_OP_##op##64_X, T64, SRC, condition)
+#define BRANCH_BOTH(op, T32, T64, condition)        \
+	BRANCH(op##32_K, T32, insn->imm, condition) \
+	BRANCH(op##32_X, T32, SRC, condition)       \
+	BRANCH(op##64_K, T64, insn->imm, condition) \
+	BRANCH(op##64_X, T64, SRC, condition)
 
 #define LOAD(op, U, T, to_host)                                        \
-	case UDF_OP_##op: {                                            \
+	do_##op:                                                       \
+	{                                                              \
 		uint64_t address = SRC + (uint64_t)(int64_t)insn->off; \
 		const uint8_t *p = readable(m, address, sizeof(U));    \
 		U value;                                               \
 		if (!p)                                                \
-			return fault(m, UDF_FAULT_MEM, address);       \
+			STOP(fault(m, UDF_FAULT_MEM, address));        \
 		memcpy(&value, p, sizeof(U));                          \
 		DST = (uint64_t)(T)to_host(value);                     \
-		break;                                                 \
+		NEXT;                                                  \
 	}
 
 #define STORE(op, U, from_host, right)                                 \
-	case UDF_OP_##op: {                                            \
+	do_##op:                                                       \
+	{                                                              \
 		uint64_t address = DST + (uint64_t)(int64_t)insn->off; \
 		uint8_t *p = writable(m, address, sizeof(U));          \
 		U value = from_host((U)(right));                       \
 		if (!p)                                                \
-			return fault(m, UDF_FAULT_STORE, address);     \
+			STOP(fault(m, UDF_FAULT_STORE, address));      \
 		memcpy(p, &value, sizeof(U));                          \
-		break;                                                 \
+		NEXT;                                                  \
 	}
 
 #define BYTE(x) (x)
 
+/* Each operation jumps to the next by itself: so the processor learns what follows what. */
+#define LABEL(op, opcode, variant, form, width, text) [UDF_OP_##op] = &&do_##op,
+#define NEXT                        \
+	do {                        \
+		insn++;             \
+		goto *at[insn->op]; \
+	} while (0)
+#define STOP(result)             \
+	do {                     \
+		*last = insn;    \
+		return (result); \
+	} while (0)
+
 /* Run from `insn` to the end; *last is the instruction reached. */
 static int execute(struct machine *m, const struct udf_insn *insn, const struct udf_insn **last)
 {
+	static const void *const at[] = { UDF_ISA(LABEL) };
 	int err;
 
-	for (;; insn++) {
-		*last = insn;
-		switch (insn->op) {
-			COMPUTE_BOTH(ADD, a + b)
-			COMPUTE_BOTH(SUB, a - b)
-			COMPUTE_BOTH(MUL, a * b)
-			COMPUTE_BOTH(OR, a | b)
-			COMPUTE_BOTH(AND, a & b)
-			COMPUTE_BOTH(XOR, a ^ b)
-			COMPUTE_BOTH(MOV, b)
-			COMPUTE_BOTH(DIV, b ? a / b : 0)
-			COMPUTE_BOTH(MOD, b ? a % b : a)
-			COMPUTE_32(SDIV, sdiv32(a, b))
-			COMPUTE_64(SDIV, sdiv64(a, b))
-			COMPUTE_32(SMOD, smod32(a, b))
-			COMPUTE_64(SMOD, smod64(a, b))
-			COMPUTE_32(LSH, a << (b & 31))
-			COMPUTE_64(LSH, a << (b & 63))
-			COMPUTE_32(RSH, a >> (b & 31))
-			COMPUTE_64(RSH, a >> (b & 63))
-			COMPUTE_32(ARSH, (int32_t)a >> (b & 31))
-			COMPUTE_64(ARSH, (int64_t)a >> (b & 63))
-		case UDF_OP_MOVSX32_8: DST = (uint32_t)(int8_t)SRC; break;
-		case UDF_OP_MOVSX32_16: DST = (uint32_t)(int16_t)SRC; break;
-		case UDF_OP_MOVSX64_8: DST = (uint64_t)(int8_t)SRC; break;
-		case UDF_OP_MOVSX64_16: DST = (uint64_t)(int16_t)SRC; break;
-		case UDF_OP_MOVSX64_32: DST = (uint64_t)(int32_t)SRC; break;
-		case UDF_OP_NEG32: DST = 0u - (uint32_t)DST; break;
-		case UDF_OP_NEG64: DST = 0ull - DST; break;
-		case UDF_OP_LE16: DST = (uint16_t)DST; break;
-		case UDF_OP_LE32: DST = (uint32_t)DST; break;
-		case UDF_OP_LE64: break;
-		case UDF_OP_BE16:
-		case UDF_OP_SWAP16: DST = __builtin_bswap16((uint16_t)DST); break;
-		case UDF_OP_BE32:
-		case UDF_OP_SWAP32: DST = __builtin_bswap32((uint32_t)DST); break;
-		case UDF_OP_BE64:
-		case UDF_OP_SWAP64: DST = __builtin_bswap64(DST); break;
+	goto *at[insn->op];
+	COMPUTE_BOTH(ADD, a + b)
+	COMPUTE_BOTH(SUB, a - b)
+	COMPUTE_BOTH(MUL, a * b)
+	COMPUTE_BOTH(OR, a | b)
+	COMPUTE_BOTH(AND, a & b)
+	COMPUTE_BOTH(XOR, a ^ b)
+	COMPUTE_BOTH(MOV, b)
+	COMPUTE_BOTH(DIV, b ? a / b : 0)
+	COMPUTE_BOTH(MOD, b ? a % b : a)
+	COMPUTE_32(SDIV, sdiv32(a, b))
+	COMPUTE_64(SDIV, sdiv64(a, b))
+	COMPUTE_32(SMOD, smod32(a, b))
+	COMPUTE_64(SMOD, smod64(a, b))
+	COMPUTE_32(LSH, a << (b & 31))
+	COMPUTE_64(LSH, a << (b & 63))
+	COMPUTE_32(RSH, a >> (b & 31))
+	COMPUTE_64(RSH, a >> (b & 63))
+	COMPUTE_32(ARSH, (int32_t)a >> (b & 31))
+	COMPUTE_64(ARSH, (int64_t)a >> (b & 63))
+do_MOVSX32_8:
+	DST = (uint32_t)(int8_t)SRC;
+	NEXT;
+do_MOVSX32_16:
+	DST = (uint32_t)(int16_t)SRC;
+	NEXT;
+do_MOVSX64_8:
+	DST = (uint64_t)(int8_t)SRC;
+	NEXT;
+do_MOVSX64_16:
+	DST = (uint64_t)(int16_t)SRC;
+	NEXT;
+do_MOVSX64_32:
+	DST = (uint64_t)(int32_t)SRC;
+	NEXT;
+do_NEG32:
+	DST = 0u - (uint32_t)DST;
+	NEXT;
+do_NEG64:
+	DST = 0ull - DST;
+	NEXT;
+do_LE16:
+	DST = (uint16_t)DST;
+	NEXT;
+do_LE32:
+	DST = (uint32_t)DST;
+	NEXT;
+do_LE64:
+	NEXT;
+do_BE16:
+do_SWAP16:
+	DST = __builtin_bswap16((uint16_t)DST);
+	NEXT;
+do_BE32:
+do_SWAP32:
+	DST = __builtin_bswap32((uint32_t)DST);
+	NEXT;
+do_BE64:
+do_SWAP64:
+	DST = __builtin_bswap64(DST);
+	NEXT;
 
-		case UDF_OP_LDDW:
-			DST = insn->imm;
-			insn++;
-			break;
-			LOAD(LDX8, uint8_t, uint8_t, BYTE)
-			LOAD(LDX16, uint16_t, uint16_t, le16toh)
-			LOAD(LDX32, uint32_t, uint32_t, le32toh)
-			LOAD(LDX64, uint64_t, uint64_t, le64toh)
-			LOAD(LDSX8, uint8_t, int8_t, BYTE)
-			LOAD(LDSX16, uint16_t, int16_t, le16toh)
-			LOAD(LDSX32, uint32_t, int32_t, le32toh)
-			STORE(ST8, uint8_t, BYTE, insn->imm)
-			STORE(ST16, uint16_t, htole16, insn->imm)
-			STORE(ST32, uint32_t, htole32, insn->imm)
-			STORE(ST64, uint64_t, htole64, insn->imm)
-			STORE(STX8, uint8_t, BYTE, SRC)
-			STORE(STX16, uint16_t, htole16, SRC)
-			STORE(STX32, uint32_t, htole32, SRC)
-			STORE(STX64, uint64_t, htole64, SRC)
+do_LDDW:
+	DST = insn->imm;
+	insn++;
+	NEXT;
+	LOAD(LDX8, uint8_t, uint8_t, BYTE)
+	LOAD(LDX16, uint16_t, uint16_t, le16toh)
+	LOAD(LDX32, uint32_t, uint32_t, le32toh)
+	LOAD(LDX64, uint64_t, uint64_t, le64toh)
+	LOAD(LDSX8, uint8_t, int8_t, BYTE)
+	LOAD(LDSX16, uint16_t, int16_t, le16toh)
+	LOAD(LDSX32, uint32_t, int32_t, le32toh)
+	STORE(ST8, uint8_t, BYTE, insn->imm)
+	STORE(ST16, uint16_t, htole16, insn->imm)
+	STORE(ST32, uint32_t, htole32, insn->imm)
+	STORE(ST64, uint64_t, htole64, insn->imm)
+	STORE(STX8, uint8_t, BYTE, SRC)
+	STORE(STX16, uint16_t, htole16, SRC)
+	STORE(STX32, uint32_t, htole32, SRC)
+	STORE(STX64, uint64_t, htole64, SRC)
 
-			BRANCH_BOTH(JEQ, uint32_t, uint64_t, a == b)
-			BRANCH_BOTH(JNE, uint32_t, uint64_t, a != b)
-			BRANCH_BOTH(JGT, uint32_t, uint64_t, a > b)
-			BRANCH_BOTH(JGE, uint32_t, uint64_t, a >= b)
-			BRANCH_BOTH(JLT, uint32_t, uint64_t, a < b)
-			BRANCH_BOTH(JLE, uint32_t, uint64_t, a <= b)
-			BRANCH_BOTH(JSET, uint32_t, uint64_t, a & b)
-			BRANCH_BOTH(JSGT, int32_t, int64_t, a > b)
-			BRANCH_BOTH(JSGE, int32_t, int64_t, a >= b)
-			BRANCH_BOTH(JSLT, int32_t, int64_t, a < b)
-			BRANCH_BOTH(JSLE, int32_t, int64_t, a <= b)
-		case UDF_OP_JA:
-		case UDF_OP_GOTOL:
+	BRANCH_BOTH(JEQ, uint32_t, uint64_t, a == b)
+	BRANCH_BOTH(JNE, uint32_t, uint64_t, a != b)
+	BRANCH_BOTH(JGT, uint32_t, uint64_t, a > b)
+	BRANCH_BOTH(JGE, uint32_t, uint64_t, a >= b)
+	BRANCH_BOTH(JLT, uint32_t, uint64_t, a < b)
+	BRANCH_BOTH(JLE, uint32_t, uint64_t, a <= b)
+	BRANCH_BOTH(JSET, uint32_t, uint64_t, a & b)
+	BRANCH_BOTH(JSGT, int32_t, int64_t, a > b)
+	BRANCH_BOTH(JSGE, int32_t, int64_t, a >= b)
+	BRANCH_BOTH(JSLT, int32_t, int64_t, a < b)
+	BRANCH_BOTH(JSLE, int32_t, int64_t, a <= b)
+do_JA:
+do_GOTOL:
 jump:
-			if (insn->off < 0 && !pay(m, (uint64_t) - (int64_t)insn->off))
-				return fault(m, UDF_FAULT_FUEL, 0);
-			insn += insn->off;
-			break;
-		case UDF_OP_CALL:
-			err = call_helper(m, insn->imm);
-			if (err)
-				return err;
-			break;
-		case UDF_OP_LOCAL:
-			err = call_local(m, insn);
-			if (err)
-				return err;
-			insn += insn->off;
-			break;
-		case UDF_OP_EXIT:
-			if (m->depth == 0)
-				return 0;
-			insn = return_local(m) - 1;
-			break;
-		}
-	}
+	if (insn->off < 0 && !pay(m, (uint64_t) - (int64_t)insn->off))
+		STOP(fault(m, UDF_FAULT_FUEL, 0));
+	insn += insn->off;
+	NEXT;
+do_CALL:
+	err = call_helper(m, insn->imm);
+	if (err)
+		STOP(err);
+	NEXT;
+do_LOCAL:
+	err = call_local(m, insn);
+	if (err)
+		STOP(err);
+	insn += insn->off;
+	NEXT;
+do_EXIT:
+	if (m->depth == 0)
+		STOP(0);
+	insn = return_local(m) - 1;
+	NEXT;
 }
 
 int udf_interp(struct udf_run *run)

@@ -48,7 +48,7 @@ struct hand {
 	struct bench *bench;
 	unsigned number;
 	struct xn_session *session;
-	xn_blk_t node, other, blocks;
+	xn_blk_t node, other, head, blocks;
 	xn_binding_t held; /* of the first block, which is always there */
 	uint8_t page[XN_BLOCK], from[XN_BLOCK];
 	pthread_t thread;
@@ -192,6 +192,14 @@ static void move_near(struct hand *hand)
 		update_words(hand, hand->node, 0, words[i % 2], sizeof(words[0]), NULL, NULL);
 }
 
+/* A header edit runs `owns` of every record below it twice: on the old and the new bytes. */
+static void edit_header(struct hand *hand)
+{
+	static const uint64_t base;
+
+	update_words(hand, hand->head, 0, &base, sizeof(base), NULL, NULL);
+}
+
 static const struct operation operations[] = {
 	{ "memcpy of a page", NULL, BLOCKS, copy_page, NULL },
 	{ "read a page", NULL, BLOCKS, read_page, NULL },
@@ -201,6 +209,7 @@ static const struct operation operations[] = {
 	{ "update raw bytes", NULL, BLOCKS, edit_raw, NULL },
 	{ "update one pointer: take", "update one pointer: give", BLOCKS - 1, take, give },
 	{ "make an object", "free an object", BLOCKS - 1, take_object, give_object },
+	{ "owns of one record", NULL, 2 * T_HEAD_RECORDS, edit_header, NULL },
 	{ "move in a sector", NULL, BLOCKS, move_near, NULL },
 };
 
@@ -216,10 +225,10 @@ static xn_blk_t find(struct hand *hand, uint64_t count)
 	return found.start;
 }
 
-static xn_blk_t node_make(struct hand *hand, xn_blk_t owner, uint32_t record)
+static xn_blk_t object_make(struct hand *hand, xn_blk_t owner, uint32_t record, enum t_child child)
 {
-	struct xn_extent extent = { find(hand, 1), 1, hand->bench->type[T_NODE], 0 };
-	uint64_t word = T_POINTER(extent.start, 1, T_NODE);
+	struct xn_extent extent = { find(hand, 1), 1, hand->bench->type[child], 0 };
+	uint64_t word = T_POINTER(extent.start, 1, child);
 	struct xn_bind_request request = {
 		.owner = owner, .record = record, .access = RW | XN_READIN, .extent = extent
 	};
@@ -234,16 +243,24 @@ static void hand_begin(struct hand *hand, struct bench *bench, unsigned number)
 {
 	struct xn_cred cred = { 0 };
 	struct xn_extent extent = { 0, 1, XN_DATA, 0 };
+	struct xn_extent reserved = { 0, T_HEAD_RECORDS, XN_RESERVED, 0 };
 	struct xn_bind_request request = { .access = RW };
+	uint64_t word, pointers[T_HEAD_RECORDS];
 	xn_binding_t b;
-	uint64_t word;
 
 	hand->bench = bench;
 	hand->number = number;
 	MUST(xn_session_open(bench->xn, &cred, 0, &hand->session));
 	MUST(xn_bind_root(hand->session, "r", RW | XN_READIN, &b, &bench->root));
-	hand->node = node_make(hand, bench->root, number);
-	hand->other = node_make(hand, hand->node, BLOCKS);
+	hand->node = object_make(hand, bench->root, number, T_NODE);
+	hand->other = object_make(hand, hand->node, BLOCKS, T_NODE);
+	hand->head = object_make(hand, hand->node, BLOCKS + 1, T_HEAD);
+	reserved.start = find(hand, T_HEAD_RECORDS);
+	/* Every record of it names a block. */
+	for (uint32_t i = 0; i < T_HEAD_RECORDS; i++)
+		pointers[i] = T_POINTER(reserved.start + i, 1, T_RESERVED);
+	update_words(hand, hand->head, T_HEAD_RECORDS_AT, pointers, sizeof(pointers), &reserved,
+		     NULL);
 	hand->blocks = extent.start = find(hand, BLOCKS);
 	word = T_POINTER(extent.start, 1, T_DATA);
 	update_words(hand, hand->node, 0, &word, sizeof(word), &extent, NULL);
