@@ -191,6 +191,8 @@ static void apply(struct cffs *fs, struct cffs_inode *inode, const struct libfs_
 
 	if (which & LIBFS_SET_MODE)
 		a->mode = (a->mode & S_IFMT) | (attr->mode & 07777);
+	if (which & LIBFS_SET_MODE)
+		cffs_acl_follow_mode(inode);
 	if (which & LIBFS_SET_UID)
 		a->uid = attr->uid;
 	if (which & LIBFS_SET_GID)

@@ -12,7 +12,8 @@ void cffs_deal_init(struct cffs_deal *deal, struct timespec now)
 	deal->now = now;
 	deal->n_cuts = deal->n_puts = deal->n_tweaks = 0;
 	deal->freed = NULL;
-	deal->alloc.count = 0;
+	deal->alloc.count = deal->give.count = 0;
+	deal->n_edits = 0;
 }
 
 void cffs_deal_cut(struct cffs_deal *deal, struct cffs_inode *dir, const struct cffs_loc *loc,
@@ -270,6 +271,8 @@ static int sectors_edit(struct running *r)
 				put->dir, put->loc.block, put->loc.sector,
 				cffs_sector_room(put->hold->bytes + put->loc.sector * CFFS_SECTOR));
 		put->elsewhere = true;
+		if (put->fixed)
+			return -ENOSPC;
 		hold_put(r->fs, &put->hold);
 	}
 	return err;
@@ -305,6 +308,8 @@ static void memory_follow(struct running *r)
 		if (put->inode->a.nlink == 0 && put->dir != fs->odir)
 			cffs_inode_dirty(fs, put->inode); /* for a sync to settle */
 	}
+	for (uint64_t i = 0; i < deal->give.count; i++)
+		cffs_hold_drop_locked(fs, deal->give.start + i);
 	if (deal->freed) {
 		cffs_holds_drop_slots(fs, &deal->freed->b);
 		memset(&deal->freed->b.slot, 0, sizeof(deal->freed->b.slot));
@@ -346,6 +351,11 @@ static int attempt(struct running *r)
 	if (!err && deal->alloc.count)
 		cffs_txn_alloc(&r->change.txn, deal->alloc.start, deal->alloc.count,
 			       deal->alloc.type);
+	if (!err && deal->give.count)
+		cffs_txn_free(&r->change.txn, deal->give.start, deal->give.count, deal->give.type);
+	for (uint32_t i = 0; i < deal->n_edits; i++)
+		cffs_txn_edit(&r->change.txn, deal->edits[i].object, deal->edits[i].offset,
+			      deal->edits[i].bytes, deal->edits[i].len);
 	if (!err)
 		err = cffs_change_apply(fs, &r->change);
 	if (err)

@@ -27,6 +27,7 @@ struct cffs_put {
 	struct cffs_inode *inode; /* becomes an entry with its inode ... */
 	struct cffs_inode *link;  /* ... or a link to this one, which lies or will lie in XDIR */
 	bool prefer;              /* loc says where, slot included */
+	bool fixed;               /* there or nowhere (-ENOSPC) */
 	struct cffs_loc loc;
 	/* the deal's own */
 	struct cffs_hold *hold;
@@ -52,8 +53,10 @@ struct cffs_deal {
 	struct cffs_cut cuts[CFFS_DEAL_MAX];
 	struct cffs_put puts[CFFS_DEAL_MAX];
 	struct cffs_tweak tweaks[CFFS_DEAL_MAX + 2];
-	struct cffs_inode *freed; /* all that it owns goes; it has no place afterwards */
-	struct xn_extent alloc;   /* count 0: none */
+	struct cffs_inode *freed;     /* all that it owns goes; it has no place afterwards */
+	struct xn_extent alloc, give; /* taken, given back; count 0: none */
+	const struct xn_edit *edits;  /* of objects that are taken */
+	uint32_t n_edits;
 };
 
 void cffs_deal_init(struct cffs_deal *deal, struct timespec now);

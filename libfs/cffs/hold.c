@@ -258,7 +258,7 @@ void cffs_hold_put(struct cffs *fs, struct cffs_hold *hold)
 	pthread_mutex_unlock(&fs->lock);
 }
 
-static void drop(struct cffs *fs, xn_blk_t object)
+void cffs_hold_drop_locked(struct cffs *fs, xn_blk_t object)
 {
 	struct cffs_hold *hold = find(fs, object);
 
@@ -272,7 +272,7 @@ static void drop(struct cffs *fs, xn_blk_t object)
 void cffs_hold_drop(struct cffs *fs, xn_blk_t object)
 {
 	pthread_mutex_lock(&fs->lock);
-	drop(fs, object);
+	cffs_hold_drop_locked(fs, object);
 	pthread_mutex_unlock(&fs->lock);
 }
 
@@ -287,7 +287,7 @@ void cffs_holds_drop_slots(struct cffs *fs, const struct cffs_body *body)
 {
 	for (uint32_t i = 0; i < body->n_slots; i++)
 		for (uint32_t k = 0; names_objects(&body->slot[i]) && k < body->slot[i].count; k++)
-			drop(fs, body->slot[i].start + k);
+			cffs_hold_drop_locked(fs, body->slot[i].start + k);
 }
 
 void cffs_holds_move_slots(struct cffs *fs, const struct cffs_body *body, struct cffs_hold *owner)

@@ -593,7 +593,11 @@ void cffs_inode_attr(struct cffs *fs, struct cffs_inode *inode, struct libfs_att
 int cffs_may(struct cffs *fs, struct cffs_inode *inode, const struct libfs_ctx *ctx, uint32_t mask)
 {
 	struct libfs_attr attr;
+	int err;
 
-	cffs_inode_attr(fs, inode, &attr);
-	return libfs_may(&attr, ctx->cred, mask);
+	pthread_mutex_lock(&fs->lock);
+	cffs_attr_fill(inode, &attr);
+	err = cffs_acl_permits(inode, &attr, ctx->cred, mask);
+	pthread_mutex_unlock(&fs->lock);
+	return err;
 }

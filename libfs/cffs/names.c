@@ -156,11 +156,14 @@ static int inode_new(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_i
 	inode->a.rdev = make->rdev;
 	inode->a.nlink = S_ISDIR(make->mode) ? 2 : 1;
 	inherit(&inode->a, dir, ctx);
+	err = cffs_acl_of_new(dir, inode, ctx->umask);
 	pthread_mutex_unlock(&fs->lock);
 	inode->b.n_slots = S_ISDIR(make->mode) ? CFFS_DIR_SLOTS : CFFS_FILE_SLOTS;
-	if (S_ISDIR(make->mode) && cffs_dir_empty(inode, 0, 0)) {
+	if (!err && S_ISDIR(make->mode))
+		err = cffs_dir_empty(inode, 0, 0);
+	if (err) {
 		cffs_inode_free(fs, inode);
-		return -ENOMEM;
+		return err;
 	}
 	*out = inode;
 	return 0;
@@ -315,7 +318,7 @@ static int make_named(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_in
 int cffs_create(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 		uint32_t mode, bool exclusive, struct libfs_attr *out)
 {
-	struct make make = { .mode = S_IFREG | (mode & 07777 & ~ctx->umask) };
+	struct make make = { .mode = S_IFREG | (mode & 07777) };
 
 	return make_named(libfs, ctx, dir, name, &make, exclusive, out);
 }
@@ -323,7 +326,7 @@ int cffs_create(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t di
 int cffs_mkdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 	       uint32_t mode, struct libfs_attr *out)
 {
-	struct make make = { .mode = S_IFDIR | (mode & 01777 & ~ctx->umask) };
+	struct make make = { .mode = S_IFDIR | (mode & 01777) };
 
 	return make_named(libfs, ctx, dir, name, &make, true, out);
 }
@@ -331,7 +334,7 @@ int cffs_mkdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir
 int cffs_mknod(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 	       uint32_t mode, uint64_t rdev, struct libfs_attr *out)
 {
-	struct make make = { .mode = (mode & (S_IFMT | 07777)) & ~(ctx->umask & 07777) };
+	struct make make = { .mode = mode & (S_IFMT | 07777) };
 
 	if ((mode & S_IFMT) == 0)
 		make.mode |= S_IFREG;

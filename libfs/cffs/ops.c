@@ -38,6 +38,10 @@ static const struct libfs_ops cffs_ops = {
 	.fsync = cffs_fsync,
 	.sync = op_sync,
 	.statfs = cffs_statfs,
+	.setxattr = cffs_setxattr,
+	.getxattr = cffs_getxattr,
+	.listxattr = cffs_listxattr,
+	.removexattr = cffs_removexattr,
 };
 
 const struct libfs_type cffs_type = {

@@ -18,6 +18,7 @@ int cffs_hold_root(struct cffs *fs, const char *root);
 /* These with fs->lock held. */
 void cffs_holds_trim(struct cffs *fs, size_t max);
 struct cffs_hold *cffs_hold_find(struct cffs *fs, xn_blk_t object);
+void cffs_hold_drop_locked(struct cffs *fs, xn_blk_t object);
 void cffs_hold_put_locked(struct cffs *fs, struct cffs_hold *hold);
 /* The objects that an inode's slots name were freed; or their inode moved below `owner`. */
 void cffs_holds_drop_slots(struct cffs *fs, const struct cffs_body *body);
@@ -176,6 +177,24 @@ int cffs_open(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 	      uint64_t *handle);
 void cffs_release(struct libfs *libfs, libfs_ino_t ino, uint64_t handle);
 int cffs_statfs(struct libfs *libfs, struct libfs_statfs *out);
+
+/* ---- xattr.c ---- */
+
+int cffs_setxattr(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		  const char *name, const void *value, size_t size, uint32_t flags);
+ssize_t cffs_getxattr(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		      const char *name, void *value, size_t size);
+ssize_t cffs_listxattr(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		       char *names, size_t size);
+int cffs_removexattr(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		     const char *name);
+/* With fs->lock held.  Mode and access ACL: 0 or -EACCES. */
+int cffs_acl_permits(const struct cffs_inode *inode, const struct libfs_attr *attr,
+		     const struct xn_cred *cred, uint32_t mask);
+/* The mode changed: its ACL says the same. */
+void cffs_acl_follow_mode(struct cffs_inode *inode);
+/* A new inode takes its ACLs from the directory's default, or its mode from the umask. */
+int cffs_acl_of_new(const struct cffs_inode *dir, struct cffs_inode *inode, uint32_t umask);
 
 /* ---- super.c, mkfs.c, ops.c ---- */
 
