@@ -169,6 +169,16 @@ static bool block_is_near(const struct xn *xn, xn_blk_t block)
 	       window_of(xn, block);
 }
 
+/* Is some block of the window in use, and not at hand? */
+static bool window_is_wanted(struct xn *xn, xn_blk_t start)
+{
+	for (uint32_t i = 0; i < WINDOW; i++)
+		if (disk_holds(xn, start + i, 1) && freemap_in_use(xn, start + i) &&
+		    !block_is_near(xn, start + i))
+			return true;
+	return false;
+}
+
 static int ahead_read(struct xn *xn, xn_blk_t start, uint64_t count)
 {
 	struct window *windows[WINDOWS];
@@ -181,7 +191,8 @@ static int ahead_read(struct xn *xn, xn_blk_t start, uint64_t count)
 		return -ENOMEM;
 	/* Block 0 is no window's start: it is the superblock's. */
 	for (at = at ? at : WINDOW; at < start + count && n < WINDOWS; at += WINDOW) {
-		if (!disk_holds(xn, at, 1))
+		if (!disk_holds(xn, at, 1) || freemap_load(xn, at / XN_CHUNK_BLOCKS) ||
+		    !window_is_wanted(xn, at))
 			break;
 		ahead_forget(xn, at, WINDOW);
 		windows[n] = window_take(xn, at);
@@ -191,7 +202,7 @@ static int ahead_read(struct xn *xn, xn_blk_t start, uint64_t count)
 	}
 	if (n)
 		windows_read(xn, windows, n);
-	return 1;
+	return n > 0;
 }
 
 int xn_prefetch(struct xn_session *session, xn_blk_t block, xn_blk_t start, uint64_t count)

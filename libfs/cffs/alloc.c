@@ -62,6 +62,13 @@ struct stream {
 	uint32_t count; /* of the last blocks read ahead */
 };
 
+/* What is asked for. */
+struct wish {
+	struct cffs_inode *dir, *inode; /* dir may be NULL */
+	uint64_t want;
+	xn_blk_t beside; /* behind the files beside the inode's name; 0: not known */
+};
+
 struct cffs_places {
 	pthread_mutex_t lock;
 	struct range small, dirs;
@@ -153,8 +160,39 @@ static uint64_t region_size(const struct cffs *fs, uint64_t wanted)
 	return most < WINDOW ? WINDOW : most < wanted ? most : wanted;
 }
 
+/* Where what others are about to use ends, if the run meets it; 0: it does not. */
+static xn_blk_t others_end(const struct cffs_places *places, const struct xn_extent *run,
+			   const struct range *self)
+{
+	const struct range *others[] = { &places->small, &places->dirs,
+					 places->last_large ? &places->last_large->region : NULL };
+
+	for (unsigned i = 0; i < 3; i++)
+		if (others[i] && others[i] != self && others[i]->next < run->start + run->count &&
+		    run->start < others[i]->end)
+			return others[i]->end;
+	return 0;
+}
+
+/* A run for a stream of its own, if there is one that nobody else is about to use. */
+static int find_region(struct cffs *fs, struct cffs_places *places, const struct range *self,
+		       xn_blk_t near, uint64_t want, struct xn_extent *out)
+{
+	int err = find_run(fs, near, want, WINDOW, out);
+
+	for (unsigned n = 0; !err && n < 3; n++) {
+		xn_blk_t end = others_end(places, out, self);
+
+		if (!end)
+			break;
+		err = find_run(fs, end, want, WINDOW, out);
+	}
+	return err;
+}
+
 /* Let the stream have at least `need` blocks in a row, or as many as there are. */
-static int stream_fill(struct cffs *fs, struct range *stream, uint64_t need, uint64_t region)
+static int stream_fill(struct cffs *fs, struct cffs_places *places, struct range *stream,
+		       uint64_t need, uint64_t region)
 {
 	struct xn_extent run;
 	uint64_t size = region_size(fs, region);
@@ -162,8 +200,8 @@ static int stream_fill(struct cffs *fs, struct range *stream, uint64_t need, uin
 
 	if (stream->next + need <= stream->end)
 		return 0;
-	err = find_run(fs, stream->end ? stream->end : home_of(fs), size < need ? need : size,
-		       WINDOW, &run);
+	err = find_region(fs, places, stream, stream->end ? stream->end : home_of(fs),
+			  size < need ? need : size, &run);
 	if (err)
 		return err;
 	*stream = (struct range){ run.start, run.start + run.count };
@@ -220,21 +258,21 @@ static void window_give_back(struct cffs_places *places)
 	last->window.end = last->window.next;
 }
 
+/* `first` of the directory since it was mounted: then `beside` (or 0) is a wish. */
 static int window_take(struct cffs *fs, struct cffs_places *places, struct group *group,
-		       struct cffs_inode *inode, bool first, uint64_t need)
+		       xn_blk_t beside, bool first, uint64_t need)
 {
-	xn_blk_t beside = first ? neighbours_end(fs, inode) : 0;
 	uint64_t size = need > WINDOW ? need : WINDOW;
 	struct xn_extent here;
 	int err;
 
-	if (beside && find_here(fs, beside, WINDOW, &here) && here.count >= need) {
+	if (first && beside && find_here(fs, beside, WINDOW, &here) && here.count >= need) {
 		group->window = (struct range){ here.start, here.start + here.count };
 		return 0;
 	}
 	if (first)
 		window_give_back(places);
-	err = stream_fill(fs, &places->small, need, REGION_SMALL);
+	err = stream_fill(fs, places, &places->small, need, REGION_SMALL);
 	if (err)
 		return err;
 	if (size > places->small.end - places->small.next)
@@ -269,17 +307,23 @@ static bool window_use(struct cffs *fs, struct range *window, uint64_t want, str
 	return true;
 }
 
-static int place_in_group(struct cffs *fs, struct cffs_places *places, struct cffs_inode *dir,
-			  struct cffs_inode *inode, uint64_t want, struct xn_extent *out)
+static uint64_t group_id(const struct cffs_inode *dir, const struct cffs_inode *inode)
+{
+	return dir ? dir->a.ino : inode->a.ino;
+}
+
+static int place_in_group(struct cffs *fs, struct cffs_places *places, const struct wish *wish,
+			  struct xn_extent *out)
 {
 	bool fresh;
-	struct group *group = group_of(places, dir ? dir->a.ino : inode->a.ino, &fresh);
+	struct group *group = group_of(places, group_id(wish->dir, wish->inode), &fresh);
+	uint64_t want = wish->want;
 	int err;
 
 	if (window_use(fs, &group->window, want, out) || hole_take(fs, group, want, out))
 		return 0;
 	for (unsigned n = 0; n < 2; n++) {
-		err = window_take(fs, places, group, inode, fresh && n == 0, want);
+		err = window_take(fs, places, group, wish->beside, fresh && n == 0, want);
 		if (err)
 			return err;
 		if (window_use(fs, &group->window, want, out))
@@ -354,7 +398,7 @@ static int place_in_dirs(struct cffs *fs, struct cffs_places *places, uint64_t w
 	int err;
 
 	for (unsigned n = 0; n < 2; n++) {
-		err = stream_fill(fs, &places->dirs, 1, REGION_DIR);
+		err = stream_fill(fs, places, &places->dirs, 1, REGION_DIR);
 		if (err)
 			return err;
 		if (window_use(fs, &places->dirs, want, out))
@@ -394,7 +438,7 @@ static int place_large(struct cffs *fs, struct cffs_places *places, struct cffs_
 	size = size < want ? want : size;
 	if (!places->large)
 		places->large = home_of(fs) + 4 * REGION_SMALL;
-	err = find_run(fs, places->large, size, WINDOW, out);
+	err = find_region(fs, places, NULL, places->large, size, out);
 	if (err)
 		return find_any(fs, places->large, want, out);
 	places->large = out->start + out->count;
@@ -437,37 +481,57 @@ static xn_blk_t continuation(struct cffs *fs, struct cffs_inode *inode, uint64_t
 	return next;
 }
 
-static int place_data(struct cffs *fs, struct cffs_places *places, struct cffs_inode *dir,
-		      struct cffs_inode *inode, uint64_t want, struct xn_extent *out)
+/* Looked at without the lock: it may read the directory. */
+static void wish_beside(struct cffs *fs, struct cffs_places *places, struct wish *wish)
 {
-	if (inode->b.blocks + want > CFFS_SMALL)
-		return place_large(fs, places, inode, want, out);
+	uint64_t id = group_id(wish->dir, wish->inode);
+	bool known;
+
 	if (fs->params.options & CFFS_O_NO_GROUP)
-		return place_anywhere(fs, dir, inode, want, out);
-	return place_in_group(fs, places, dir, inode, want, out);
+		return;
+	pthread_mutex_lock(&places->lock);
+	known = places->group[id % GROUPS].dir == id;
+	pthread_mutex_unlock(&places->lock);
+	if (!known)
+		wish->beside = neighbours_end(fs, wish->inode);
 }
 
-static int place_metadata(struct cffs *fs, struct cffs_places *places, struct cffs_inode *dir,
-			  struct cffs_inode *inode, uint64_t want, struct xn_extent *out)
+static int place_small(struct cffs *fs, struct cffs_places *places, struct wish *wish,
+		       struct xn_extent *out)
 {
+	int err;
+
+	wish_beside(fs, places, wish);
+	pthread_mutex_lock(&places->lock);
 	if (fs->params.options & CFFS_O_NO_GROUP)
-		return place_anywhere(fs, dir, inode, want, out);
-	return place_in_dirs(fs, places, want, out);
+		err = place_anywhere(fs, wish->dir, wish->inode, wish->want, out);
+	else
+		err = place_in_group(fs, places, wish, out);
+	pthread_mutex_unlock(&places->lock);
+	return err;
 }
 
 int cffs_place_small(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *inode,
 		     uint64_t want, struct xn_extent *out)
 {
 	struct cffs_places *places = places_of(fs);
+	struct wish wish = { dir, inode, want, 0 };
+
+	return places ? place_small(fs, places, &wish, out) : -ENOMEM;
+}
+
+static int place_other(struct cffs *fs, struct cffs_places *places, const struct wish *wish,
+		       bool data, struct xn_extent *out)
+{
 	int err;
 
-	if (!places)
-		return -ENOMEM;
 	pthread_mutex_lock(&places->lock);
-	if (fs->params.options & CFFS_O_NO_GROUP)
-		err = place_anywhere(fs, dir, inode, want, out);
+	if (data)
+		err = place_large(fs, places, wish->inode, wish->want, out);
+	else if (fs->params.options & CFFS_O_NO_GROUP)
+		err = place_anywhere(fs, wish->dir, wish->inode, wish->want, out);
 	else
-		err = place_in_group(fs, places, dir, inode, want, out);
+		err = place_in_dirs(fs, places, wish->want, out);
 	pthread_mutex_unlock(&places->lock);
 	return err;
 }
@@ -476,25 +540,21 @@ int cffs_place(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *inode
 	       uint64_t want, uint32_t type, struct xn_extent *out)
 {
 	struct cffs_places *places = places_of(fs);
+	struct wish wish = { dir, inode, want < CFFS_SLOT_COUNT_MAX ? want : CFFS_SLOT_COUNT_MAX,
+			     0 };
 	bool data = type == XN_DATA || type == XN_RESERVED;
 	xn_blk_t next;
-	int err;
+	int err = 0;
 
 	if (!places)
 		return -ENOMEM;
-	if (want > CFFS_SLOT_COUNT_MAX)
-		want = CFFS_SLOT_COUNT_MAX;
 	next = type == fs->type[CFFS_T_EXT] ? 0 : continuation(fs, inode, logical);
-	if (next && find_here(fs, next, want, out)) {
-		out->type = type;
-		return 0;
-	}
-	pthread_mutex_lock(&places->lock);
-	if (data)
-		err = place_data(fs, places, dir, inode, want, out);
+	if (next && find_here(fs, next, wish.want, out))
+		; /* where it ends */
+	else if (data && inode->b.blocks + want <= CFFS_SMALL)
+		err = place_small(fs, places, &wish, out);
 	else
-		err = place_metadata(fs, places, dir, inode, want, out);
-	pthread_mutex_unlock(&places->lock);
+		err = place_other(fs, places, &wish, data, out);
 	out->type = type;
 	out->reserved = 0;
 	return err;

@@ -164,15 +164,24 @@ static int run_read(struct cffs *fs, const struct cffs_run *run, uint64_t skip, 
 static int bound_write(struct cffs *fs, xn_binding_t binding, uint64_t at, const uint8_t *from,
 		       uint64_t len)
 {
+	uint64_t most = XN_WRITE_MAX;
+	unsigned tries = 0;
 	int err = 0;
 
 	while (len > 0 && !err) {
-		uint64_t n = min64(len, XN_WRITE_MAX - at % BLK);
-		unsigned tries = 0;
+		uint64_t n = min64(len, most - at % BLK);
 
-		do
-			err = xn_write(fs->libfs.session, binding, at, from, n);
-		while (err && cffs_retry(fs, err, &tries));
+		err = xn_write(fs->libfs.session, binding, at, from, n);
+		if (err == XN_ECACHEFULL && n > BLK) {
+			most = (n / 2 + BLK - 1) / BLK * BLK; /* the cache may be that small */
+			err = 0;
+			continue;
+		}
+		if (err && cffs_retry(fs, err, &tries)) {
+			err = 0;
+			continue;
+		}
+		tries = 0;
 		at += n;
 		from += n;
 		len -= n;
@@ -202,6 +211,28 @@ static int write_padded(struct cffs *fs, xn_binding_t binding, uint64_t block, u
 	memset(bytes, 0, sizeof(bytes));
 	memcpy(bytes + skip, from, len);
 	return bound_write(fs, binding, block * BLK, bytes, BLK);
+}
+
+/*
+ * Over blocks that have bytes already.  When the last of them has none behind the write, it is
+ * written whole: its old bytes need not be read.
+ */
+static int run_overwrite(struct cffs *fs, const struct cffs_run *run, uint64_t skip,
+			 const uint8_t *from, uint64_t len, bool to_end)
+{
+	uint64_t end = skip + len, last = end / BLK, tail = end % BLK;
+	xn_binding_t binding;
+	int err = run_bind(fs, run, &binding);
+
+	if (err)
+		return err;
+	if (!to_end || tail == 0 || tail > len || (last == 0 && skip > 0))
+		tail = 0;
+	err = bound_write(fs, binding, skip, from, len - tail);
+	if (!err && tail)
+		err = write_padded(fs, binding, last, 0, from + len - tail, tail);
+	xn_unbind(fs->libfs.session, binding);
+	return err;
 }
 
 /* New blocks are written whole: zeroes around what was given. */
@@ -432,7 +463,7 @@ static int take_blocks(struct cffs *fs, struct cffs_inode *inode, uint32_t class
 	bool moved = false;
 	int err;
 
-	do {
+	for (;;) {
 		err = cffs_place(fs, inode->dir, inode, logical, want, type, &blocks);
 		if (!err && !moved && should_move(inode, logical, want, &blocks)) {
 			moved = true; /* or it cannot be: then it becomes two extents */
@@ -442,9 +473,15 @@ static int take_blocks(struct cffs *fs, struct cffs_inode *inode, uint32_t class
 		}
 		if (!err)
 			err = cffs_map_add(fs, inode, class, logical, &blocks);
-	} while (err && cffs_retry(fs, err, &tries));
-	if (err)
-		return err;
+		if (!err)
+			break;
+		if (cffs_retry(fs, err, &tries))
+			continue;
+		/* A part of it may still be had. */
+		if ((err != XN_ENOSPACE && err != XN_EQUOTA) || want == 1)
+			return err;
+		want /= 2;
+	}
 	inode->file->entry_due = true;
 	return cffs_map(fs, inode, logical, blocks.count, run);
 }
@@ -585,7 +622,9 @@ static int write_piece(struct cffs *fs, struct cffs_inode *inode, uint64_t off, 
 	if (run.start) {
 		bool data = run.class == CFFS_CLASS_DATA;
 
-		err = data ? run_write(fs, &run, off % BLK, from, *done) : 0;
+		err = data ? run_overwrite(fs, &run, off % BLK, from, *done,
+					   off + *done >= inode->b.size)
+			   : 0;
 		run_put(fs, &run);
 		return data || err ? err : write_unwritten(fs, inode, off, from, *done);
 	}

@@ -155,6 +155,8 @@ static int bind(struct cffs *fs, struct cffs_hold *owner, uint32_t record, enum 
 	size_t len;
 	int err;
 
+	if (which == CFFS_T_DIR && !(fs->params.options & CFFS_O_NO_GROUP))
+		cffs_ahead_group(fs, hold->object);
 	do
 		err = xn_bind(fs->libfs.session, &request, &hold->binding);
 	while (err && cffs_retry(fs, err, &tries));

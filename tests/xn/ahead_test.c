@@ -143,11 +143,27 @@ static void failing_ahead_of_time_fails_nobody(void **state)
 	xn_blk_t data = given_cold_data(fx);
 	xn_binding_t b = given_bound(fx, fx->root, 0, data, COUNT, T_DATA, XN_READ);
 	struct bdev_fault fault = { .kind = BDEV_FAULT_FAIL, .ops = 1u << BDEV_READ, .nth = 1 };
+	uint32_t map;
 
+	assert_ok(xn_chunk_summary(fx->xn, 0, &map)); /* it is not the map that fails */
 	bdev_fault_arm(fx->dev, &fault);
 	assert_int_equal(xn_prefetch(fx->session, data, data, COUNT), 1);
 	assert_int_equal(bdev_fault_disarm(fx->dev), 1);
 	assert_stamps(fx, b, data);
+}
+
+/* Most of a disk is free: behind the last block in use nothing is read. */
+static void free_blocks_are_not_read(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t data = given_cold_data(fx);
+	xn_binding_t b = given_bound(fx, fx->root, 0, data, COUNT, T_DATA, XN_READ);
+	uint64_t before = blocks_in(fx);
+
+	assert_int_equal(xn_prefetch(fx->session, data, data, 256), 1);
+	assert_true(blocks_in(fx) <= before + COUNT + 30);
+	assert_stamps(fx, b, data);
+	assert_int_equal(xn_prefetch(fx->session, data + 256, data + 256, 64), 0);
 }
 
 static void what_is_no_range_is_refused(void **state)
@@ -179,6 +195,7 @@ int main(void)
 		CASE(a_new_owner_does_not_get_the_old_bytes),
 		CASE(an_object_read_ahead_is_checked_as_any),
 		CASE(failing_ahead_of_time_fails_nobody),
+		CASE(free_blocks_are_not_read),
 		CASE(what_is_no_range_is_refused),
 	};
 
