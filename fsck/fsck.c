@@ -30,10 +30,27 @@ static int buffers_init(struct fsck *f)
 	return bdev_queue_create(f->dev, &f->queue);
 }
 
+/* From here on this device is read and written. */
+int fsck_use_device(struct fsck *f, struct bdev *dev)
+{
+	struct bdev_queue *queue;
+	int err = bdev_queue_create(dev, &queue);
+
+	if (err)
+		return err;
+	if (f->queue)
+		bdev_queue_destroy(f->queue);
+	f->queue = queue;
+	f->dev = dev;
+	return 0;
+}
+
 static void fsck_fini(struct fsck *f)
 {
 	if (f->queue)
 		bdev_queue_destroy(f->queue);
+	if (f->overlay)
+		bdev_overlay_detach(f->overlay);
 	check_destroy(f->check);
 	for (size_t i = 0; i < f->n_types; i++)
 		udf_template_destroy(f->types[i].tmpl);
@@ -109,6 +126,8 @@ static int passes(struct fsck *f)
 	err = fsck_super_check_copies(f);
 	if (!err && f->super_stale && fsck_may_write(f))
 		err = fsck_super_begin(f);
+	if (!err && !fsck_stopped(f))
+		err = fsck_log_check(f);
 	if (err || fsck_stopped(f))
 		return err;
 	pass(f, 2, "Checking catalogues and templates");

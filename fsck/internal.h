@@ -3,6 +3,7 @@
  * What the passes share.
  *
  *   super.c      pass 1: superblock and copies; pass 7: writing them
+ *   log.c        the intent log, before what follows
  *   catalogue.c  pass 2 and 3: chains with twins, entries
  *   template.c   pass 2: images become templates
  *   root.c       pass 3: roots and principals; pass 6: the LibFSes' checkers
@@ -60,6 +61,7 @@ struct pending {
 
 struct fsck {
 	struct bdev *dev;
+	struct bdev *overlay; /* NULL, or dev: the log's records over a disk that is only looked at */
 	const struct fsck_opts *opts;
 	struct fsck_result *result;
 	struct check *check;
@@ -119,6 +121,9 @@ bool fsck_may_write(const struct fsck *f);
 void fsck_say(const struct fsck *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* ---- passes ---- */
+
+int fsck_use_device(struct fsck *f, struct bdev *dev);
+int fsck_log_check(struct fsck *f);
 
 /* 1 when the disk is no business of ours (result->why says why), 0, -errno. */
 int fsck_super_read(struct fsck *f);

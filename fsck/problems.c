@@ -41,6 +41,14 @@ static const struct problem problems[FSCK_PROBLEM_COUNT] = {
 	ROW(SUPER_FREE_COUNT, "super/free-count", "superblock counts %o free blocks, there are %n",
 	    "Correct it?", SAFE, false),
 
+	ROW(LOG_TAIL_DAMAGED, "log/tail-damaged",
+	    "tail of the intent log in block %b is damaged; the other one is whole",
+	    "Restore it from there?", SAFE, false),
+	ROW(LOG_LOST, "log/lost",
+	    "intent log at block %b cannot be read: what it held and was not in its place yet is "
+	    "lost",
+	    "Empty it?", LOSSY, false),
+
 	ROW(CAT_SECTOR_DAMAGED, "catalogue/sector-damaged",
 	    "sector %n of block %b of the catalogue of %s is damaged; its twin in block %o is "
 	    "whole",

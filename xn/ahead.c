@@ -73,6 +73,8 @@ bool ahead_take(struct xn *xn, struct entry *entry)
 {
 	struct window *window;
 
+	if (log_holds(xn, entry->start, entry->blocks))
+		return false; /* the device is behind the log */
 	for (uint32_t i = 0; i < entry->blocks; i++) {
 		while ((window = window_of(xn, entry->start + i)) && window->reading)
 			pthread_cond_wait(&xn->changed, &xn->lock);

@@ -313,6 +313,7 @@ static void pages_commit(struct xn *xn, const struct span *span, struct entry *p
 			i + 1 == span->count && span->tail_end ? span->tail_end : XN_BLOCK_SIZE;
 
 		memcpy(entry_bytes(page) + skip, from, end - skip);
+		entry_changed(page, (uint32_t)skip, (uint32_t)(end - skip));
 		from += end - skip;
 		if (freemap_written(xn, page->start))
 			page_is_new(page);

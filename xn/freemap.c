@@ -291,10 +291,27 @@ int freemap_prepare_unwritten(struct xn *xn, xn_blk_t start, uint64_t count)
 	return 0;
 }
 
+/* Note the take where a log record could tell it; too many, and the map itself must be written. */
+static void claim_note(struct freemap *map, xn_blk_t start, uint64_t count)
+{
+	struct taken *last = map->n_taken ? &map->taken[map->n_taken - 1] : NULL;
+
+	if (last && last->start + last->count == start) {
+		last->count += count;
+		last->seq = map->claim_seq;
+	} else if (map->n_taken < LOG_CLAIMS_MAX) {
+		map->taken[map->n_taken++] = (struct taken){ map->claim_seq, start, count };
+	} else {
+		map->unsaid_seq = map->claim_seq;
+	}
+}
+
 void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten)
 {
 	struct freemap *map = &xn->freemap;
 
+	map->claim_seq++;
+	claim_note(map, start, count);
 	while (count > 0) {
 		struct span span = span_of(xn, start, count);
 		struct chunk *chunk = span.chunk;
@@ -316,7 +333,20 @@ void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten)
 		start += span.count;
 		count -= span.count;
 	}
-	map->claim_seq++;
+}
+
+/* Blocks in use become unwritten; freemap_prepare_unwritten() came before. */
+void freemap_set_unwritten(struct xn *xn, xn_blk_t start, uint64_t count)
+{
+	while (count > 0) {
+		struct span span = span_of(xn, start, count);
+
+		for (uint32_t i = span.bit; i < span.bit + span.count; i++)
+			map_set(span.chunk->unwritten, i);
+		span.chunk->n_unwritten += span.count;
+		start += span.count;
+		count -= span.count;
+	}
 }
 
 static void chunk_give(struct xn *xn, const struct span *span)

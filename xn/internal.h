@@ -15,6 +15,8 @@
  *   ahead.c      blocks read before need     reclaim.c   blocks that a crash lost
  *   walk.c       everything that is owned    zero.c      blocks never written
  *   sparse.c     tables with holes           freemap_write.c  the map, to the disk
+ *   log.c        the intent log              group.c     what goes together
+ *   after.c      dependencies asked for      durable.c   xn_commit
  *   xn.c         open, close, looking        selfcheck.c the truths, executed
  */
 #ifndef XN_INTERNAL_H
@@ -28,6 +30,7 @@
 #include "udf/udf.h"
 #include "xn/bdev.h"
 #include "xn/format.h"
+#include "xn/log_format.h"
 #include "xn/xn.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -105,6 +108,12 @@ enum entry_flag {
 	E_REAPED = 1u << 11,  /* nobody owns it any more; reap.c takes it apart */
 	E_HELD = 1u << 12,    /* reaped, and pinned because the disk has older bytes */
 	E_REFUSED = 1u << 13, /* damaged, and so says its own `check` */
+	E_MOVED_IN =
+		1u << 14, /* gained by a move what others name on disk, while nobody named it */
+	E_SEEN_STABLE = 1u << 15, /* marks of walks that hold the lock from end to end */
+	E_SEEN_SOUND = 1u << 16,
+	E_PICKED = 1u << 17,
+	E_GROUPED = 1u << 18,
 };
 
 /* A block range whose reuse waits for its former owner to be stable without it. */
@@ -118,6 +127,23 @@ struct will_free {
 
 struct binding;
 LIST_HEAD(binding_list, binding);
+
+/* `object` waits until `version` of `prior` is stable. */
+struct after {
+	struct entry *object, *prior;
+	uint64_t version;
+	LIST_ENTRY(after) of_object, of_prior;
+};
+LIST_HEAD(after_list, after);
+
+/* Objects that reach the disk together. */
+struct group {
+	struct entry_list members;
+	uint32_t n;
+	bool listed;
+	TAILQ_ENTRY(group) all;
+};
+TAILQ_HEAD(group_list, group);
 
 struct entry {
 	struct entry *hash_next;
@@ -139,11 +165,18 @@ struct entry {
 	uint64_t named_at;        /* owner's version when this one was attached */
 	uint64_t unsound;         /* children not sound */
 	uint64_t map_seq;         /* the free map must be stable up to here */
+	uint64_t sound_from;      /* no version below this one makes it sound */
+	uint64_t changed[2];      /* sectors changed since the last issue, one bit each */
+	uint64_t issuing[2];      /* ... issued, and not yet stable */
+	struct group *group;      /* with whom it must be written; NULL = alone */
+	struct after_list waits, awaited;
+	uint32_t n_waits;
 	struct will_free *will_free;
 	struct binding_list bindings; /* of this object, and of data it owns */
 	TAILQ_ENTRY(entry) lru;
 	TAILQ_ENTRY(entry) dirty;
 	TAILQ_ENTRY(entry) unflushed;
+	TAILQ_ENTRY(entry) member;
 };
 
 struct registry {
@@ -172,10 +205,22 @@ struct chunk {
 };
 TAILQ_HEAD(chunk_list, chunk);
 
+#define LOG_CLAIMS_MAX 64u /* of one record */
+
+/* Blocks taken that the map on disk may not show yet. */
+struct taken {
+	uint64_t seq;
+	xn_blk_t start;
+	uint64_t count;
+};
+
 struct freemap {
 	struct sparse chunks;              /* those that were touched; marked: full */
 	struct chunk_list claims, returns; /* by state */
 	uint64_t n_claims, n_returns;
+	struct taken taken[LOG_CLAIMS_MAX]; /* by seq; what a record can say of the map */
+	uint32_t n_taken;
+	uint64_t unsaid_seq; /* takes up to here are not all in taken[] */
 	uint64_t n_chunks;
 	uint64_t top;         /* no chunk from here on has anything to tell the disk */
 	uint64_t free_blocks; /* of it an estimate: */
@@ -237,8 +282,23 @@ struct reap_item {
 	xn_blk_t start;
 };
 
+/* The intent log's present state; see log.c. */
+struct log_home;
+
+struct log {
+	uint64_t seq, epoch;     /* of the next record */
+	uint32_t next, end;      /* sectors of the area: where it goes; behind the last one */
+	bool doubtful;           /* nobody knows what stands at `next` */
+	uint8_t *area;           /* what stands on disk */
+	struct log_home **homes; /* blocks held by records, by hash */
+	size_t n_homes;
+	struct will_free *waiting; /* free when no record holds them */
+	uint64_t claim_seq;        /* the records show the map's takes up to here */
+};
+
 struct xn {
 	struct bdev *dev;
+	struct bdev *overlay; /* NULL, or dev: what a log said of a disk opened for reading only */
 	bool own_dev, writable, was_clean, damaged;
 	_Atomic int broken; /* 0, or why nothing may be written any more */
 	struct xn_super super;
@@ -267,6 +327,8 @@ struct xn {
 
 	uint64_t version_clock;
 	struct entry_list unflushed;
+	struct group_list groups;
+	struct log log;
 	struct will_free *wave_free; /* free when the wave in flight has ended */
 	struct reclaim *reclaim;     /* NULL: none is under way */
 	struct reap_item *reap_head, **reap_tail;
@@ -304,6 +366,7 @@ bool registry_make_room(struct xn *xn, struct root *root, bool metadata, uint32_
 			struct frame *out);
 void entry_touch(struct xn *xn, struct entry *entry);
 void entry_set_dirty(struct xn *xn, struct entry *entry);
+void entry_changed(struct entry *entry, uint32_t from, uint32_t len); /* bytes, just changed */
 void entry_clear_dirty(struct xn *xn, struct entry *entry);
 void entry_damage(struct xn *xn, struct entry *entry);
 uint8_t *entry_bytes(const struct entry *entry);
@@ -317,6 +380,7 @@ struct chunk *freemap_chunk(const struct xn *xn, uint64_t chunk); /* NULL: not l
 int freemap_check_free(const struct xn *xn, xn_blk_t start, uint64_t count);
 int freemap_prepare_unwritten(struct xn *xn, xn_blk_t start, uint64_t count);
 void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten);
+void freemap_set_unwritten(struct xn *xn, xn_blk_t start, uint64_t count);
 void freemap_give(struct xn *xn, xn_blk_t start, uint64_t count);
 bool freemap_in_use(const struct xn *xn, xn_blk_t block);
 bool freemap_unwritten(const struct xn *xn, xn_blk_t block);
@@ -348,6 +412,10 @@ void order_child_sound(struct xn *xn, struct entry *owner, uint64_t count);
 void order_issued(struct xn *xn, struct entry *entry);
 void order_stable(struct xn *xn, struct entry *entry, uint64_t version);
 void order_map_stable(struct xn *xn, uint64_t seq);
+bool order_names_only_sound(const struct xn *xn, const struct entry *entry);
+void order_now_unsound(struct xn *xn, struct entry *entry);
+struct entry *order_anchor(struct entry *entry);
+void order_give(struct xn *xn, struct will_free *node);
 bool order_free_at_once(const struct entry *owner, bool child_unsound);
 void order_release(struct xn *xn, struct root *root, struct will_free *list);
 void order_release_now(struct xn *xn, struct root *root, struct will_free *list);
@@ -356,9 +424,14 @@ bool order_reaped(const struct entry *entry);          /* it, or an object above
 void will_free_wait(struct entry *owner, struct will_free *list);
 
 /* ---- io.c ---- */
+struct collected { /* pinned entries */
+	struct entry **v;
+	size_t n, cap;
+};
 struct bdev_queue *io_queue_get(struct xn *xn);
 void io_queue_put(struct xn *xn, struct bdev_queue *queue);
 int io_read_blocks(struct xn *xn, xn_blk_t start, uint64_t count, void *buffer); /* no lock held */
+int io_read_object(struct xn *xn, xn_blk_t start, uint64_t count, void *buffer); /* lock held */
 int io_read_entries(struct xn *xn, struct entry *entries[], size_t count);
 int io_result(struct xn *xn, const struct bdev_request *request);
 int io_break(struct xn *xn);
@@ -366,6 +439,12 @@ void wave_begin(struct xn *xn);
 void wave_end(struct xn *xn);
 int wave_write(struct xn *xn, struct entry *entries[], size_t count);
 int wave_flush(struct xn *xn);
+int wave_flush_log(struct xn *xn);
+int wave_log(struct xn *xn, struct collected *list, bool *again);
+int collect(struct collected *list, struct entry *entry);
+void collected_release(struct xn *xn, struct collected *list);
+void entry_issued(struct xn *xn, struct entry *entry);
+void entry_written(struct xn *xn, struct entry *entry, int result);
 int sync_root(struct xn *xn, struct root *root);      /* NULL: all */
 int entry_readin(struct xn *xn, struct entry *entry); /* lock held; dropped while reading */
 
@@ -374,8 +453,37 @@ bool ahead_take(struct xn *xn, struct entry *entry); /* fill its frame; may drop
 void ahead_forget(struct xn *xn, xn_blk_t start, uint64_t count); /* a write is issued */
 void ahead_fini(struct xn *xn);
 
+/* ---- log.c, group.c, after.c ---- */
+struct log_patch;
+int log_open(struct xn *xn); /* lock held; dropped while replaying */
+int log_open_readonly(struct xn *xn);
+void log_fini(struct xn *xn);
+bool log_live(const struct xn *xn); /* it has records that count */
+bool log_holds(const struct xn *xn, xn_blk_t start, uint64_t count);
+bool log_keep(struct xn *xn, struct will_free *node);
+uint32_t log_homes_max(const struct xn *xn);
+uint32_t log_sectors_of(const struct entry *entry);
+int log_reserve(struct xn *xn, uint32_t n_claims, uint32_t n_homes);
+int log_write(struct xn *xn, struct entry *entries[], size_t count, bool claims);
+int log_checkpoint(struct xn *xn);
+int log_patch_take(const struct xn *xn, xn_blk_t start, uint64_t count, struct log_patch **out);
+void log_patch_apply(struct log_patch *patch, void *bytes);
+bool log_ready(const struct xn *xn, struct entry *entry);
+struct group *group_alloc(void);
+void group_free_if_empty(struct xn *xn, struct group *group);
+struct group *group_join(struct xn *xn, struct entry *entry, struct group *group);
+void group_leave(struct xn *xn, struct entry *entry);
+uint32_t group_sectors(const struct group *group);
+struct group *group_next_below(const struct xn *xn, const struct group *after,
+			       const struct entry *top);
+void after_stable(struct xn *xn, struct entry *prior, uint64_t version);
+void after_forget(struct xn *xn, struct entry *entry);
+void after_within_group(struct xn *xn, struct group *group);
+int after_ring(struct entry *const entries[], size_t count);
+
 /* ---- super.c, catalogue.c, template.c, root.c ---- */
 int sector_write(struct xn *xn, uint64_t offset, const void *sector);
+int sectors_write(struct xn *xn, uint64_t offset, const void *sectors, size_t count);
 int super_read(struct bdev *dev, struct xn_super *super);
 int super_write(struct xn *xn); /* lock held; dropped while writing */
 int catalogue_load(struct xn *xn);

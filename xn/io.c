@@ -10,6 +10,8 @@
  *  (4) "Stable" is said of a version when a flush that began after its write was
  *      done is done.
  *  (5) After an unknown outcome nothing more is written (xn->broken).
+ *  (6) What goes through the log (log.c) goes before what is written at home in
+ *      the same wave, and is ready by what earlier waves made stable.
  */
 #include "internal.h"
 
@@ -57,6 +59,21 @@ int io_read_blocks(struct xn *xn, xn_blk_t start, uint64_t count, void *buffer)
 	int err = bdev_read(xn->dev, start * XN_BLOCK_SIZE, buffer, count * XN_BLOCK_SIZE);
 
 	return err ? XN_EIO : 0;
+}
+
+/* An object's bytes as the device, or the log, has them; the lock is dropped while reading. */
+int io_read_object(struct xn *xn, xn_blk_t start, uint64_t count, void *buffer)
+{
+	struct log_patch *patch;
+	int err = log_patch_take(xn, start, count, &patch);
+
+	if (err)
+		return err;
+	pthread_mutex_unlock(&xn->lock);
+	err = io_read_blocks(xn, start, count, buffer);
+	log_patch_apply(patch, buffer);
+	pthread_mutex_lock(&xn->lock);
+	return err;
 }
 
 /* ---- reads ---- */
@@ -122,21 +139,24 @@ static int device_read_batch(struct xn *xn, struct entry *entries[], size_t coun
 {
 	struct run *runs = calloc(count, sizeof(*runs));
 	struct iovec *iov = calloc(count, sizeof(*iov));
+	struct log_patch **patches = calloc(count, sizeof(*patches));
 	struct bdev_queue *queue = io_queue_get(xn);
 	size_t n_runs = 0;
-	int err = 0;
+	int err = runs && iov && patches && queue ? 0 : -ENOMEM;
 
-	for (size_t i = 0; runs && iov && queue && i < count; i++)
+	for (size_t i = 0; i < count && !err; i++) {
 		iov[i] = (struct iovec){ entry_bytes(entries[i]),
 					 (size_t)entries[i]->blocks * XN_BLOCK_SIZE };
-	if (runs && iov && queue) {
+		err = log_patch_take(xn, entries[i]->start, entries[i]->blocks, &patches[i]);
+	}
+	if (!err) {
 		n_runs = runs_of(entries, count, iov, BDEV_READ, runs);
 		pthread_mutex_unlock(&xn->lock);
 		runs_do(queue, runs, n_runs);
 		pthread_mutex_lock(&xn->lock);
-	} else {
-		err = -ENOMEM;
 	}
+	for (size_t i = 0; i < count && patches; i++)
+		log_patch_apply(patches[i], n_runs ? entry_bytes(entries[i]) : NULL);
 	for (size_t r = 0; r < n_runs; r++) {
 		int result = io_result(xn, &runs[r].request);
 
@@ -149,6 +169,7 @@ static int device_read_batch(struct xn *xn, struct entry *entries[], size_t coun
 		io_queue_put(xn, queue);
 	free(runs);
 	free(iov);
+	free(patches);
 	return err;
 }
 
@@ -238,9 +259,7 @@ void wave_end(struct xn *xn)
 	while (list) {
 		struct will_free *next = list->next;
 
-		freemap_give(xn, list->start, list->count);
-		xn->freemap.will_free -= list->count;
-		free(list);
+		order_give(xn, list);
 		list = next;
 	}
 	xn->wave = false;
@@ -254,12 +273,9 @@ static int by_start(const void *a, const void *b)
 	return (*x)->start < (*y)->start ? -1 : (*x)->start > (*y)->start;
 }
 
-/* Copy an entry's bytes for the device; from here on they count as issued. */
-static void entry_issue(struct xn *xn, struct entry *entry, uint8_t *copy)
+/* The newest bytes were copied for the device: they count as issued. */
+void entry_issued(struct xn *xn, struct entry *entry)
 {
-	size_t len = (size_t)entry->blocks * XN_BLOCK_SIZE;
-
-	memcpy(copy, entry_bytes(entry), len);
 	ahead_forget(xn, entry->start, entry->blocks);
 	order_issued(xn, entry);
 	entry_clear_dirty(xn, entry);
@@ -267,7 +283,7 @@ static void entry_issue(struct xn *xn, struct entry *entry, uint8_t *copy)
 	entry->pins++;
 }
 
-static void entry_written(struct xn *xn, struct entry *entry, int result)
+void entry_written(struct xn *xn, struct entry *entry, int result)
 {
 	entry->flags &= ~(uint32_t)E_WRITING;
 	entry->pins--;
@@ -278,6 +294,8 @@ static void entry_written(struct xn *xn, struct entry *entry, int result)
 	if (result) {
 		if (!(entry->flags & E_SOUND))
 			entry->flags |= E_TAINTED_COPY; /* the copy before may have been */
+		entry->changed[0] |= entry->issuing[0];
+		entry->changed[1] |= entry->issuing[1];
 		entry_set_dirty(xn, entry);
 		return;
 	}
@@ -313,7 +331,8 @@ static int write_batch(struct xn *xn, struct entry *entries[], size_t count)
 	}
 	for (size_t i = 0; i < count; i++) {
 		iov[i] = (struct iovec){ copy, (size_t)entries[i]->blocks * XN_BLOCK_SIZE };
-		entry_issue(xn, entries[i], copy);
+		memcpy(copy, entry_bytes(entries[i]), iov[i].iov_len);
+		entry_issued(xn, entries[i]);
 		copy += iov[i].iov_len;
 	}
 	n_runs = runs_of(entries, count, iov, BDEV_WRITE, runs);
@@ -366,18 +385,25 @@ int wave_write(struct xn *xn, struct entry *entries[], size_t count)
 	return err;
 }
 
-/* Write the map's claims, flush, and tell everybody who is stable now. */
-static int flush_wave(struct xn *xn, bool whole_map)
+enum map_part {
+	MAP_NONE,   /* what log records say of it is enough */
+	MAP_CLAIMS, /* where it shows too little */
+	MAP_ALL,    /* where it shows too much, too */
+};
+
+/* Write that part of the map, flush, and tell everybody who is stable now. */
+static int flush_wave(struct xn *xn, enum map_part map)
 {
 	struct entry_list done = TAILQ_HEAD_INITIALIZER(done);
 	struct entry *entry;
-	uint64_t seq;
-	int err;
+	uint64_t seq = xn->log.claim_seq;
+	int err = 0;
 
 	assert(xn->wave);
 	if (xn->broken)
 		return xn->broken;
-	err = freemap_write(xn, whole_map, &seq);
+	if (map != MAP_NONE)
+		err = freemap_write(xn, map == MAP_ALL, &seq);
 	if (err)
 		return err;
 	TAILQ_FOREACH(entry, &xn->unflushed, unflushed)
@@ -415,17 +441,17 @@ static int flush_wave(struct xn *xn, bool whole_map)
 
 int wave_flush(struct xn *xn)
 {
-	return flush_wave(xn, false);
+	return flush_wave(xn, MAP_CLAIMS);
+}
+
+int wave_flush_log(struct xn *xn)
+{
+	return flush_wave(xn, MAP_NONE);
 }
 
 /* ---- sync ---- */
 
-struct collected {
-	struct entry **v;
-	size_t n, cap;
-};
-
-static int collect(struct collected *list, struct entry *entry)
+int collect(struct collected *list, struct entry *entry)
 {
 	if (list->n == list->cap) {
 		size_t cap = list->cap ? list->cap * 2 : 256;
@@ -441,25 +467,141 @@ static int collect(struct collected *list, struct entry *entry)
 	return 0;
 }
 
-static void collected_release(struct xn *xn, struct collected *list)
+void collected_release(struct xn *xn, struct collected *list)
 {
 	for (size_t i = 0; i < list->n; i++) {
+		list->v[i]->flags &= ~(uint32_t)E_PICKED;
 		list->v[i]->pins--;
 		registry_release(xn, list->v[i]);
 	}
 	list->n = 0;
 }
 
-static int collect_root(struct xn *xn, struct root *root, struct collected *list)
+/* The entry with everybody who goes with it, once. */
+static int collect_unit(struct collected *list, struct entry *entry)
+{
+	struct entry *member;
+	int err = 0;
+
+	if (entry->flags & E_PICKED)
+		return 0;
+	if (!entry->group) {
+		entry->flags |= E_PICKED;
+		return collect(list, entry);
+	}
+	TAILQ_FOREACH(member, &entry->group->members, member)
+	{
+		member->flags |= E_PICKED;
+		if (!err)
+			err = collect(list, member);
+	}
+	return err;
+}
+
+/* What may be written now: at home, and through the log. */
+static int collect_root(struct xn *xn, struct root *root, struct collected *home,
+			struct collected *log)
 {
 	struct entry *entry;
+	int err = 0;
 
 	TAILQ_FOREACH(entry, &root->dirty, dirty)
 	{
-		if (order_writable(xn, entry) && !order_reaped(entry) && collect(list, entry))
-			return -ENOMEM;
+		if (err || order_reaped(entry))
+			continue;
+		if (order_writable(xn, entry))
+			err = collect(home, entry);
+		else if ((entry->group || log_live(xn)) && log_ready(xn, entry))
+			err = collect_unit(log, entry);
 	}
-	return 0;
+	return err;
+}
+
+static int by_group(const void *a, const void *b)
+{
+	const struct entry *const *x = a, *const *y = b;
+	uintptr_t gx = (uintptr_t)(*x)->group, gy = (uintptr_t)(*y)->group;
+
+	if (gx != gy)
+		return gx < gy ? -1 : 1;
+	return by_start(a, b);
+}
+
+/* The first members of `list` that go together: a group, or one entry. */
+static size_t unit_size(struct entry *const list[], size_t count)
+{
+	const struct group *group = list[0]->group;
+	size_t n = 1;
+
+	while (group && n < count && list[n]->group == group)
+		n++;
+	return n;
+}
+
+static uint32_t unit_sectors(struct entry *const list[], size_t count)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		n += log_sectors_of(list[i]);
+	return n;
+}
+
+/* As many units as one record can hold; the whole list if `*sectors` stays small enough. */
+static size_t record_fill(struct xn *xn, struct entry *const list[], size_t count,
+			  uint32_t *sectors)
+{
+	uint32_t max = log_homes_max(xn);
+	size_t n = 0;
+
+	*sectors = 0;
+	while (n < count) {
+		size_t unit = unit_size(list + n, count - n);
+		uint32_t more = unit_sectors(list + n, unit);
+
+		if (n > 0 && *sectors + more > max)
+			break;
+		*sectors += more;
+		n += unit;
+	}
+	return n;
+}
+
+/*
+ * Write units through the log, in as many records as it takes.  Those that changed
+ * their state since they were collected, or for which room had to be made, wait
+ * for the next wave; `*again` says that there are such.
+ */
+int wave_log(struct xn *xn, struct collected *list, bool *again)
+{
+	int err = 0;
+
+	*again = false;
+	qsort(list->v, list->n, sizeof(list->v[0]), by_group); /* units in one piece */
+	for (size_t at = 0; at < list->n && !err;) {
+		uint32_t sectors;
+		size_t n = record_fill(xn, list->v + at, list->n - at, &sectors);
+
+		for (size_t i = at; i < at + n; i++) {
+			if ((list->v[i]->flags & E_DEAD) || !log_ready(xn, list->v[i]))
+				*again = true;
+		}
+		if (*again)
+			break;
+		err = log_reserve(xn, 0, sectors);
+		if (err == XN_ELOGFULL && !list->v[at]->group) {
+			err = log_checkpoint(xn); /* too big to be logged: let its home be free */
+			err = err ? err : 1;
+		}
+		if (err == 1) {
+			*again = true;
+			return 0;
+		}
+		if (!err)
+			err = log_write(xn, list->v + at, n, false);
+		at += n;
+	}
+	return err;
 }
 
 /* Is something still dirty that was so at `since`? */
@@ -487,30 +629,35 @@ static bool left_dirty(const struct xn *xn, const struct root *only, uint64_t si
 }
 
 /* One wave of a sync; `*wrote` says whether it could write anything. */
-static int sync_wave(struct xn *xn, struct root *only, struct collected *list, bool *wrote)
+static int sync_wave(struct xn *xn, struct root *only, struct collected *home,
+		     struct collected *log, bool *wrote)
 {
 	uint64_t stable = xn->freemap.stable_seq;
+	bool again = false;
 	int err = 0;
 
 	for (size_t i = 0; i < xn->n_roots && !err; i++) {
 		struct root *root = xn->roots[i];
 
 		if (root->present && (!only || root == only))
-			err = collect_root(xn, root, list);
+			err = collect_root(xn, root, home, log);
 	}
-	*wrote = list->n > 0 || xn->freemap.claim_seq > stable || !TAILQ_EMPTY(&xn->unflushed) ||
-		 (!only && xn->freemap.returned);
-	if (!err && list->n)
-		err = wave_write(xn, list->v, list->n);
-	collected_release(xn, list);
+	*wrote = home->n > 0 || log->n > 0 || xn->freemap.claim_seq > stable ||
+		 !TAILQ_EMPTY(&xn->unflushed) || (!only && xn->freemap.returned);
+	if (!err && log->n)
+		err = wave_log(xn, log, &again);
+	collected_release(xn, log);
+	if (!err && home->n)
+		err = wave_write(xn, home->v, home->n);
+	collected_release(xn, home);
 	if (!err && *wrote)
-		err = flush_wave(xn, !only);
+		err = flush_wave(xn, only ? MAP_CLAIMS : MAP_ALL);
 	return err;
 }
 
 int sync_root(struct xn *xn, struct root *only)
 {
-	struct collected list = { 0 };
+	struct collected home = { 0 }, log = { 0 };
 	uint64_t since;
 	bool wrote = true;
 	int err;
@@ -521,7 +668,7 @@ int sync_root(struct xn *xn, struct root *only)
 	since = xn->version_clock;
 	err = xn->broken;
 	for (unsigned n = 0; !err && wrote && n < WAVES_MAX; n++) {
-		err = sync_wave(xn, only, &list, &wrote);
+		err = sync_wave(xn, only, &home, &log, &wrote);
 		if (!left_dirty(xn, only, since) && TAILQ_EMPTY(&xn->unflushed) &&
 		    (only || !xn->freemap.returned))
 			break;
@@ -529,7 +676,8 @@ int sync_root(struct xn *xn, struct root *only)
 	if (!err && left_dirty(xn, only, since))
 		err = XN_ETAINTED;
 	wave_end(xn);
-	free(list.v);
+	free(home.v);
+	free(log.v);
 	return err;
 }
 
@@ -562,7 +710,7 @@ int xn_flush(struct xn_session *session)
 		err = XN_EREADONLY;
 	} else {
 		wave_begin(xn);
-		err = flush_wave(xn, false);
+		err = flush_wave(xn, MAP_CLAIMS);
 		wave_end(xn);
 	}
 	pthread_mutex_unlock(&xn->lock);
@@ -575,7 +723,7 @@ int xn_flush(struct xn_session *session)
  * judged: its owners are as they were when it was cut off.
  */
 static int collect_extent(struct xn *xn, struct xn_session *session, const struct xn_extent *extent,
-			  struct collected *list)
+			  struct collected *home, struct collected *log)
 {
 	if (extent->count > XN_UPDATE_BLOCKS_MAX)
 		return XN_ETOOBIG;
@@ -587,10 +735,14 @@ static int collect_extent(struct xn *xn, struct xn_session *session, const struc
 		if (!session_holds(session, entry, XN_READ) &&
 		    !(entry->owner && session_holds(session, entry->owner, XN_READ)))
 			return XN_ENOTBOUND;
-		if (!(entry->flags & E_WRITING) && !order_writable(xn, entry))
+		if (order_writable(xn, entry) || (entry->flags & E_WRITING)) {
+			if (collect(home, entry))
+				return -ENOMEM;
+		} else if (!log_ready(xn, entry)) {
 			return XN_ETAINTED;
-		if (collect(list, entry))
+		} else if (collect_unit(log, entry)) {
 			return -ENOMEM;
+		}
 	}
 	return 0;
 }
@@ -598,8 +750,9 @@ static int collect_extent(struct xn *xn, struct xn_session *session, const struc
 int xn_writeback(struct xn_session *session, const struct xn_extent *extents, uint32_t count)
 {
 	struct xn *xn = session->xn;
-	struct collected list = { 0 };
-	int err = 0;
+	struct collected home = { 0 }, log = { 0 };
+	bool again;
+	int err;
 
 	pthread_mutex_lock(&xn->lock);
 	if (!xn->writable) {
@@ -607,42 +760,23 @@ int xn_writeback(struct xn_session *session, const struct xn_extent *extents, ui
 		goto unlock;
 	}
 	wave_begin(xn);
-	for (uint32_t i = 0; i < count && !err; i++)
-		err = collect_extent(xn, session, &extents[i], &list);
-	if (!err)
+	do {
+		again = false;
 		err = xn->broken;
-	if (!err && list.n)
-		err = wave_write(xn, list.v, list.n);
-	collected_release(xn, &list);
+		for (uint32_t i = 0; i < count && !err; i++)
+			err = collect_extent(xn, session, &extents[i], &home, &log);
+		if (!err && home.n)
+			err = wave_write(xn, home.v, home.n);
+		if (!err && log.n)
+			err = wave_log(xn, &log, &again);
+		collected_release(xn, &home);
+		collected_release(xn, &log);
+	} while (!err && again);
 	wave_end(xn);
 unlock:
 	pthread_mutex_unlock(&xn->lock);
-	free(list.v);
-	return err;
-}
-
-/* In waves: everything of the roots concerned. */
-int xn_commit(struct xn_session *session, const struct xn_extent *extents, uint32_t count)
-{
-	struct xn *xn = session->xn;
-	struct root *root = NULL;
-	int err = 0;
-
-	pthread_mutex_lock(&xn->lock);
-	for (uint32_t i = 0; i < count && !err; i++) {
-		struct entry *entry = registry_find(&xn->registry, extents[i].start);
-
-		if (!entry)
-			continue;
-		if (!session_holds(session, entry, XN_READ) &&
-		    !(entry->owner && session_holds(session, entry->owner, XN_READ)))
-			err = XN_ENOTBOUND;
-		else
-			root = entry->root;
-	}
-	if (!err && root)
-		err = sync_root(xn, root);
-	pthread_mutex_unlock(&xn->lock);
+	free(home.v);
+	free(log.v);
 	return err;
 }
 
@@ -667,7 +801,7 @@ static uint32_t list_root(struct xn *xn, struct root *root, struct xn_extent *ou
 	{
 		if (n == max)
 			break;
-		if (order_writable(xn, entry) && !order_reaped(entry))
+		if ((order_writable(xn, entry) || log_ready(xn, entry)) && !order_reaped(entry))
 			out[n++] = (struct xn_extent){ entry->start, entry->blocks,
 						       entry->type ? entry->type->id : XN_DATA, 0 };
 	}

@@ -13,6 +13,12 @@
  *      When that object is freed itself, what waits on it waits with it.
  *  (4) Nothing is walked: each object counts its unsound children, each child
  *      tells its owner when it becomes sound.
+ *  (5) What must go together (group.c), and what a live log record holds (log.c),
+ *      is written through the log only; stable and sound mean the same there.
+ *  (6) An object that no disk names and that took part in a move is not sound by
+ *      an older version (sound_from), so nothing names it before that move is
+ *      written; and what it gives up that it had by a move waits for the object
+ *      above it that goes together with the one that lost it.
  *
  * Why a dirty entry can always be written: a data block names nothing; an
  * object waits only for blocks below it, so the lowest dirty one waits for none
@@ -22,6 +28,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool order_reachable(struct entry *entry)
 {
@@ -39,7 +46,7 @@ bool order_reachable(struct entry *entry)
 	return true;
 }
 
-static bool names_only_sound(const struct xn *xn, const struct entry *entry)
+bool order_names_only_sound(const struct xn *xn, const struct entry *entry)
 {
 	return entry->unsound == 0 && entry->map_seq <= xn->freemap.stable_seq;
 }
@@ -48,10 +55,12 @@ bool order_writable(const struct xn *xn, struct entry *entry)
 {
 	if (!(entry->flags & E_DIRTY) || (entry->flags & (E_WRITING | E_READING | E_REAPED)))
 		return false;
+	if (entry->group || log_holds(xn, entry->start, entry->blocks))
+		return false;
 	if (!entry->type)
 		return true;
 	if ((entry->flags & E_SOUND) || order_reachable(entry))
-		return names_only_sound(xn, entry);
+		return order_names_only_sound(xn, entry);
 	return true;
 }
 
@@ -64,7 +73,7 @@ void order_child_unsound(struct entry *owner, uint64_t count)
 static bool became_sound(const struct xn *xn, const struct entry *entry)
 {
 	return !(entry->flags & (E_SOUND | E_DIRTY | E_WRITING)) && entry->type &&
-	       entry->stable_version == entry->version && names_only_sound(xn, entry);
+	       entry->stable_version == entry->version && order_names_only_sound(xn, entry);
 }
 
 static void set_sound(struct xn *xn, struct entry *entry);
@@ -95,11 +104,44 @@ static void set_sound(struct xn *xn, struct entry *entry)
 	}
 }
 
+/* The object that the disk names, at or above this one. */
+struct entry *order_anchor(struct entry *entry)
+{
+	while (!order_reachable(entry))
+		entry = entry->owner;
+	return entry;
+}
+
+/*
+ * A stable copy of an object that no disk names is not good enough any more: it
+ * is sound when its present version is, and until then so is nothing that
+ * names it and is not named by the disk itself.
+ */
+void order_now_unsound(struct xn *xn, struct entry *entry)
+{
+	(void)xn;
+	entry->sound_from = entry->version;
+	while (entry->flags & E_SOUND) {
+		struct entry *owner = entry->owner;
+
+		entry->flags &= ~(uint32_t)E_SOUND;
+		if (!owner)
+			return;
+		owner->unsound++;
+		if (order_reachable(owner))
+			return;
+		entry = owner;
+	}
+}
+
 /* A copy of the newest bytes is about to be given to the device. */
 void order_issued(struct xn *xn, struct entry *entry)
 {
 	entry->issued_version = entry->version;
-	if (entry->type && !names_only_sound(xn, entry))
+	entry->issuing[0] |= entry->changed[0];
+	entry->issuing[1] |= entry->changed[1];
+	entry->changed[0] = entry->changed[1] = 0;
+	if (entry->type && !order_names_only_sound(xn, entry))
 		entry->flags |= E_TAINTED_COPY;
 	else
 		entry->flags &= ~(uint32_t)E_TAINTED_COPY;
@@ -112,6 +154,9 @@ void order_stable(struct xn *xn, struct entry *entry, uint64_t version)
 	struct will_free *ready = NULL;
 
 	entry->stable_version = version;
+	if (version == entry->issued_version)
+		entry->issuing[0] = entry->issuing[1] = 0;
+	after_stable(xn, entry, version);
 	while (*at) {
 		struct will_free *node = *at;
 
@@ -124,7 +169,7 @@ void order_stable(struct xn *xn, struct entry *entry, uint64_t version)
 		ready = node;
 	}
 	order_release(xn, entry->root, ready);
-	if (entry->flags & E_SOUND)
+	if ((entry->flags & E_SOUND) || version < entry->sound_from)
 		return;
 	if (!(entry->flags & E_TAINTED_COPY) || became_sound(xn, entry))
 		set_sound(xn, entry);
@@ -132,8 +177,15 @@ void order_stable(struct xn *xn, struct entry *entry, uint64_t version)
 
 void order_map_stable(struct xn *xn, uint64_t seq)
 {
-	if (seq > xn->freemap.stable_seq)
-		xn->freemap.stable_seq = seq;
+	struct freemap *map = &xn->freemap;
+	uint32_t done = 0;
+
+	if (seq > map->stable_seq)
+		map->stable_seq = seq;
+	while (done < map->n_taken && map->taken[done].seq <= map->stable_seq)
+		done++;
+	map->n_taken -= done;
+	memmove(map->taken, map->taken + done, map->n_taken * sizeof(map->taken[0]));
 }
 
 /*
@@ -143,9 +195,21 @@ void order_map_stable(struct xn *xn, uint64_t seq)
  */
 bool order_free_at_once(const struct entry *owner, bool child_unsound)
 {
+	if (owner->flags & E_MOVED_IN)
+		return false; /* somebody else's issued version may name it */
 	if (owner->issued_version == 0)
 		return true;
 	return child_unsound && !(owner->flags & E_TAINTED_COPY);
+}
+
+/* Free, unless a log record still holds a block of them. */
+void order_give(struct xn *xn, struct will_free *node)
+{
+	if (log_keep(xn, node))
+		return;
+	freemap_give(xn, node->start, node->count);
+	xn->freemap.will_free -= node->count;
+	free(node);
 }
 
 /* Nothing on disk names these any more. */
@@ -156,12 +220,11 @@ void order_release(struct xn *xn, struct root *root, struct will_free *list)
 
 		if (list->reap) {
 			reap_add(xn, root, list->reap, list->start);
+			free(list);
 		} else {
-			freemap_give(xn, list->start, list->count);
-			xn->freemap.will_free -= list->count;
 			root_credit(root, list->count);
+			order_give(xn, list);
 		}
-		free(list);
 		list = next;
 	}
 }
@@ -206,6 +269,8 @@ void order_orphan(struct xn *xn, struct entry *entry)
 	if (entry->flags & E_REAPED)
 		return;
 	entry_unbind_all(entry);
+	group_leave(xn, entry);
+	after_forget(xn, entry);
 	if ((entry->flags & (E_DIRTY | E_WRITING)) || !(entry->flags & E_SOUND)) {
 		entry->flags |= E_HELD;
 		entry->pins++;

@@ -52,10 +52,22 @@ void reap_fini(struct xn *xn)
 		free(item);
 }
 
+/* What the log still holds waits; with no memory for that, the space waits for the next opening. */
 static void free_now(struct xn *xn, struct root *root, xn_blk_t start, uint64_t count)
 {
 	reclaim_mark(xn, root, start, count);
-	freemap_give(xn, start, count);
+	if (log_holds(xn, start, count)) {
+		struct will_free *node = calloc(1, sizeof(*node));
+
+		if (node) {
+			node->start = start;
+			node->count = count;
+			xn->freemap.will_free += count;
+			log_keep(xn, node);
+		}
+	} else {
+		freemap_give(xn, start, count);
+	}
 	root_credit(root, count);
 }
 
@@ -101,9 +113,7 @@ static int object_bytes(struct xn *xn, struct reap_item *item, struct entry *ent
 		*bytes = entry_bytes(entry);
 		return 0;
 	}
-	pthread_mutex_unlock(&xn->lock);
-	err = io_read_blocks(xn, item->start, item->type->blocks, buffer);
-	pthread_mutex_lock(&xn->lock);
+	err = io_read_object(xn, item->start, item->type->blocks, buffer);
 	*bytes = buffer;
 	return err;
 }

@@ -56,13 +56,21 @@ static void fini_dead_owners(struct entry *entry)
 	}
 }
 
+/* Unlink it from others that go too. */
+static void fini_ties(struct xn *xn, struct entry *entry)
+{
+	group_leave(xn, entry);
+	after_forget(xn, entry);
+	fini_dead_owners(entry);
+}
+
 void registry_fini(struct xn *xn)
 {
 	struct registry *registry = &xn->registry;
 
 	for (size_t i = 0; registry->buckets && i < registry->n_buckets; i++) {
 		for (struct entry *entry = registry->buckets[i]; entry; entry = entry->hash_next)
-			fini_dead_owners(entry);
+			fini_ties(xn, entry);
 	}
 	for (size_t i = 0; registry->buckets && i < registry->n_buckets; i++) {
 		struct entry *entry, *next;
@@ -144,6 +152,8 @@ struct entry *registry_add(struct xn *xn, xn_blk_t start, struct type *type, str
 	entry->written_version = entry->version;
 	entry->stable_version = entry->version;
 	LIST_INIT(&entry->bindings);
+	LIST_INIT(&entry->waits);
+	LIST_INIT(&entry->awaited);
 	if (owner) {
 		owner->refs++;
 		entry->named_at = owner->version;
@@ -206,6 +216,7 @@ void registry_drop(struct xn *xn, struct entry *entry)
 static bool entry_is_idle(const struct entry *entry)
 {
 	return entry->refs == 0 && entry->pins == 0 && LIST_EMPTY(&entry->bindings) &&
+	       LIST_EMPTY(&entry->waits) && LIST_EMPTY(&entry->awaited) && !entry->group &&
 	       !entry->will_free && (entry->flags & E_SOUND) &&
 	       !(entry->flags & (E_DIRTY | E_READING | E_WRITING | E_UNFLUSHED | E_DAMAGED));
 }
@@ -225,6 +236,8 @@ void registry_release(struct xn *xn, struct entry *entry)
 void registry_kill(struct xn *xn, struct entry *entry)
 {
 	entry_unbind_all(entry);
+	group_leave(xn, entry);
+	after_forget(xn, entry);
 	entry_clear_dirty(xn, entry);
 	registry_unlink(xn, entry);
 	entry->flags |= E_DEAD;
@@ -314,6 +327,14 @@ void entry_set_dirty(struct xn *xn, struct entry *entry)
 	entry->dirty_since = xn->version_clock;
 	TAILQ_INSERT_TAIL(&entry->root->dirty, entry, dirty);
 	entry->root->n_dirty += entry->blocks;
+}
+
+void entry_changed(struct entry *entry, uint32_t from, uint32_t len)
+{
+	uint32_t last = (from + len - 1) / XN_SECTOR_SIZE;
+
+	for (uint32_t i = from / XN_SECTOR_SIZE; i <= last; i++)
+		entry->changed[i / 64] |= 1ull << (i % 64);
 }
 
 void entry_clear_dirty(struct xn *xn, struct entry *entry)

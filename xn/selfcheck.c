@@ -36,7 +36,7 @@ static bool broken(struct verdict *verdict, int truth, xn_blk_t block, const cha
 static uint64_t count_unsound(struct xn *xn, const struct entry *entry, int *err)
 {
 	struct udf_extents owned = { 0 };
-	uint64_t n = 0;
+	uint64_t n = entry->n_waits; /* what it waits for counts like a child */
 
 	*err = owns_object(xn, entry->type, frame_bytes(&entry->frame), NULL, &owned, NULL);
 	for (size_t i = 0; i < owned.n && !*err; i++) {

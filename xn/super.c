@@ -79,6 +79,21 @@ int sector_write(struct xn *xn, uint64_t offset, const void *sector)
 	return err ? XN_EIO : 0;
 }
 
+/* Neighbouring sectors, each of which reaches the medium whole. */
+int sectors_write(struct xn *xn, uint64_t offset, const void *sectors, size_t count)
+{
+	struct bdev_info info;
+	int err = 0;
+
+	bdev_info(xn->dev, &info);
+	if (info.logical_block <= XN_SECTOR_SIZE)
+		return device_write(xn, offset, sectors, count * XN_SECTOR_SIZE);
+	for (size_t i = 0; i < count && !err; i++)
+		err = sector_write(xn, offset + i * XN_SECTOR_SIZE,
+				   (const uint8_t *)sectors + i * XN_SECTOR_SIZE);
+	return err;
+}
+
 /* ---- superblock ---- */
 
 /* Read one copy; keep it if it is valid and newer than what `super` holds. */

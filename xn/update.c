@@ -49,9 +49,7 @@ static int flags_check(const struct xn_update *update)
 {
 	if (update->flags & ~(XN_ATOMIC | XN_REAP | XN_FREEING))
 		return -EINVAL;
-	if (update->flags & XN_ATOMIC)
-		return -ENOSYS;
-	if (update->n_retypes || update->n_links || update->n_unlinks)
+	if (update->n_links || update->n_unlinks)
 		return -ENOSYS;
 	return 0;
 }
@@ -70,6 +68,7 @@ static int plan_init(struct plan *plan, struct xn_session *session, const struct
 	update->expects = NULL;
 	update->edits = NULL;
 	update->allocs = update->frees = NULL;
+	update->retypes = NULL;
 	err = flags_check(update);
 	if (!err)
 		err = cred_choose(session, from->cred, &plan->stated, &plan->cred);
@@ -85,6 +84,9 @@ static int plan_init(struct plan *plan, struct xn_session *session, const struct
 	if (!err)
 		err = copy_array(from->frees, from->n_frees, sizeof(*from->frees),
 				 XN_UPDATE_EXTENTS_MAX, (const void **)&update->frees);
+	if (!err)
+		err = copy_array(from->retypes, from->n_retypes, sizeof(*from->retypes),
+				 XN_UPDATE_EXTENTS_MAX, (const void **)&update->retypes);
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < update->n_edits; i++)
@@ -100,18 +102,33 @@ static int plan_init(struct plan *plan, struct xn_session *session, const struct
 	return plan->changes ? 0 : -ENOMEM;
 }
 
+static void change_fini(struct change *change)
+{
+	free(change->bytes);
+	udf_extents_fini(&change->added);
+	udf_extents_fini(&change->removed);
+	udf_extents_fini(&change->taken);
+	udf_extents_fini(&change->given);
+	udf_extents_fini(&change->in);
+	udf_extents_fini(&change->out);
+	udf_extents_fini(&change->fresh_data);
+	udf_extents_fini(&change->idle);
+}
+
 static void plan_fini(struct plan *plan)
 {
-	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		free(plan->changes[i].bytes);
-		udf_extents_fini(&plan->changes[i].added);
-		udf_extents_fini(&plan->changes[i].removed);
-	}
+	for (uint32_t i = 0; i < plan->n_changes; i++)
+		change_fini(&plan->changes[i]);
 	free(plan->changes);
 	udf_extents_fini(&plan->allocs);
 	udf_extents_fini(&plan->frees);
 	udf_extents_fini(&plan->added);
 	udf_extents_fini(&plan->removed);
+	udf_extents_fini(&plan->retyped[0]);
+	udf_extents_fini(&plan->retyped[1]);
+	udf_extents_fini(&plan->moved);
+	free(plan->joins);
+	free(plan->group); /* of nobody, if it is still here */
 	while (plan->nodes) {
 		struct will_free *next = plan->nodes->next;
 
@@ -124,6 +141,7 @@ static void plan_fini(struct plan *plan)
 	free((void *)(uintptr_t)plan->update.edits);
 	free((void *)(uintptr_t)plan->update.allocs);
 	free((void *)(uintptr_t)plan->update.frees);
+	free((void *)(uintptr_t)plan->update.retypes);
 }
 
 /* One attempt; `*chunk` is told when a map must be read first. */

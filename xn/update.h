@@ -17,8 +17,12 @@ struct change {
 	uint8_t *bytes;              /* the object as it will be */
 	const struct xn_edit *edits; /* of this object, by offset */
 	uint32_t n_edits;
-	bool needs_log; /* what it changes may tear on disk */
-	struct udf_extents added, removed;
+	bool needs_log;                    /* what it changes may tear on disk */
+	struct udf_extents added, removed; /* as its records say */
+	struct udf_extents taken, given;   /* of these, allocated and freed */
+	struct udf_extents in, out;        /* ... moved here, and away */
+	struct udf_extents fresh_data;     /* ... RESERVED that became DATA */
+	struct udf_extents idle;           /* ... DATA that became RESERVED */
 };
 
 /* One freed object of a template. */
@@ -43,20 +47,26 @@ struct plan {
 	struct change *changes; /* room for as many as there are edits, at most 64 */
 	uint32_t n_changes;
 	struct udf_extents allocs, frees;  /* as declared, normalised */
+	struct udf_extents retyped[2];     /* as declared: before, after; normalised */
 	struct udf_extents added, removed; /* as `owns` says, normalised */
+	struct udf_extents moved;          /* in both */
 	uint64_t n_blocks;                 /* allocated */
 	struct entry **fresh;              /* entries of new objects, not yet owned */
 	size_t n_fresh;
 	struct freed *freed;
 	size_t n_freed, freed_cap;
 	struct will_free *nodes; /* as many as the commit can need */
-	bool need_map;           /* refused because this chunk's map is not read in */
+	struct entry **joins;    /* who must go to the disk together */
+	size_t n_joins, joins_cap;
+	struct group *group; /* for them; NULL: nobody must */
+	bool whole;          /* no mixture of before and after may be met on disk */
+	bool need_map;       /* refused because this chunk's map is not read in */
 	uint64_t need_chunk;
 };
 
 int plan_check(struct plan *plan);
 int plan_acl_check(struct plan *plan);
-const struct change *taker_of(const struct plan *plan, xn_blk_t block);
+
 void plan_commit(struct plan *plan);
 
 /*
@@ -66,5 +76,13 @@ void plan_commit(struct plan *plan);
 uint64_t free_run(struct xn *xn, const struct entry *owner, xn_blk_t at, xn_blk_t end,
 		  bool *at_once);
 bool child_is_unsound(struct xn *xn, xn_blk_t block);
+
+struct change *plan_taker(const struct plan *plan, xn_blk_t block);
+struct change *plan_giver(const struct plan *plan, xn_blk_t block);
+struct change *plan_new_owner(const struct plan *plan, const struct entry *entry);
+
+/* update_group.c */
+int plan_joins(struct plan *plan);
+void plan_join(struct plan *plan);
 
 #endif

@@ -18,7 +18,7 @@
 /* The record above a new object: in an object of this update, or above it. */
 static int fresh_above(struct plan *plan, xn_blk_t block, struct acl_above *out)
 {
-	const struct change *taker = taker_of(plan, block);
+	const struct change *taker = plan_taker(plan, block);
 	int err;
 
 	memset(out, 0, sizeof(*out));
@@ -31,7 +31,7 @@ static int fresh_above(struct plan *plan, xn_blk_t block, struct acl_above *out)
 		if (!taker->fresh || !(taker->type->info->flags & UDF_TEMPLATE_STICKY))
 			break;
 		block = taker->edits->object;
-		taker = taker_of(plan, block);
+		taker = plan_taker(plan, block);
 	}
 	err = acl_record_find(plan->xn, taker->type, taker->bytes, NO_RECORD, block, &plan->budget,
 			      &out->record, &out->via);

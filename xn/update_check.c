@@ -5,14 +5,14 @@
  *  (1) The records whose `owns` is run follow from the bytes that change, never
  *      from what the caller says.
  *  (2) owned(after) = owned(before) + allocs - frees, as sets of typed blocks,
- *      over all objects of the update.
+ *      over all objects of the update; RESERVED and DATA turn into each other as
+ *      `retypes` says, inside one object.
  *  (3) Every allocated block is free; every freed object owns nothing, or the
  *      caller asked for XN_REAP.
- *  (4) On disk, sectors of an object may be mixed old and new.  So ownership that
- *      would change in two sectors at once is refused until the intent log can
- *      make it atomic (-ENOSYS).
- *  (5) A new object's owners lead to an object that was there before: trees only,
- *      never a ring that no root holds.
+ *  (4) On disk, sectors of an object may be mixed old and new.  What must not be
+ *      seen mixed goes through the intent log (update_group.c).
+ *  (5) A new or moved object's owners lead to a root: trees only, never a ring that
+ *      no root holds.
  *  (6) A refused update leaves no trace.
  */
 #include "update.h"
@@ -259,9 +259,6 @@ static int change_compare(struct plan *plan, struct change *change)
 		err = comparison_end(&cmp);
 	udf_extents_fini(&cmp.before);
 	udf_extents_fini(&cmp.after);
-	if (!err && change->needs_log)
-		err = refuse(plan->update.why, -ENOSYS, change->edits->object,
-			     "a header or a record over two sectors needs the intent log");
 	return err;
 }
 
@@ -305,66 +302,297 @@ static int declared(struct plan *plan, const struct xn_extent *extents, uint32_t
 	return 0;
 }
 
-/* Do two normalised lists share a block? */
-static bool lists_meet(const struct udf_extents *a, const struct udf_extents *b)
+/*
+ * Part `list` into what `by` holds under the same type, and the rest; both are
+ * normalised, and so is what comes out.
+ */
+static int part(const struct udf_extents *list, const struct udf_extents *by,
+		struct udf_extents *inside, struct udf_extents *outside)
 {
-	for (size_t i = 0, k = 0; i < a->n && k < b->n;) {
-		if (a->v[i].start + a->v[i].count <= b->v[k].start)
-			i++;
-		else if (b->v[k].start + b->v[k].count <= a->v[i].start)
-			k++;
-		else
-			return true;
+	size_t k = 0;
+
+	if (by->n == 0)
+		return append(outside, list);
+	for (size_t i = 0; i < list->n; i++) {
+		struct udf_extent e = list->v[i];
+
+		while (e.count > 0) {
+			struct udf_extent piece = e;
+			const struct udf_extent *other;
+			bool in = false;
+
+			while (k < by->n && by->v[k].start + by->v[k].count <= e.start)
+				k++;
+			other = k < by->n ? &by->v[k] : NULL;
+			if (other && other->start <= e.start) {
+				uint64_t room = other->start + other->count - e.start;
+
+				in = other->child == e.child;
+				piece.count = room < e.count ? room : e.count;
+			} else if (other && other->start < e.start + e.count) {
+				piece.count = other->start - e.start;
+			}
+			if (udf_extents_add(in ? inside : outside, piece))
+				return -ENOMEM;
+			e.start += piece.count;
+			e.count -= piece.count;
+		}
 	}
-	return false;
+	return 0;
+}
+
+static uint32_t other_type(uint32_t type)
+{
+	return type == XN_DATA ? XN_RESERVED : XN_DATA;
+}
+
+static int declared_retypes(struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->update.n_retypes; i++) {
+		const struct xn_retype *retype = &plan->update.retypes[i];
+		struct xn_extent e = retype->extent;
+		uint64_t blocks;
+		int err;
+
+		if (e.type > XN_RESERVED || retype->type != other_type(e.type) || retype->reserved)
+			return refuse(plan->update.why, XN_ETYPE, e.start,
+				      "only RESERVED and DATA turn into each other");
+		err = declared(plan, &e, 1, &plan->retyped[0], &blocks);
+		e.type = retype->type;
+		if (!err)
+			err = declared(plan, &e, 1, &plan->retyped[1], &blocks);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Retypes of one object: what went is what came, under the other type. */
+static int classify_retypes(struct plan *plan, struct change *change, struct udf_extents *came,
+			    struct udf_extents *went)
+{
+	uint64_t disk = plan->xn->super.block_count;
+	int err = 0;
+
+	for (size_t i = 0; i < came->n && !err; i++) {
+		struct udf_extent e = came->v[i];
+
+		err = udf_extents_add(e.child == XN_DATA ? &change->fresh_data : &change->idle, e);
+		came->v[i].child = other_type(e.child);
+	}
+	if (err)
+		return -ENOMEM;
+	if (udf_extents_normalise(came, disk) || udf_extents_normalise(went, disk) ||
+	    !udf_extents_equal(came, went))
+		return refuse(plan->update.why, XN_EOWNS, change->edits->object,
+			      "the records retype other blocks than `retypes` declares");
+	return 0;
+}
+
+/* What of a change was taken, given up, moved or retyped. */
+static int classify(struct plan *plan, struct change *change)
+{
+	struct udf_extents rest = { 0 }, came = { 0 }, went = { 0 };
+	int err = part(&change->added, &plan->moved, &change->in, &rest);
+
+	if (!err)
+		err = part(&rest, &plan->retyped[1], &came, &change->taken);
+	rest.n = 0;
+	if (!err)
+		err = part(&change->removed, &plan->moved, &change->out, &rest);
+	if (!err)
+		err = part(&rest, &plan->retyped[0], &went, &change->given);
+	if (!err)
+		err = classify_retypes(plan, change, &came, &went);
+	udf_extents_fini(&rest);
+	udf_extents_fini(&came);
+	udf_extents_fini(&went);
+	return err;
+}
+
+static uint64_t blocks_of(const struct udf_extents *list)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		n += list->v[i].count;
+	return n;
+}
+
+/* Sum up what the changes say they took, or gave up, and compare. */
+static int compare_declared(struct plan *plan, bool taken, const struct udf_extents *declaration,
+			    const char *sentence)
+{
+	struct udf_extents sum = { 0 };
+	int err = 0;
+
+	for (uint32_t i = 0; i < plan->n_changes && !err; i++)
+		err = append(&sum, taken ? &plan->changes[i].taken : &plan->changes[i].given);
+	if (!err && udf_extents_normalise(&sum, plan->xn->super.block_count))
+		err = refuse(plan->update.why, XN_EOWNS, 0, "a block would be named twice");
+	if (!err && !udf_extents_equal(&sum, declaration))
+		err = refuse(plan->update.why, XN_EOWNS, sum.n ? sum.v[0].start : 0, "%s",
+			     sentence);
+	udf_extents_fini(&sum);
+	return err;
+}
+
+static int gather_owned(struct plan *plan)
+{
+	uint64_t disk = plan->xn->super.block_count;
+	struct udf_extents rest = { 0 };
+	int err = 0;
+
+	for (uint32_t i = 0; i < plan->n_changes && !err; i++) {
+		struct change *change = &plan->changes[i];
+
+		if (udf_extents_normalise(&change->added, disk) ||
+		    udf_extents_normalise(&change->removed, disk))
+			return refuse(plan->update.why, XN_EOWNS, change->edits->object,
+				      "the records would name a block twice");
+		err = append(&plan->added, &change->added);
+		if (!err)
+			err = append(&plan->removed, &change->removed);
+	}
+	if (err)
+		return err;
+	if (udf_extents_normalise(&plan->added, disk) ||
+	    udf_extents_normalise(&plan->removed, disk))
+		return refuse(plan->update.why, XN_EOWNS, 0, "two objects would name a block");
+	if (plan->removed.n)
+		err = part(&plan->added, &plan->removed, &plan->moved, &rest);
+	udf_extents_fini(&rest);
+	return err;
 }
 
 static int conserve(struct plan *plan)
 {
-	uint64_t disk = plan->xn->super.block_count, freed;
-	struct xn_refusal *why = plan->update.why;
-	int err = 0;
+	uint64_t freed;
+	int err = gather_owned(plan);
 
-	for (uint32_t i = 0; i < plan->n_changes && !err; i++) {
-		err = append(&plan->added, &plan->changes[i].added);
-		if (!err)
-			err = append(&plan->removed, &plan->changes[i].removed);
-	}
 	if (!err)
 		err = declared(plan, plan->update.allocs, plan->update.n_allocs, &plan->allocs,
 			       &plan->n_blocks);
 	if (!err)
 		err = declared(plan, plan->update.frees, plan->update.n_frees, &plan->frees,
 			       &freed);
-	if (err)
-		return err;
-	if (udf_extents_normalise(&plan->added, disk) ||
-	    udf_extents_normalise(&plan->removed, disk))
-		return refuse(why, XN_EOWNS, 0, "two objects would name the same block");
-	if (lists_meet(&plan->added, &plan->removed))
-		return refuse(why, -ENOSYS, 0, "moving ownership needs the intent log");
-	if (!udf_extents_equal(&plan->added, &plan->allocs))
-		return refuse(why, XN_EOWNS, plan->added.n ? plan->added.v[0].start : 0,
-			      "the records take other blocks than `allocs` declares");
-	if (!udf_extents_equal(&plan->removed, &plan->frees))
-		return refuse(why, XN_EOWNS, plan->removed.n ? plan->removed.v[0].start : 0,
-			      "the records give up other blocks than `frees` declares");
-	return 0;
+	if (!err)
+		err = declared_retypes(plan);
+	for (uint32_t i = 0; i < plan->n_changes && !err; i++)
+		err = classify(plan, &plan->changes[i]);
+	if (!err)
+		err = compare_declared(plan, true, &plan->allocs,
+				       "the records take other blocks than `allocs` declares");
+	if (!err)
+		err = compare_declared(plan, false, &plan->frees,
+				       "the records give up other blocks than `frees` declares");
+	if (!err && plan->update.n_retypes) {
+		uint64_t n = 0;
+
+		for (uint32_t i = 0; i < plan->n_changes; i++)
+			n += blocks_of(&plan->changes[i].fresh_data) +
+			     blocks_of(&plan->changes[i].idle);
+		if (n != blocks_of(&plan->retyped[0]))
+			err = refuse(plan->update.why, XN_EOWNS, plan->retyped[0].v[0].start,
+				     "the records retype other blocks than `retypes` declares");
+	}
+	return err;
+}
+
+static bool list_has(const struct udf_extents *list, xn_blk_t block)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		if (block >= list->v[i].start && block - list->v[i].start < list->v[i].count)
+			return true;
+	}
+	return false;
+}
+
+/* The change that gives `block` up; NULL: none does. */
+struct change *plan_giver(const struct plan *plan, xn_blk_t block)
+{
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		if (list_has(&plan->changes[i].out, block))
+			return &plan->changes[i];
+	}
+	return NULL;
 }
 
 /* The change that takes `block`; NULL: none does. */
-const struct change *taker_of(const struct plan *plan, xn_blk_t block)
+struct change *plan_taker(const struct plan *plan, xn_blk_t block)
 {
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		const struct udf_extents *added = &plan->changes[i].added;
-
-		for (size_t k = 0; k < added->n; k++) {
-			if (block >= added->v[k].start &&
-			    block - added->v[k].start < added->v[k].count)
-				return &plan->changes[i];
-		}
+		if (list_has(&plan->changes[i].added, block))
+			return &plan->changes[i];
 	}
 	return NULL;
+}
+
+/* Who will own the entry when the update is done; a new object's entry is not there yet: NULL. */
+struct change *plan_new_owner(const struct plan *plan, const struct entry *entry)
+{
+	return list_has(&plan->moved, entry->start) ? plan_taker(plan, entry->start) : NULL;
+}
+
+/* Whose word it is that the block is what it is known as: a root's object has its own. */
+static struct entry *claimant_of(struct entry *entry)
+{
+	return entry->owner ? entry->owner : entry;
+}
+
+/* Does the change's object hang, after the update, below `top`?  Or in a ring of moved ones? */
+static bool hangs_below(const struct plan *plan, const struct change *at, const struct entry *top)
+{
+	const struct entry *entry = at->fresh ? NULL : at->entry;
+	uint64_t hops = blocks_of(&plan->moved) + plan->n_changes;
+
+	for (;;) {
+		const struct change *next =
+			entry ? plan_new_owner(plan, entry) : plan_taker(plan, at->edits->object);
+
+		if (entry && entry == top)
+			return true;
+		if (!next) {
+			entry = entry->owner;
+			if (!entry)
+				return false;
+			continue;
+		}
+		if (hops-- == 0)
+			return true;
+		at = next;
+		entry = at->fresh ? NULL : at->entry;
+	}
+}
+
+/* Objects that this change gained: known under who lost them, and not above themselves. */
+static int moved_check(struct plan *plan, const struct change *change)
+{
+	for (size_t i = 0; i < change->in.n; i++) {
+		const struct udf_extent *e = &change->in.v[i];
+		const struct type *type = type_find(plan->xn, e->child);
+
+		if (type && e->count % type->blocks)
+			return refuse(plan->update.why, XN_ETYPE, e->start,
+				      "no whole number of objects moves");
+		for (uint64_t at = 0; type && at < e->count; at += type->blocks) {
+			struct entry *entry = registry_find(&plan->xn->registry, e->start + at);
+			struct change *giver = plan_giver(plan, e->start + at);
+
+			if (!entry)
+				continue;
+			if (entry->type != type || entry->owner != giver->entry) {
+				entry_damage(plan->xn, giver->entry);
+				entry_damage(plan->xn, claimant_of(entry));
+				return refuse(plan->update.why, XN_EOBJDAMAGED, entry->start,
+					      "the moved object is registered under another owner");
+			}
+			if (hangs_below(plan, change, entry))
+				return refuse(plan->update.why, XN_ECYCLE, entry->start,
+					      "the object would hang below itself");
+		}
+	}
+	return 0;
 }
 
 /* New objects that own each other in a ring would be conserved, and hang from no root. */
@@ -377,8 +605,14 @@ static int rings_check(struct plan *plan)
 			if (steps == plan->n_changes)
 				return refuse(plan->update.why, XN_EOWNS, at->edits->object,
 					      "new objects would own each other");
-			at = taker_of(plan, at->edits->object);
+			at = plan_taker(plan, at->edits->object);
 		}
+	}
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		int err = moved_check(plan, &plan->changes[i]);
+
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -397,12 +631,6 @@ static int maps_check(struct plan *plan, const struct udf_extent *e)
 		return XN_ENOTCACHED;
 	}
 	return 0;
-}
-
-/* Whose word it is that the block is what it is known as: a root's object has its own. */
-static struct entry *claimant_of(struct entry *entry)
-{
-	return entry->owner ? entry->owner : entry;
 }
 
 /* A free block that is known under an owner: the disk lies, and that owner is not believed. */
@@ -446,6 +674,34 @@ static int allocs_check(struct plan *plan)
 
 		if (e->child == XN_DATA && freemap_prepare_unwritten(xn, e->start, e->count))
 			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Blocks that become DATA are unwritten from then on. */
+static int retypes_check(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->retyped[0].n; i++) {
+		const struct udf_extent *e = &plan->retyped[0].v[i];
+		int err = maps_check(plan, e);
+
+		if (err)
+			return err;
+		if (e->child == XN_RESERVED &&
+		    freemap_prepare_unwritten(plan->xn, e->start, e->count))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Moved data may be unwritten or not; its maps must be here to tell. */
+static int moves_check(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->moved.n; i++) {
+		int err = maps_check(plan, &plan->moved.v[i]);
+
+		if (err)
+			return err;
 	}
 	return 0;
 }
@@ -616,8 +872,8 @@ static int frees_check(struct plan *plan)
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
 		struct change *change = &plan->changes[i];
 
-		for (size_t k = 0; k < change->removed.n; k++) {
-			int err = removed_check(plan, change->entry, &change->removed.v[k]);
+		for (size_t k = 0; k < change->given.n; k++) {
+			int err = removed_check(plan, change->entry, &change->given.v[k]);
 
 			if (err)
 				return err;
@@ -717,7 +973,13 @@ int plan_check(struct plan *plan)
 	if (!err)
 		err = allocs_check(plan);
 	if (!err)
+		err = retypes_check(plan);
+	if (!err)
+		err = moves_check(plan);
+	if (!err)
 		err = frees_check(plan);
+	if (!err)
+		err = plan_joins(plan);
 	if (err)
 		return err;
 	changes_pin(plan, 1);

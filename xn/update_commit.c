@@ -7,7 +7,8 @@
  *  (2) New objects exist, with their owners, before anything counts them.
  *  (3) Freed blocks go to the free map at once only if no pointer to them was
  *      ever issued; else they wait for their former owner.
- *  (4) Of objects freed together the lowest go first, so what waits on them moves
+ *  (4) What moved is known under its new owner, with whatever was bound of it.
+ *  (5) Of objects freed together the lowest go first, so what waits on them moves
  *      up to the one that stays.
  */
 #include "update.h"
@@ -49,6 +50,7 @@ static void fresh_start(struct plan *plan)
 
 		memset(entry_bytes(entry), 0, size);
 		udf_template_init(entry->type->tmpl, entry_bytes(entry));
+		entry_changed(entry, 0, (uint32_t)size);
 		entry->flags &= ~(uint32_t)(E_SOUND | E_REACH);
 		entry->flags |= E_CACHED;
 		entry->issued_version = entry->written_version = entry->stable_version = 0;
@@ -64,9 +66,11 @@ static void install_bytes(struct plan *plan)
 		struct change *change = &plan->changes[i];
 		uint8_t *bytes = entry_bytes(change->entry);
 
-		for (uint32_t k = 0; k < change->n_edits; k++)
+		for (uint32_t k = 0; k < change->n_edits; k++) {
 			memcpy(bytes + change->edits[k].offset,
 			       change->bytes + change->edits[k].offset, change->edits[k].len);
+			entry_changed(change->entry, change->edits[k].offset, change->edits[k].len);
+		}
 		change->entry->version = version_next(plan->xn);
 		entry_set_dirty(plan->xn, change->entry);
 		entry_touch(plan->xn, change->entry);
@@ -78,8 +82,8 @@ static void attach(struct plan *plan, struct change *change)
 {
 	struct entry *owner = change->entry;
 
-	for (size_t i = 0; i < change->added.n; i++) {
-		const struct udf_extent *e = &change->added.v[i];
+	for (size_t i = 0; i < change->taken.n; i++) {
+		const struct udf_extent *e = &change->taken.v[i];
 		struct type *type = type_find(plan->xn, e->child);
 
 		owner->map_seq = plan->xn->freemap.claim_seq;
@@ -100,6 +104,111 @@ static void attach(struct plan *plan, struct change *change)
 	}
 }
 
+/* ---- moves ---- */
+
+static void adopt(struct xn *xn, struct entry *child, struct entry *owner)
+{
+	struct entry *old = child->owner;
+
+	order_reachable(child); /* what names it on disk now, names it until the group is written */
+	child->owner_record = NO_RECORD;
+	if (old == owner)
+		return;
+	if (!(child->flags & E_SOUND)) {
+		order_child_sound(xn, old, 1);
+		order_child_unsound(owner, 1);
+	}
+	child->owner = owner;
+	child->named_at = owner->version;
+	owner->refs++;
+	old->refs--;
+}
+
+/* Bindings of data follow it, or are stale if only a part of what they hold moved. */
+static void bindings_follow(struct entry *from, struct entry *to, xn_blk_t start, uint64_t count)
+{
+	struct binding *binding = LIST_FIRST(&from->bindings);
+
+	while (binding) {
+		struct binding *next = LIST_NEXT(binding, of_entry);
+		const struct xn_extent *e = &binding->extent;
+
+		if (binding->data && e->start >= start && e->start + e->count <= start + count) {
+			LIST_REMOVE(binding, of_entry);
+			LIST_INSERT_HEAD(&to->bindings, binding, of_entry);
+			binding->entry = to;
+			from->pins--;
+			to->pins++;
+		} else if (binding->data && e->start < start + count &&
+			   start < e->start + e->count) {
+			binding->stale = true;
+		}
+		binding = next;
+	}
+}
+
+static void move_data(struct xn *xn, struct entry *from, struct entry *to, xn_blk_t start,
+		      uint64_t count)
+{
+	if (from == to)
+		return;
+	bindings_follow(from, to, start, count);
+	for (uint64_t i = 0; i < count && (from->unsound > 0 || from->refs > 0); i++) {
+		struct entry *page = registry_find(&xn->registry, start + i);
+
+		if (freemap_unwritten(xn, start + i)) {
+			order_child_sound(xn, from, 1);
+			order_child_unsound(to, 1);
+		}
+		if (page && !page->type && page->owner == from)
+			adopt(xn, page, to);
+	}
+}
+
+/* The run of blocks from `at` on that one change lost. */
+static struct change *giver_run(const struct plan *plan, xn_blk_t at, xn_blk_t end, uint64_t *run)
+{
+	struct change *giver = plan_giver(plan, at);
+
+	for (size_t i = 0; i < giver->out.n; i++) {
+		const struct udf_extent *e = &giver->out.v[i];
+
+		if (at >= e->start && at - e->start < e->count)
+			*run = (e->start + e->count < end ? e->start + e->count : end) - at;
+	}
+	return giver;
+}
+
+static void move_in(struct plan *plan, struct change *change)
+{
+	struct xn *xn = plan->xn;
+	struct entry *owner = change->entry;
+
+	for (size_t i = 0; i < change->in.n; i++) {
+		const struct udf_extent *e = &change->in.v[i];
+		const struct type *type = type_find(xn, e->child);
+		xn_blk_t end = e->start + e->count;
+		uint64_t run = 0;
+
+		for (xn_blk_t at = e->start; at < end; at += run) {
+			struct entry *from = giver_run(plan, at, end, &run)->entry;
+
+			if (from->map_seq > owner->map_seq)
+				owner->map_seq = from->map_seq;
+			if (e->child == XN_DATA)
+				move_data(xn, from, owner, at, run);
+			for (uint64_t b = 0; type && b < run; b += type->blocks) {
+				struct entry *child = registry_find(&xn->registry, at + b);
+
+				if (child)
+					adopt(xn, child, owner);
+			}
+		}
+	}
+	if (change->in.n && !order_reachable(owner))
+		owner->flags |= E_MOVED_IN;
+}
+
 /* Forget what is known of a data block that its owner gave up. */
 static void forget_data(struct xn *xn, struct entry *owner, xn_blk_t block)
 {
@@ -112,6 +221,36 @@ static void forget_data(struct xn *xn, struct entry *owner, xn_blk_t block)
 	if (!(page->flags & E_SOUND))
 		order_child_sound(xn, owner, 1);
 	registry_kill(xn, page);
+}
+
+static void retype(struct plan *plan, struct change *change)
+{
+	struct xn *xn = plan->xn;
+	struct entry *owner = change->entry;
+
+	for (size_t i = 0; i < change->idle.n; i++) {
+		const struct udf_extent *e = &change->idle.v[i];
+
+		bindings_revoke(owner, true, e->start, e->count);
+		for (uint64_t b = 0; b < e->count; b++)
+			forget_data(xn, owner, e->start + b);
+	}
+	for (size_t i = 0; i < change->fresh_data.n; i++) {
+		const struct udf_extent *e = &change->fresh_data.v[i];
+
+		freemap_set_unwritten(xn, e->start, e->count);
+		order_child_unsound(owner, e->count);
+	}
+}
+
+/* Blocks given up, and not free at once, wait for who named them. */
+static void wait_for_owner(struct xn *xn, struct entry *owner, struct will_free *list)
+{
+	if ((owner->flags & E_MOVED_IN) && !order_reachable(owner)) {
+		order_now_unsound(xn, owner);
+		owner = order_anchor(owner);
+	}
+	will_free_wait(owner, list);
 }
 
 static void free_extent(struct plan *plan, struct entry *owner, const struct udf_extent *e)
@@ -131,7 +270,7 @@ static void free_extent(struct plan *plan, struct entry *owner, const struct udf
 		if (at_once)
 			order_release_now(xn, owner->root, node);
 		else
-			will_free_wait(owner, node);
+			wait_for_owner(xn, owner, node);
 		at += n;
 	}
 }
@@ -162,7 +301,7 @@ static void free_object(struct plan *plan, struct freed *freed)
 	if (at_once)
 		order_release_now(xn, owner->root, node);
 	else
-		will_free_wait(owner, node);
+		wait_for_owner(xn, owner, node);
 }
 
 void plan_commit(struct plan *plan)
@@ -174,12 +313,16 @@ void plan_commit(struct plan *plan)
 	install_bytes(plan);
 	for (uint32_t i = 0; i < plan->n_changes; i++)
 		attach(plan, &plan->changes[i]);
+	for (uint32_t i = 0; i < plan->n_changes; i++)
+		move_in(plan, &plan->changes[i]);
+	plan_join(plan);
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
 		struct change *change = &plan->changes[i];
 
-		for (size_t k = 0; k < change->removed.n; k++) {
-			if (!type_find(plan->xn, change->removed.v[k].child))
-				free_extent(plan, change->entry, &change->removed.v[k]);
+		retype(plan, change);
+		for (size_t k = 0; k < change->given.n; k++) {
+			if (!type_find(plan->xn, change->given.v[k].child))
+				free_extent(plan, change->entry, &change->given.v[k]);
 		}
 	}
 	for (size_t i = 0; i < plan->n_fresh; i++)

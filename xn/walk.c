@@ -111,9 +111,7 @@ static int place_read(struct xn_walker *walker)
 		memcpy(walker->bytes, entry_bytes(entry), len);
 		return 0;
 	}
-	pthread_mutex_unlock(&xn->lock);
-	err = io_read_blocks(xn, walker->at.start, walker->at.type->blocks, walker->bytes);
-	pthread_mutex_lock(&xn->lock);
+	err = io_read_object(xn, walker->at.start, walker->at.type->blocks, walker->bytes);
 	return err;
 }
 

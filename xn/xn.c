@@ -144,6 +144,7 @@ static int super_store(struct xn *xn)
 static int mark_in_use(struct xn *xn)
 {
 	xn->super.mount_epoch++;
+	xn->super.incompat |= XN_INCOMPAT_LOG;
 	xn->super.state = XN_STATE_INUSE;
 	xn->super.open_time = clock_now_ns();
 	holder_set(&xn->super);
@@ -158,6 +159,13 @@ static int load(struct xn *xn, const struct xn_open_opts *opts)
 	if (!xn->was_clean)
 		xn->super.flags |= XN_SUPER_RECLAIM;
 
+	xn->freemap.free_blocks = xn->super.free_blocks; /* until they are counted */
+	if (!err && xn->writable)
+		err = mark_in_use(xn);
+	if (!err)
+		err = xn->writable ? log_open(xn) : log_open_readonly(xn);
+	if (err)
+		say(opts, "its intent log cannot be carried out: %s", xn_strerror(err));
 	if (!err)
 		err = registry_init(&xn->registry);
 	if (!err)
@@ -170,8 +178,6 @@ static int load(struct xn *xn, const struct xn_open_opts *opts)
 		err = roots_load(xn);
 	if (!err)
 		err = freemap_count(xn, exact);
-	if (!err && xn->writable)
-		err = mark_in_use(xn);
 	if (!err && xn->writable && !xn->was_clean)
 		err = types_finish_removal(xn);
 	for (size_t i = 0; i < xn->n_roots && xn->writable && !err; i++)
@@ -198,6 +204,7 @@ static void xn_free(struct xn *xn)
 	}
 	registry_fini(xn);
 	ahead_fini(xn);
+	log_fini(xn);
 	roots_fini(xn);
 	types_fini(xn);
 	catalogue_fini(xn);
@@ -205,6 +212,8 @@ static void xn_free(struct xn *xn)
 	for (unsigned i = 0; i < xn->n_queues; i++)
 		bdev_queue_destroy(xn->queues[i]);
 	free(xn->bounce);
+	if (xn->overlay)
+		xn->dev = bdev_overlay_detach(xn->overlay);
 	if (xn->own_dev && xn->dev)
 		bdev_close(xn->dev);
 	pthread_cond_destroy(&xn->changed);
@@ -223,6 +232,7 @@ static struct xn *xn_alloc(struct bdev *dev, const struct xn_open_opts *opts)
 	pthread_mutex_init(&xn->lock, NULL);
 	pthread_cond_init(&xn->changed, NULL);
 	TAILQ_INIT(&xn->unflushed);
+	TAILQ_INIT(&xn->groups);
 	LIST_INIT(&xn->sessions);
 	LIST_INIT(&xn->reserve_waits);
 	xn->reap_tail = &xn->reap_head;
@@ -292,7 +302,17 @@ int xn_open(const char *name, const struct xn_open_opts *opts, struct xn **out)
 
 /* ---- closing ---- */
 
-/* Write back until nothing is left to write, free or take apart. */
+static int empty_log(struct xn *xn)
+{
+	int err;
+
+	wave_begin(xn);
+	err = log_checkpoint(xn);
+	wave_end(xn);
+	return err;
+}
+
+/* Write back until nothing is left to write, free or take apart, and the log holds nothing. */
 static int settle(struct xn *xn)
 {
 	xn->cache.reserve_frames = 0; /* this is what it was for */
@@ -308,7 +328,7 @@ static int settle(struct xn *xn)
 		if (zeroed > 0)
 			continue;
 		if (!xn->reap_head)
-			return 0;
+			return empty_log(xn);
 		left = reap_some(xn, UINT64_MAX);
 		if (left < 0)
 			return (int)left;
@@ -327,6 +347,11 @@ static int mark_clean(struct xn *xn)
 
 	if (!err)
 		err = sync_root(xn, NULL);
+	if (!err) { /* also what a call wrote that failed before its own flush */
+		pthread_mutex_unlock(&xn->lock);
+		err = device_flush(xn);
+		pthread_mutex_lock(&xn->lock);
+	}
 	if (err)
 		return err;
 	if (!xn->doubtful)
@@ -405,12 +430,4 @@ void xn_stats(struct xn *xn, struct xn_stats *stats)
 			stats->cache_pinned_pages += entry->pins ? entry->frame.count : 0;
 	}
 	pthread_mutex_unlock(&xn->lock);
-}
-
-int xn_after(struct xn_session *session, xn_blk_t object, xn_blk_t prior)
-{
-	(void)session;
-	(void)object;
-	(void)prior;
-	return -ENOSYS;
 }

@@ -90,6 +90,19 @@ static void miscount_free(struct disk *disk)
 	disk_write_super(disk, 1);
 }
 
+static void damage_log_tail(struct disk *disk)
+{
+	uint64_t end = (disk->super.log_start + disk->super.log_blocks) * XN_BLOCK_SIZE;
+
+	disk_fill(disk, end - 100, 1, 1);
+}
+
+static void lose_log(struct disk *disk)
+{
+	disk_fill(disk, disk->super.log_start * XN_BLOCK_SIZE + 100, 1, 1);
+	damage_log_tail(disk);
+}
+
 static uint64_t catalogue_at(const struct disk *disk, unsigned kind, unsigned side, unsigned sector)
 {
 	uint64_t block = side ? disk->super.twin[kind] : disk->super.catalogue[kind];
@@ -419,6 +432,8 @@ static const struct scenario scenarios[] = {
 	{ "superblock from before", "super/copy-old", age_primary, 0 },
 	{ "superblock of a larger disk", "super/truncated", say_too_big, 0 },
 	{ "wrong count of free blocks", "super/free-count", miscount_free, 0 },
+	{ "log tail damaged", "log/tail-damaged", damage_log_tail, 0 },
+	{ "both log tails damaged", "log/lost", lose_log, 0 },
 	{ "link damaged on one side", "catalogue/sector-damaged", damage_link, 0 },
 	{ "entry damaged in the twin", "catalogue/sector-damaged", damage_twin_entry, 0 },
 	{ "twin from before", "catalogue/sector-old", age_twin_entry, 0 },

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "xn/format.h"
+#include "xn/log_format.h"
 
 struct place {
 	uint64_t start;
@@ -348,9 +349,83 @@ static bool whole_map(struct reader *r)
 	return true;
 }
 
+/* ---- the intent log ---- */
+
+/* A sector as it was before the log was carried out. */
+struct undo {
+	uint8_t *at;
+	uint8_t old[XN_SECTOR_SIZE];
+};
+
+struct undo_list {
+	struct undo *v;
+	size_t n, cap;
+};
+
+static void sector_put(struct undo_list *undo, uint8_t *at, const uint8_t *bytes)
+{
+	if (undo->n == undo->cap) {
+		undo->cap = undo->cap ? undo->cap * 2 : 64;
+		undo->v = realloc(undo->v, undo->cap * sizeof(*undo->v));
+		assert(undo->v);
+	}
+	undo->v[undo->n].at = at;
+	memcpy(undo->v[undo->n++].old, at, XN_SECTOR_SIZE);
+	memcpy(at, bytes, XN_SECTOR_SIZE);
+}
+
+static void claim_put(struct undo_list *undo, const struct reader *r, uint8_t *disk, uint64_t block)
+{
+	uint64_t chunk = block / XN_CHUNK_BLOCKS;
+	uint8_t map[XN_MAP_CHUNK_BYTES], encoded[XN_BLOCK_SIZE];
+	uint8_t *place = disk + xn_map_block(chunk) * XN_BLOCK_SIZE;
+
+	xn_map_decode(&r->super, chunk, place, map);
+	if (bit(map, block % XN_CHUNK_BLOCKS))
+		return;
+	map[block % XN_CHUNK_BLOCKS / 8] |= (uint8_t)(1u << (block % 8));
+	xn_map_encode(&r->super, chunk, map, encoded);
+	for (uint32_t i = 0; i < XN_BLOCK_SECTORS; i++)
+		sector_put(undo, place + i * XN_SECTOR_SIZE, encoded + i * XN_SECTOR_SIZE);
+}
+
+/* What the next opening would do first, on the bytes themselves; undone at the end. */
+static void log_carry_out(struct reader *r, uint8_t *disk, struct undo_list *undo)
+{
+	struct xn_log_reader log;
+	struct xn_log_record record;
+
+	if (xn_log_reader_init(&log, &r->super, block_at(r, r->super.log_start),
+			       r->super.log_blocks * XN_BLOCK_SIZE)) {
+		wrong(r, 1, "both tails of the intent log are damaged");
+		return;
+	}
+	while (xn_log_reader_next(&log, &record)) {
+		for (uint32_t i = 0; i < record.n_claims; i++) {
+			struct xn_log_claim claim = xn_log_record_claim(&record, i);
+
+			for (uint64_t b = 0; b < claim.count; b++)
+				claim_put(undo, r, disk, claim.start + b);
+		}
+		for (uint32_t i = 0; i < record.n_homes; i++)
+			sector_put(undo, disk + xn_log_record_home(&record, i) * XN_SECTOR_SIZE,
+				   record.payload + (size_t)i * XN_SECTOR_SIZE);
+	}
+}
+
+static void log_undo(struct undo_list *undo)
+{
+	while (undo->n > 0) {
+		undo->n--;
+		memcpy(undo->v[undo->n].at, undo->v[undo->n].old, XN_SECTOR_SIZE);
+	}
+	free(undo->v);
+}
+
 int medium_check(const uint8_t *bytes, uint64_t size, struct medium_types *types,
 		 medium_visit *visit, void *context, struct medium_report *report)
 {
+	struct undo_list undo = { 0 };
 	struct medium_types own_types = { 0 };
 	struct reader r = { .bytes = bytes,
 			    .size = size,
@@ -364,11 +439,13 @@ int medium_check(const uint8_t *bytes, uint64_t size, struct medium_types *types
 		report->clean =
 			r.super.state == XN_STATE_CLEAN && !(r.super.flags & XN_SUPER_RECLAIM);
 		report->damaged = r.super.flags & XN_SUPER_DAMAGED;
+		log_carry_out(&r, (uint8_t *)(uintptr_t)bytes, &undo);
 		maps_load(&r);
 		if (chain_walk(&r, XN_CAT_TEMPLATES) && chain_walk(&r, XN_CAT_ROOTS) &&
 		    chain_walk(&r, XN_CAT_PRINCIPALS))
 			whole_map(&r);
 	}
+	log_undo(&undo);
 	free(r.used);
 	free(r.owned);
 	free(r.stack);

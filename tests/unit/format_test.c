@@ -302,7 +302,7 @@ static void a_foreign_or_newer_superblock_is_told_from_a_damaged_one(void **stat
 {
 	static const struct broken_field newer[] = {
 		{ "version", 0x0c, 4, XN_FORMAT_VERSION + 1 },
-		{ "first incompat bit", 0x78, 8, 1 },
+		{ "first unknown incompat bit", 0x78, 8, (XN_INCOMPAT_KNOWN << 1) | 1 },
 		{ "last incompat bit", 0x78, 8, 1ull << 63 },
 	};
 	static const struct broken_field tolerated[] = {

@@ -400,13 +400,6 @@ static void blockers_of_the_unknown_are_not_told(void **state)
 	assert_refused(xn_blockers(fx->session, 900, NULL, 0), XN_ENOTCACHED);
 }
 
-static void what_is_not_built_yet_says_so(void **state)
-{
-	struct fixture *fx = *state;
-
-	assert_refused(xn_after(fx->session, fx->root, fx->root), -ENOSYS);
-}
-
 /* Rewriting data in place, freeing, taking again by others, under many crashes. */
 static void blocks_that_change_hands_show_nothing_of_their_last_owner(void **state)
 {
@@ -473,7 +466,6 @@ int main(void)
 		TEST(only_administrators_sync_everything),
 		TEST(nobody_writes_back_what_he_has_not_bound),
 		TEST(blockers_of_the_unknown_are_not_told),
-		TEST(what_is_not_built_yet_says_so),
 		TEST(blocks_that_change_hands_show_nothing_of_their_last_owner),
 	};
 

@@ -298,14 +298,20 @@ static void overlay_queue_destroy(struct bdev_queue *queue)
 	free(queue);
 }
 
-static void overlay_close(struct bdev *dev)
+struct bdev *bdev_overlay_detach(struct bdev *dev)
 {
 	struct overlay *overlay = (struct overlay *)dev;
+	struct bdev *below = overlay->stacked.below;
 
 	pages_forget(overlay);
-	bdev_close(overlay->stacked.below);
 	pthread_rwlock_destroy(&overlay->lock);
 	free(overlay);
+	return below;
+}
+
+static void overlay_close(struct bdev *dev)
+{
+	bdev_close(bdev_overlay_detach(dev));
 }
 
 static const struct bdev_ops overlay_ops = {

@@ -60,6 +60,7 @@ extern "C" {
 	X(XN_ELOGFULL, EAGAIN, "intent log is full; write back first")                        \
 	/* order */                                                                           \
 	X(XN_ETAINTED, EBUSY, "block points at one not yet on disk; see xn_blockers")         \
+	X(XN_ECYCLE, EBUSY, "it would hang below itself, or wait for itself")                 \
 	X(XN_EUNINIT, EINVAL, "first write of a new block must cover all of it")              \
 	/* devices */                                                                         \
 	X(XN_EIO, EIO, "device failed the request")                                           \

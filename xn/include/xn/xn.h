@@ -178,6 +178,7 @@ struct xn_stats {
 	uint64_t cache_bytes, cache_limit, cache_dirty_pages, cache_pinned_pages;
 	uint64_t cache_hits, cache_misses, evictions;
 	uint64_t objects, reap_queue;
+	uint64_t log_records, log_sectors, log_checkpoints; /* of the intent log */
 };
 void xn_stats(struct xn *xn, struct xn_stats *stats);
 

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Groups: objects that reach the disk together or not at all.
+ *
+ *  (1) Members are objects that the disk may name.  What it does not name yet is
+ *      written before, and the first object above it that the disk does name is
+ *      the member in its place.
+ *  (2) Updates that share an object make one group of theirs.
+ *  (3) A member is written by a record of the intent log that holds all members,
+ *      and no other way; then the group is no more.
+ *  (4) A member that is freed is gone from its group; the object that named it
+ *      joined when it gave it up, so that nobody sees the one without the other.
+ */
+#include "internal.h"
+
+#include <stdlib.h>
+
+struct group *group_alloc(void)
+{
+	struct group *group = calloc(1, sizeof(*group));
+
+	if (group)
+		TAILQ_INIT(&group->members);
+	return group;
+}
+
+void group_free_if_empty(struct xn *xn, struct group *group)
+{
+	if (!group || group->n > 0)
+		return;
+	if (group->listed)
+		TAILQ_REMOVE(&xn->groups, group, all);
+	free(group);
+}
+
+static void group_add(struct xn *xn, struct group *group, struct entry *entry)
+{
+	if (!group->listed)
+		TAILQ_INSERT_TAIL(&xn->groups, group, all);
+	group->listed = true;
+	TAILQ_INSERT_TAIL(&group->members, entry, member);
+	entry->group = group;
+	group->n++;
+}
+
+/* The entry, and whoever goes together with it, is of `group` from now on. */
+struct group *group_join(struct xn *xn, struct entry *entry, struct group *group)
+{
+	struct group *old = entry->group;
+	struct entry *member;
+
+	if (old == group)
+		return group;
+	if (!old) {
+		group_add(xn, group, entry);
+		return group;
+	}
+	while ((member = TAILQ_FIRST(&old->members)) != NULL) {
+		TAILQ_REMOVE(&old->members, member, member);
+		old->n--;
+		group_add(xn, group, member);
+	}
+	group_free_if_empty(xn, old);
+	return group;
+}
+
+void group_leave(struct xn *xn, struct entry *entry)
+{
+	struct group *group = entry->group;
+
+	if (!group)
+		return;
+	TAILQ_REMOVE(&group->members, entry, member);
+	group->n--;
+	entry->group = NULL;
+	group_free_if_empty(xn, group);
+}
+
+/* Sectors that a record of all members would hold now. */
+uint32_t group_sectors(const struct group *group)
+{
+	const struct entry *member;
+	uint32_t n = 0;
+
+	TAILQ_FOREACH(member, &group->members, member)
+	{
+		n += log_sectors_of(member);
+	}
+	return n;
+}
+
+static bool member_ready(const struct xn *xn, struct entry *entry)
+{
+	if (entry->flags & (E_WRITING | E_READING | E_REAPED))
+		return false;
+	if (!entry->type || !((entry->flags & E_SOUND) || order_reachable(entry)))
+		return true;
+	return order_names_only_sound(xn, entry);
+}
+
+/* May the entry go to the disk through the log now, with whoever must go with it? */
+bool log_ready(const struct xn *xn, struct entry *entry)
+{
+	struct entry *member;
+
+	if (!entry->group)
+		return (entry->flags & E_DIRTY) && log_holds(xn, entry->start, entry->blocks) &&
+		       member_ready(xn, entry);
+	TAILQ_FOREACH(member, &entry->group->members, member)
+	{
+		if (!member_ready(xn, member))
+			return false;
+	}
+	return true;
+}
+
+/* Is one of the group's members `top`, or below it? */
+static bool group_is_below(const struct group *group, const struct entry *top)
+{
+	const struct entry *member;
+
+	TAILQ_FOREACH(member, &group->members, member)
+	{
+		for (const struct entry *at = member; at; at = at->owner) {
+			if (at == top)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The next group behind `after` (NULL: the first) with a member at or below `top`. */
+struct group *group_next_below(const struct xn *xn, const struct group *after,
+			       const struct entry *top)
+{
+	struct group *group = after ? TAILQ_NEXT(after, all) : TAILQ_FIRST(&xn->groups);
+
+	for (; group; group = TAILQ_NEXT(group, all)) {
+		if (group_is_below(group, top))
+			return group;
+	}
+	return NULL;
+}

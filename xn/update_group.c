@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which objects an update ties together.
+ *
+ *  (1) An update is whole when no mixture of before and after may be met on disk:
+ *      XN_ATOMIC, ownership that moves between objects or sectors, headers,
+ *      records over two sectors.  The objects it changes join one group.
+ *  (2) For an object that the disk does not name, the first one above it that it
+ *      does name joins; the object itself is written before (order_now_unsound).
+ *  (3) Whoever gives up a member of a group, or something above one, joins it.
+ *  (4) One sector is atomic by itself and needs no group.
+ *  (5) A group never grows beyond what one record can hold: the update is refused
+ *      before (XN_ELOGFULL).
+ */
+#include "update.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int join_add(struct plan *plan, struct entry *entry)
+{
+	for (size_t i = 0; i < plan->n_joins; i++) {
+		if (plan->joins[i] == entry)
+			return 0;
+	}
+	if (plan->n_joins == plan->joins_cap) {
+		size_t cap = plan->joins_cap ? plan->joins_cap * 2 : 8;
+		struct entry **joins = realloc(plan->joins, cap * sizeof(struct entry *));
+
+		if (!joins)
+			return -ENOMEM;
+		plan->joins = joins;
+		plan->joins_cap = cap;
+	}
+	plan->joins[plan->n_joins++] = entry;
+	return 0;
+}
+
+/* The object that the disk names, at or above the change's, as it will hang then. */
+static struct entry *anchor_of(const struct plan *plan, const struct change *change)
+{
+	struct entry *entry = change->fresh ? NULL : change->entry;
+
+	while (!entry || !order_reachable(entry)) {
+		struct change *owner = entry ? plan_new_owner(plan, entry)
+					     : plan_taker(plan, change->edits->object);
+
+		if (owner) {
+			change = owner;
+			entry = owner->fresh ? NULL : owner->entry;
+		} else {
+			entry = entry->owner;
+		}
+	}
+	return entry;
+}
+
+static bool is_whole(const struct plan *plan)
+{
+	bool whole = (plan->update.flags & XN_ATOMIC) || plan->moved.n > 0;
+
+	for (uint32_t i = 0; i < plan->n_changes; i++)
+		whole |= plan->changes[i].needs_log;
+	return whole;
+}
+
+/* Sectors of a changed object that its edits touch. */
+static uint32_t edit_sectors(const struct change *change)
+{
+	uint32_t n = 0, next = 0;
+
+	for (uint32_t i = 0; i < change->n_edits; i++) {
+		uint32_t first = change->edits[i].offset / XN_SECTOR_SIZE;
+		uint32_t end =
+			(change->edits[i].offset + change->edits[i].len - 1) / XN_SECTOR_SIZE + 1;
+
+		if (first < next)
+			first = next;
+		if (end > first) {
+			n += end - first;
+			next = end;
+		}
+	}
+	return n;
+}
+
+/* Everybody who must go together because of what changes. */
+static int joins_of_changes(struct plan *plan)
+{
+	bool any = false;
+	int err = 0;
+
+	for (uint32_t i = 0; i < plan->n_changes && !err; i++) {
+		struct change *change = &plan->changes[i];
+
+		if (change->fresh || !order_reachable(change->entry))
+			continue;
+		any = true;
+		err = join_add(plan, change->entry);
+	}
+	for (uint32_t i = 0; i < plan->n_changes && !err && any; i++)
+		err = join_add(plan, anchor_of(plan, &plan->changes[i]));
+	return err;
+}
+
+/* One object, one sector, and nobody who would go with it. */
+static bool is_one_sector(const struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		const struct change *change = &plan->changes[i];
+
+		if (change->needs_log || change->in.n || change->out.n)
+			return false;
+		if (!change->fresh && change->entry == plan->joins[0] &&
+		    (change->entry->group || edit_sectors(change) > 1))
+			return false;
+	}
+	return plan->n_joins == 1;
+}
+
+/* Whoever gave up a member, or something above one. */
+static int joins_of_freed(struct plan *plan, bool *any)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < plan->n_freed && !err; i++) {
+		const struct freed *freed = &plan->freed[i];
+		struct group *group = freed->entry ? freed->entry->group : NULL;
+
+		if (freed->reap && freed->entry)
+			group = group_next_below(plan->xn, NULL, freed->entry);
+		while (group && !err) {
+			*any = true;
+			err = join_add(plan, TAILQ_FIRST(&group->members));
+			if (!err)
+				err = join_add(plan, order_anchor(freed->owner));
+			group = freed->reap ? group_next_below(plan->xn, group, freed->entry)
+					    : NULL;
+		}
+	}
+	return err;
+}
+
+static uint32_t sectors_now(struct entry *entry)
+{
+	return entry->group ? group_sectors(entry->group) : log_sectors_of(entry);
+}
+
+/* What one record would have to hold; groups that several joins share count once. */
+static uint32_t sectors_needed(const struct plan *plan)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < plan->n_joins; i++) {
+		bool counted = false;
+
+		for (size_t k = 0; k < i && plan->joins[i]->group; k++)
+			counted |= plan->joins[k]->group == plan->joins[i]->group;
+		if (!counted)
+			n += sectors_now(plan->joins[i]);
+	}
+	for (uint32_t i = 0; i < plan->n_changes; i++)
+		n += plan->changes[i].fresh ? 0 : edit_sectors(&plan->changes[i]);
+	return n;
+}
+
+static int log_full(struct plan *plan, xn_blk_t object)
+{
+	return refuse(plan->update.why, XN_ELOGFULL, object,
+		      "what must reach the disk together does not fit the intent log");
+}
+
+/* An update that ties nobody together may still make a group bigger. */
+static int groups_check(struct plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		struct change *change = &plan->changes[i];
+
+		if (change->fresh || !change->entry->group)
+			continue;
+		if (group_sectors(change->entry->group) + edit_sectors(change) >
+		    log_homes_max(plan->xn))
+			return log_full(plan, change->entry->start);
+	}
+	return 0;
+}
+
+int plan_joins(struct plan *plan)
+{
+	bool given_up = false;
+	int err = 0;
+
+	plan->whole = is_whole(plan);
+	if (plan->whole)
+		err = joins_of_changes(plan);
+	if (!err && plan->n_joins && is_one_sector(plan))
+		plan->n_joins = 0;
+	if (!err && plan->n_freed && !TAILQ_EMPTY(&plan->xn->groups))
+		err = joins_of_freed(plan, &given_up);
+	if (err)
+		return err;
+	if (plan->n_joins == 0)
+		return groups_check(plan);
+	if (log_homes_max(plan->xn) == 0)
+		return refuse(plan->update.why, -ENOSYS, plan->joins[0]->start,
+			      "the disk is too small for an intent log, which this needs");
+	if (sectors_needed(plan) > log_homes_max(plan->xn))
+		return log_full(plan, plan->joins[0]->start);
+	err = after_ring(plan->joins, plan->n_joins);
+	if (err)
+		return err < 0 ? err
+			       : refuse(plan->update.why, XN_ECYCLE, plan->joins[0]->start,
+					"what must go together would wait for itself");
+	plan->group = group_alloc();
+	return plan->group ? 0 : -ENOMEM;
+}
+
+/* The commit's part: they are one group from now on. */
+void plan_join(struct plan *plan)
+{
+	struct xn *xn = plan->xn;
+
+	for (uint32_t i = 0; i < plan->n_changes && plan->whole; i++) {
+		struct change *change = &plan->changes[i];
+
+		if (!change->fresh && !order_reachable(change->entry))
+			order_now_unsound(xn, change->entry);
+	}
+	if (!plan->group)
+		return;
+	for (size_t i = 0; i < plan->n_joins; i++)
+		group_join(xn, plan->joins[i], plan->group);
+	after_within_group(xn, plan->group);
+	plan->group = NULL;
+}
