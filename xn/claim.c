@@ -51,6 +51,7 @@ static void claim_shrink(struct xn *xn, struct claim *claim, uint64_t blocks)
 {
 	claim->blocks -= blocks;
 	claim->root->claimed -= blocks;
+	claim->root->account.principal->claimed -= blocks;
 	xn->freemap.set_aside -= blocks;
 }
 
@@ -138,6 +139,15 @@ static uint64_t quota_left(const struct root *root, bool freeing)
 	return at_least_zero(quota, root->used + root->claimed);
 }
 
+/* Does the owner's allowance bear `more` blocks in use or claimed? */
+static bool allowance_bears(const struct root *root, uint64_t more)
+{
+	const struct principal *owner = root->account.principal;
+
+	return more == 0 ||
+	       allowance_left(owner->limit.blocks, owner->blocks + owner->claimed, more);
+}
+
 /* Of `blocks`, those that no claim of the session covers. */
 static uint64_t beyond_claims(const struct xn_session *session, const struct root *root,
 			      uint64_t blocks)
@@ -157,6 +167,10 @@ int claims_check(const struct xn_session *session, const struct root *root, uint
 	if (more > 0 && more > quota_left(root, freeing))
 		err = refuse(why, XN_EQUOTA, 0, "root %s has a quota of %llu blocks",
 			     root->entry.name, (unsigned long long)root->entry.quota);
+	else if (!allowance_bears(root, more))
+		err = refuse(why, XN_EALLOWANCE, 0,
+			     "the owner of root %s, user %u, has no more blocks", root->entry.name,
+			     root->entry.uid);
 	else if (more > claims_room(xn) + (freeing ? root->reserved : 0))
 		err = refuse(why, XN_ENOSPACE, 0, "what is free is set aside for others");
 	return err;
@@ -196,6 +210,8 @@ static int claim_more(struct xn_session *session, struct root *root, uint64_t bl
 
 	if (blocks > quota_left(root, false))
 		return XN_EQUOTA;
+	if (!allowance_bears(root, blocks))
+		return XN_EALLOWANCE;
 	if (blocks > claims_room(xn))
 		return XN_ENOSPACE;
 	if (!claim) {
@@ -207,6 +223,7 @@ static int claim_more(struct xn_session *session, struct root *root, uint64_t bl
 	}
 	claim->blocks += blocks;
 	root->claimed += blocks;
+	root->account.principal->claimed += blocks;
 	xn->freemap.set_aside += blocks;
 	return 0;
 }

@@ -266,6 +266,21 @@ static int partial_readin(struct access *access, const struct span *span, struct
 	return 0;
 }
 
+/* The root will have to keep the pages that were clean or not there. */
+static int share_of_pages(struct access *access, const struct span *span, struct entry *pages[])
+{
+	struct xn *xn = access->session->xn;
+	struct account *account = &access->binding->entry->root->account;
+	uint64_t more = 0;
+	bool first = true;
+
+	for (size_t i = 0; i < span->count; i++) {
+		more += pages[i]->account != account;
+		first &= freemap_unwritten(xn, pages[i]->start);
+	}
+	return share_check(xn, account, more, more, first);
+}
+
 /* Register, pin and frame every page of the write; -EAGAIN: one was being read, look again. */
 static int pages_prepare(struct access *access, const struct span *span, struct entry *pages[])
 {
@@ -280,9 +295,11 @@ static int pages_prepare(struct access *access, const struct span *span, struct 
 			err = XN_EUNINIT;
 		else
 			err = page_get(xn, access->binding, block, &pages[i]);
-		if (!err)
-			err = entry_frame(xn, pages[i]);
 	}
+	if (!err)
+		err = share_of_pages(access, span, pages);
+	for (size_t i = 0; i < span->count && !err; i++)
+		err = entry_frame(xn, pages[i]);
 	if (!err && pages_reading(pages, span->count)) {
 		pthread_cond_wait(&xn->changed, &xn->lock);
 		err = -EAGAIN;

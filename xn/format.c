@@ -677,8 +677,11 @@ int xn_principal_entry_decode(const struct xn_super *super, uint64_t slot, const
 		found.templates = le64_get(disk->templates);
 		found.roots = le64_get(disk->roots);
 		found.cache_pages = le64_get(disk->cache_pages);
+		found.pins = le64_get(disk->pins);
+		found.pending = le64_get(disk->pending);
 		if (found.blocks > XN_BLOCKS_MAX || found.templates > XN_TEMPLATES_MAX ||
 		    found.roots > XN_ROOTS_MAX || found.cache_pages > XN_BLOCKS_MAX ||
+		    found.pins > XN_BLOCKS_MAX || found.pending > XN_BLOCKS_MAX ||
 		    le32_get(disk->spare) || !is_zero(disk->reserved, sizeof(disk->reserved)))
 			return XN_EDAMAGED;
 	}
@@ -698,6 +701,8 @@ void xn_principal_entry_encode(const struct xn_super *super, const struct xn_pri
 	disk->templates = le64_make(at_most(entry->templates, XN_TEMPLATES_MAX));
 	disk->roots = le64_make(at_most(entry->roots, XN_ROOTS_MAX));
 	disk->cache_pages = le64_make(at_most(entry->cache_pages, XN_BLOCKS_MAX));
+	disk->pins = le64_make(at_most(entry->pins, XN_BLOCKS_MAX));
+	disk->pending = le64_make(at_most(entry->pending, XN_BLOCKS_MAX));
 	head_encode(super, XN_PRINCIPAL_MAGIC, &head, &disk->head);
 }
 

@@ -11,6 +11,7 @@
  *   session.c    sessions, bindings          io.c        reads, waves, flushes
  *   bind.c       who owns an extent          update.c    check and commit
  *   acl.c        who may                     claim.c     blocks set aside
+ *   share.c      shares of the cache         principal.c allowances of users
  *   data.c       bytes of data blocks        reap.c      subtrees taken apart
  *   ahead.c      blocks read before need     reclaim.c   blocks that a crash lost
  *   walk.c       everything that is owned    zero.c      blocks never written
@@ -48,6 +49,8 @@ struct cache {
 	uint64_t reserve_frames;  /* of these, kept for xn_close() */
 	uint64_t resident_frames; /* touched and not given back to the host */
 	uint64_t used_frames;
+	uint64_t held_frames;  /* charged to accounts: they cannot leave now, see share.c */
+	uint64_t bound_frames; /* of entries that somebody has bound */
 	LIST_HEAD(, pool) pools;
 };
 
@@ -55,6 +58,27 @@ struct cache {
 struct frame {
 	struct pool *pool; /* NULL: none */
 	uint32_t index, count;
+};
+
+/* ---- who pays ---- */
+
+struct principal {
+	LIST_ENTRY(principal) all;
+	uint32_t uid;
+	uint64_t slot, seq; /* of its entry in the catalogue; slot ~0 = none */
+	struct xn_allowance limit;
+	uint64_t blocks, claimed; /* of its roots */
+	uint64_t held;            /* frames of its roots' and sessions' accounts */
+	uint64_t pins, pending;
+};
+
+/* Frames that a root or a session keeps in the cache, and what XN wants back of them. */
+struct account {
+	struct principal *principal;
+	uint64_t held;
+	uint64_t asked;   /* by a request that is not answered yet */
+	uint64_t taken;   /* by force, and not told yet */
+	int64_t deadline; /* 0: the time has not begun */
 };
 
 /* ---- types and roots ---- */
@@ -83,6 +107,7 @@ struct root {
 	struct entry_list dirty; /* entries with unwritten bytes */
 	uint64_t n_dirty;        /* in blocks */
 	struct pool *pool[2];    /* data, metadata */
+	struct account account;  /* what is dirty or not stable */
 	bool damaged;            /* read-only */
 	bool entry_changed;      /* counters on disk are behind */
 	bool present;
@@ -157,6 +182,8 @@ struct entry {
 	uint32_t refs;         /* entries that name this one as owner */
 	uint32_t pins;         /* bindings and calls that need the bytes to stay */
 	struct frame frame;
+	struct account *account; /* that pays for the frame; NULL: it may go */
+	bool counted_bound;
 	uint64_t version;         /* of the newest bytes; even, never reused */
 	uint64_t issued_version;  /* newest handed to the device; 0 = never */
 	uint64_t written_version; /* newest whose write is done */
@@ -245,6 +272,7 @@ struct binding {
 	uint32_t index, generation;
 	uint32_t access;
 	bool data, stale;
+	bool taken;          /* by force; on the session's list until told */
 	uint32_t record;     /* a hint: which of the owner names it */
 	struct entry *entry; /* the object, or the owner of the data */
 	struct xn_extent extent;
@@ -264,6 +292,8 @@ struct xn_session {
 	struct binding_slot *slots;
 	uint32_t n_slots, free_slot; /* ~0 = none */
 	LIST_HEAD(, claim) claims;
+	LIST_HEAD(, binding) taken;
+	struct account account; /* what it has bound, as far as it could go otherwise */
 	LIST_ENTRY(xn_session) all;
 };
 
@@ -323,7 +353,9 @@ struct xn {
 	struct root **roots; /* by slot */
 	size_t n_roots;
 	LIST_HEAD(, root) reserve_waits;
+	LIST_HEAD(, principal) principals;
 	LIST_HEAD(, xn_session) sessions;
+	uint64_t n_sessions;
 
 	uint64_t version_clock;
 	struct entry_list unflushed;
@@ -365,6 +397,8 @@ int entry_frame(struct xn *xn, struct entry *entry);       /* give it a frame, e
 bool registry_make_room(struct xn *xn, struct root *root, bool metadata, uint32_t frames,
 			struct frame *out);
 void entry_touch(struct xn *xn, struct entry *entry);
+bool entry_evictable(const struct entry *entry);
+void entry_settle(struct xn *xn, struct entry *entry); /* after each change of what holds it */
 void entry_set_dirty(struct xn *xn, struct entry *entry);
 void entry_changed(struct entry *entry, uint32_t from, uint32_t len); /* bytes, just changed */
 void entry_clear_dirty(struct xn *xn, struct entry *entry);
@@ -511,6 +545,23 @@ void root_credit(struct root *root, uint64_t blocks);
 int root_pool(struct xn *xn, struct root *root, bool metadata, struct pool **out);
 int roots_write_changed(struct xn *xn);
 
+/* ---- share.c ---- */
+void entry_charge(struct xn *xn, struct entry *entry);
+int share_refused(struct xn *xn, uint64_t frames);
+int share_check(struct xn *xn, struct account *account, uint64_t more, uint64_t fresh,
+		bool first_write);
+int share_check_entry(struct xn *xn, const struct entry *entry, struct xn_session *session);
+struct account *account_of(const struct entry *entry);
+
+/* ---- principal.c ---- */
+int principal_get(struct xn *xn, uint32_t uid, struct principal **out);
+int principals_load(struct xn *xn);
+void principals_fini(struct xn *xn);
+void principals_count(struct xn *xn);
+bool allowance_left(uint64_t limit, uint64_t used, uint64_t more);
+int allowance_root(struct xn *xn, uint32_t uid, uint64_t blocks);
+int allowance_templates(struct xn *xn, uint32_t uid, uint32_t count);
+
 /* ---- claim.c ---- */
 uint64_t claims_room(const struct xn *xn);
 int claims_check(const struct xn_session *session, const struct root *root, uint64_t blocks,
@@ -581,7 +632,7 @@ int acl_ask(struct xn *xn, const struct acl_request *request, struct udf_budget 
 void reap_add(struct xn *xn, struct root *root, struct type *type, xn_blk_t start);
 int64_t reap_some(struct xn *xn, uint64_t budget);
 void reap_fini(struct xn *xn);
-int zero_unwritten(struct xn *xn);
+int zero_unwritten(struct xn *xn, const struct root *root); /* NULL: all */
 int walker_init(struct xn *xn, uint32_t root, struct xn_walker **out);
 int walker_next_locked(struct xn_walker *walker, struct xn_walk_item *item);
 int refuse(struct xn_refusal *why, int error, xn_blk_t block, const char *format, ...)

@@ -232,6 +232,7 @@ int entry_readin(struct xn *xn, struct entry *entry)
 	}
 unpin:
 	entry->pins--;
+	entry_settle(xn, entry);
 	if (!err && (entry->flags & E_DEAD)) {
 		registry_release(xn, entry);
 		return XN_ESTALE;

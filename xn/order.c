@@ -94,6 +94,7 @@ static void set_sound(struct xn *xn, struct entry *entry)
 
 		entry->flags |= E_SOUND;
 		entry->flags &= ~(uint32_t)E_TAINTED_COPY;
+		entry_settle(xn, entry);
 		if (!owner)
 			return;
 		assert(owner->unsound > 0);
@@ -277,6 +278,7 @@ void order_orphan(struct xn *xn, struct entry *entry)
 	}
 	entry_clear_dirty(xn, entry);
 	entry->flags |= E_REAPED | E_SOUND;
+	entry_settle(xn, entry);
 }
 
 bool order_reaped(const struct entry *entry)

@@ -21,8 +21,10 @@ void reap_add(struct xn *xn, struct root *root, struct type *type, xn_blk_t star
 	struct reap_item *item = calloc(1, sizeof(*item));
 
 	reclaim_push(xn, root, type, start, type->blocks);
-	if (!item)
+	if (!item) {
+		root->account.principal->pending--;
 		return;
+	}
 	item->root = root;
 	item->type = type;
 	item->start = start;
@@ -98,6 +100,7 @@ static void reap_children(struct xn *xn, struct reap_item *item, const struct ud
 
 			if (child && child->type == type)
 				order_orphan(xn, child);
+			item->root->account.principal->pending++;
 			reap_add(xn, item->root, type, e->start + at);
 		}
 	}
@@ -182,6 +185,7 @@ int64_t reap_some(struct xn *xn, uint64_t budget)
 		struct reap_item *item = reap_take(xn);
 
 		err = reap_object(xn, item, buffer);
+		item->root->account.principal->pending--;
 		free(item);
 	}
 	wave_end(xn);

@@ -334,6 +334,7 @@ static void finish(struct xn *xn)
 			tally->blocks + (root->taken - tally->taken) - (root->given - tally->given);
 		root->entry_changed = true;
 	}
+	principals_count(xn);
 	xn->super.flags &= ~XN_SUPER_RECLAIM;
 	xn->freemap.damaged = false;
 	reclaim_fini(xn);

@@ -7,7 +7,8 @@
  *      pinned and not in flight; so nothing stale or foreign ever comes back
  *      from the device.
  *  (3) Versions come from one clock of the open disk and are never used twice.
- *  (4) A freed entry with I/O in flight is dead: out of the table, and gone when
+ *  (4) Every entry whose bytes may leave is on the list of those (lru), oldest first.
+ *  (5) A freed entry with I/O in flight is dead: out of the table, and gone when
  *      the I/O ends.
  */
 #include "internal.h"
@@ -185,6 +186,7 @@ static void entry_lose_frame(struct xn *xn, struct entry *entry)
 	}
 	cache_give(&xn->cache, &entry->frame);
 	entry->flags &= ~E_CACHED;
+	entry_charge(xn, entry);
 }
 
 /* Free the structure of an entry that is out of the table. */
@@ -223,6 +225,7 @@ static bool entry_is_idle(const struct entry *entry)
 
 void registry_release(struct xn *xn, struct entry *entry)
 {
+	entry_settle(xn, entry);
 	if (entry->flags & E_DEAD) {
 		if (entry->refs == 0 && entry->pins == 0 &&
 		    !(entry->flags & (E_READING | E_WRITING)))
@@ -244,22 +247,31 @@ void registry_kill(struct xn *xn, struct entry *entry)
 	registry_release(xn, entry);
 }
 
-static bool entry_evictable(const struct entry *entry)
+bool entry_evictable(const struct entry *entry)
 {
 	return entry->pins == 0 && (entry->flags & E_SOUND) &&
 	       !(entry->flags & (E_DIRTY | E_READING | E_WRITING));
 }
 
 /*
- * Take the bytes of the entry that was not used for longest.  Entries that must
- * stay go to the end of the list, or every call would look at them again.
+ * What holds the entry changed: who pays for it, and may it go?  One that may
+ * is on the list; one that may not is taken off it when eviction comes by, so that
+ * each is looked at once for each time that it came onto the list.
  */
+void entry_settle(struct xn *xn, struct entry *entry)
+{
+	entry_charge(xn, entry);
+	if (!(entry->flags & (E_LRU | E_DEAD)) && entry->frame.pool && entry_evictable(entry))
+		entry_touch(xn, entry);
+}
+
+/* Take the bytes of the entry that was not used for longest. */
 static bool registry_evict_one(struct xn *xn)
 {
-	struct entry *last = TAILQ_LAST(&xn->registry.lru, entry_list);
 	struct entry *entry;
 
 	while ((entry = TAILQ_FIRST(&xn->registry.lru)) != NULL) {
+		xn->stats.eviction_looks++;
 		if (entry_evictable(entry)) {
 			entry_lose_frame(xn, entry);
 			xn->stats.evictions++;
@@ -268,9 +280,7 @@ static bool registry_evict_one(struct xn *xn)
 			return true;
 		}
 		TAILQ_REMOVE(&xn->registry.lru, entry, lru);
-		TAILQ_INSERT_TAIL(&xn->registry.lru, entry, lru);
-		if (entry == last)
-			return false;
+		entry->flags &= ~(uint32_t)E_LRU;
 	}
 	return false;
 }
@@ -301,16 +311,22 @@ void entry_touch(struct xn *xn, struct entry *entry)
 
 int entry_frame(struct xn *xn, struct entry *entry)
 {
+	int err;
+
 	if (entry->frame.pool)
 		return 0;
+	err = share_check_entry(xn, entry, NULL);
+	if (err)
+		return err;
 	entry->pins++; /* making room must not take this one */
 	if (!registry_make_room(xn, entry->root, entry->type != NULL, entry->blocks,
 				&entry->frame)) {
 		entry->pins--;
-		return XN_ECACHEFULL;
+		return share_refused(xn, entry->blocks);
 	}
 	entry->pins--;
 	entry_touch(xn, entry);
+	entry_charge(xn, entry);
 	return 0;
 }
 
@@ -327,6 +343,7 @@ void entry_set_dirty(struct xn *xn, struct entry *entry)
 	entry->dirty_since = xn->version_clock;
 	TAILQ_INSERT_TAIL(&entry->root->dirty, entry, dirty);
 	entry->root->n_dirty += entry->blocks;
+	entry_charge(xn, entry);
 }
 
 void entry_changed(struct entry *entry, uint32_t from, uint32_t len)
@@ -339,12 +356,12 @@ void entry_changed(struct entry *entry, uint32_t from, uint32_t len)
 
 void entry_clear_dirty(struct xn *xn, struct entry *entry)
 {
-	(void)xn;
 	if (!(entry->flags & E_DIRTY))
 		return;
 	entry->flags &= ~E_DIRTY;
 	TAILQ_REMOVE(&entry->root->dirty, entry, dirty);
 	entry->root->n_dirty -= entry->blocks;
+	entry_charge(xn, entry);
 }
 
 /* Two owners were met, or the bytes make no sense: nobody changes it any more. */

@@ -38,13 +38,17 @@ void root_charge(struct root *root, uint64_t blocks)
 {
 	root->used += blocks;
 	root->taken += blocks;
+	root->account.principal->blocks += blocks;
 	root->entry_changed = true;
 }
 
 /* After a crash the count may be too low until reclaim has set it right. */
 void root_credit(struct root *root, uint64_t blocks)
 {
-	root->used -= blocks < root->used ? blocks : root->used;
+	uint64_t counted = blocks < root->used ? blocks : root->used;
+
+	root->used -= counted;
+	root->account.principal->blocks -= counted;
 	root->given += blocks;
 	root->entry_changed = true;
 }
@@ -74,6 +78,10 @@ static int root_append(struct xn *xn, const struct xn_root_entry *entry, struct 
 	root->entry = *entry;
 	root->used = entry->used;
 	TAILQ_INIT(&root->dirty);
+	if (principal_get(xn, entry->uid, &root->account.principal)) {
+		free(root);
+		return -ENOMEM;
+	}
 	roots[xn->n_roots++] = root;
 	*out = root;
 	return 0;
@@ -212,6 +220,8 @@ static int object_store(struct xn *xn, const struct type *type, xn_blk_t near, x
 
 static int spec_check(struct xn *xn, const struct xn_root_spec *spec, struct type **type)
 {
+	int err;
+
 	if (!xn->writable)
 		return XN_EREADONLY;
 	if (!spec->name || !xn_root_name_ok(spec->name) || !spec->libfs ||
@@ -228,6 +238,11 @@ static int spec_check(struct xn *xn, const struct xn_root_spec *spec, struct typ
 	if (!*type || claims_room(xn) < (*type)->blocks + spec->reserve) {
 		pthread_mutex_unlock(&xn->lock);
 		return *type ? XN_ENOSPACE : XN_ENOTEMPLATE;
+	}
+	err = allowance_root(xn, spec->uid, (*type)->blocks);
+	if (err) {
+		pthread_mutex_unlock(&xn->lock);
+		return err;
 	}
 	for (size_t i = 0; i < xn->n_roots; i++) {
 		if (xn->roots[i]->entry.state == XN_ENTRY_USED &&
@@ -291,6 +306,7 @@ static int root_create_admin(struct xn *xn, const struct xn_root_spec *spec,
 	pthread_mutex_lock(&xn->lock);
 	err = root_append(xn, &entry, &root);
 	if (!err) {
+		root->account.principal->blocks += root->used;
 		root_settle(xn, root);
 		reserve_settle(xn, root);
 		if (info)
@@ -398,6 +414,7 @@ static void root_gone(struct xn *xn, struct root *root, const struct xn_root_ent
 	entry = registry_find(&xn->registry, object);
 	if (entry && entry->root == root)
 		order_orphan(xn, entry);
+	root->account.principal->pending++;
 	reap_add(xn, root, root->type, object);
 }
 

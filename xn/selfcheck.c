@@ -11,6 +11,7 @@
  *   7  what is not sound, dirty or pinned could be forgotten: nothing else is
  *      without bytes
  *   8  blocks set aside are free, and are the sum of claims and reserves
+ *   9  a page is charged to who holds it, and what may go is on the list of that
  */
 #include "internal.h"
 
@@ -77,6 +78,10 @@ static bool check_entry(struct xn *xn, const struct entry *entry, struct verdict
 		return broken(v, 6, entry->start, "cached but marked unwritten");
 	if (!(entry->flags & (E_SOUND | E_CACHED | E_READING)))
 		return broken(v, 7, entry->start, "unsound bytes left the cache");
+	if (!xn->wave && entry->account != (entry->frame.pool ? account_of(entry) : NULL))
+		return broken(v, 9, entry->start, "a page is charged to the wrong account");
+	if (entry->frame.pool && !(entry->flags & E_LRU) && entry_evictable(entry))
+		return broken(v, 9, entry->start, "a page that may go is not on the list");
 	return false;
 }
 
@@ -106,6 +111,8 @@ int xn_self_check(struct xn *xn, char *text, size_t size)
 {
 	struct verdict v = { 0, text, size };
 	uint64_t dirty = 0, listed = 0, frames = 0, set_aside = 0;
+	uint64_t held = 0, charged = 0;
+	struct xn_session *session;
 
 	pthread_mutex_lock(&xn->lock);
 	for (size_t i = 0; i < xn->registry.n_buckets && !v.truth; i++) {
@@ -115,16 +122,24 @@ int xn_self_check(struct xn *xn, char *text, size_t size)
 			check_entry(xn, entry, &v);
 			dirty += entry->flags & E_DIRTY ? entry->blocks : 0;
 			frames += entry->frame.count;
+			held += entry->account ? entry->blocks : 0;
 		}
 	}
 	for (size_t i = 0; i < xn->n_roots; i++) {
 		listed += xn->roots[i]->n_dirty;
 		set_aside += xn->roots[i]->claimed + xn->roots[i]->reserved;
+		charged += xn->roots[i]->account.held;
+	}
+	LIST_FOREACH(session, &xn->sessions, all)
+	{
+		charged += session->account.held;
 	}
 	if (!v.truth && dirty != listed)
 		broken(&v, 3, 0, "dirty blocks do not add up");
 	if (!v.truth && !xn->wave && frames > xn->cache.used_frames)
 		broken(&v, 4, 0, "frames do not add up");
+	if (!v.truth && !xn->wave && (held != charged || held != xn->cache.held_frames))
+		broken(&v, 9, held, "held pages do not add up");
 	if (!v.truth && (set_aside != xn->freemap.set_aside ||
 			 (set_aside > xn->freemap.free_blocks && !xn->damaged)))
 		broken(&v, 8, set_aside, "blocks set aside do not add up");

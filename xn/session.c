@@ -23,6 +23,7 @@ int xn_session_open(struct xn *xn, const struct xn_cred *cred, uint32_t flags,
 		    struct xn_session **out)
 {
 	struct xn_session *session;
+	int err;
 
 	if (flags & ~XN_SESSION_ADMIN)
 		return -EINVAL;
@@ -36,11 +37,19 @@ int xn_session_open(struct xn *xn, const struct xn_cred *cred, uint32_t flags,
 	session->flags = flags;
 	session->free_slot = NO_SLOT;
 	LIST_INIT(&session->claims);
+	LIST_INIT(&session->taken);
 	pthread_mutex_lock(&xn->lock);
-	LIST_INSERT_HEAD(&xn->sessions, session, all);
+	err = principal_get(xn, cred->uid, &session->account.principal);
+	if (!err) {
+		LIST_INSERT_HEAD(&xn->sessions, session, all);
+		xn->n_sessions++;
+	}
 	pthread_mutex_unlock(&xn->lock);
-	*out = session;
-	return 0;
+	if (err)
+		free(session);
+	else
+		*out = session;
+	return err;
 }
 
 /* Take a binding off its entry; the entry may go with it. */
@@ -60,7 +69,10 @@ static void slot_free(struct xn_session *session, uint32_t index)
 {
 	struct binding_slot *slot = &session->slots[index];
 
+	if (slot->binding->taken)
+		LIST_REMOVE(slot->binding, of_entry);
 	binding_detach(session->xn, slot->binding);
+	session->account.principal->pins--;
 	free(slot->binding);
 	slot->binding = NULL;
 	slot->generation++;
@@ -82,6 +94,7 @@ void xn_session_close(struct xn_session *session)
 	}
 	claims_end_session(session);
 	LIST_REMOVE(session, all);
+	xn->n_sessions--;
 	pthread_mutex_unlock(&xn->lock);
 	free(session->slots);
 	free(session);
@@ -150,14 +163,21 @@ static int slots_grow(struct xn_session *session)
 int binding_add(struct xn_session *session, struct entry *entry, bool data, struct xn_extent extent,
 		uint32_t record, uint32_t access, xn_binding_t *handle)
 {
-	struct binding *binding = calloc(1, sizeof(*binding));
+	struct principal *principal = session->account.principal;
 	struct binding_slot *slot;
-	int err = binding && session->free_slot == NO_SLOT ? slots_grow(session) : 0;
+	struct binding *binding;
+	int err = entry->frame.pool ? share_check_entry(session->xn, entry, session) : 0;
 
-	if (!binding || err) {
-		free(binding);
-		return err ? err : -ENOMEM;
-	}
+	if (!allowance_left(principal->limit.pins, principal->pins, 1))
+		err = XN_EALLOWANCE;
+	if (!err && session->free_slot == NO_SLOT)
+		err = slots_grow(session);
+	if (err)
+		return err;
+	binding = calloc(1, sizeof(*binding));
+	if (!binding)
+		return -ENOMEM;
+	principal->pins++;
 	binding->index = session->free_slot;
 	slot = &session->slots[binding->index];
 	session->free_slot = slot->next_free;
@@ -169,8 +189,12 @@ int binding_add(struct xn_session *session, struct entry *entry, bool data, stru
 	binding->record = record;
 	binding->entry = entry;
 	binding->extent = extent;
-	LIST_INSERT_HEAD(&entry->bindings, binding, of_entry);
+	if (LIST_EMPTY(&entry->bindings)) /* who came first pays, see share.c */
+		LIST_INSERT_HEAD(&entry->bindings, binding, of_entry);
+	else
+		LIST_INSERT_AFTER(LIST_FIRST(&entry->bindings), binding, of_entry);
 	entry->pins++;
+	entry_charge(session->xn, entry);
 	*handle = (xn_binding_t)binding->generation << 32 | (binding->index + 1);
 	return 0;
 }
@@ -221,14 +245,17 @@ void bindings_revoke(struct entry *owner, bool data, xn_blk_t start, uint64_t co
 /* The entry dies: nobody holds it any more. */
 void entry_unbind_all(struct entry *entry)
 {
-	while (!LIST_EMPTY(&entry->bindings)) {
-		struct binding *binding = LIST_FIRST(&entry->bindings);
+	struct binding *binding = LIST_FIRST(&entry->bindings);
+	struct xn *xn = binding ? binding->session->xn : NULL;
 
+	while ((binding = LIST_FIRST(&entry->bindings)) != NULL) {
 		binding->stale = true;
 		LIST_REMOVE(binding, of_entry);
 		binding->entry = NULL;
 		entry->pins--;
 	}
+	if (xn)
+		entry_charge(xn, entry); /* not to a session that may end before the entry does */
 }
 
 int xn_unbind(struct xn_session *session, xn_binding_t handle)

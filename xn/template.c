@@ -375,6 +375,12 @@ static int install_locked(struct install *in, struct xn_session *session, uint32
 	if (!batch_find(in, &first)) {
 		if (!in->xn->writable)
 			return refuse(in->why, XN_EREADONLY, 0, "the disk is open read-only");
+		pthread_mutex_lock(&in->xn->lock);
+		err = allowance_templates(in->xn, session->cred.uid, in->count);
+		pthread_mutex_unlock(&in->xn->lock);
+		if (err)
+			return refuse(in->why, err, 0, "user %u may not have that many templates",
+				      session->cred.uid);
 		err = install_prepare(in, session->cred.uid);
 		if (!err)
 			err = install_store(in);

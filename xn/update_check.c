@@ -867,6 +867,17 @@ static int removed_check(struct plan *plan, struct entry *owner, const struct ud
 	return err;
 }
 
+/* May the root's owner leave that many more subtrees to XN? */
+static bool pending_bears(const struct plan *plan)
+{
+	const struct principal *owner = plan->root->account.principal;
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < plan->n_freed; i++)
+		n += plan->freed[i].reap;
+	return n == 0 || allowance_left(owner->limit.pending, owner->pending, n);
+}
+
 static int frees_check(struct plan *plan)
 {
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
@@ -879,6 +890,10 @@ static int frees_check(struct plan *plan)
 				return err;
 		}
 	}
+	if (!pending_bears(plan))
+		return refuse(plan->update.why, XN_EALLOWANCE, 0,
+			      "too many subtrees of user %u wait to be reaped",
+			      plan->root->entry.uid);
 	if (plan->n_freed > 1)
 		qsort(plan->freed, plan->n_freed, sizeof(*plan->freed), by_depth);
 	return 0;
@@ -944,16 +959,42 @@ static void fresh_release(struct plan *plan)
 }
 
 /* Make room may evict, never an object of this update. */
+static void change_pin(struct plan *plan, struct entry *entry, int by)
+{
+	if (!entry)
+		return;
+	entry->pins += (uint32_t)by;
+	entry_settle(plan->xn, entry);
+}
+
 static void changes_pin(struct plan *plan, int by)
 {
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		if (plan->changes[i].entry && !plan->changes[i].fresh)
-			plan->changes[i].entry->pins += (uint32_t)by;
+		if (!plan->changes[i].fresh)
+			change_pin(plan, plan->changes[i].entry, by);
 	}
-	for (size_t i = 0; i < plan->n_freed; i++) {
-		if (plan->freed[i].entry)
-			plan->freed[i].entry->pins += (uint32_t)by;
+	for (size_t i = 0; i < plan->n_freed; i++)
+		change_pin(plan, plan->freed[i].entry, by);
+}
+
+/*
+ * New objects, and those that were clean, will have to stay in the cache.  What takes
+ * no blocks is never refused for that: a full disk, and a full cache, can be emptied.
+ */
+static int share_of_plan(struct plan *plan)
+{
+	struct account *account = &plan->root->account;
+	uint64_t more = 0, fresh = 0;
+
+	for (size_t i = 0; i < plan->allocs.n; i++)
+		fresh += type_find(plan->xn, plan->allocs.v[i].child) ? plan->allocs.v[i].count : 0;
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		const struct entry *entry = plan->changes[i].entry;
+
+		if (!plan->changes[i].fresh && entry->account != account)
+			more += entry->blocks;
 	}
+	return plan->n_blocks ? share_check(plan->xn, account, more + fresh, fresh, false) : 0;
 }
 
 int plan_check(struct plan *plan)
@@ -982,6 +1023,9 @@ int plan_check(struct plan *plan)
 		err = plan_joins(plan);
 	if (err)
 		return err;
+	err = share_of_plan(plan);
+	if (err)
+		return refuse(plan->update.why, err, 0, "%s", xn_strerror(err));
 	changes_pin(plan, 1);
 	err = fresh_reserve(plan);
 	changes_pin(plan, -1);

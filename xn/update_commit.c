@@ -290,6 +290,7 @@ static void free_object(struct plan *plan, struct freed *freed)
 		order_child_sound(xn, owner, 1);
 	if (freed->reap) {
 		node->reap = freed->type;
+		owner->root->account.principal->pending++;
 		if (entry)
 			order_orphan(xn, entry);
 	} else {

@@ -175,11 +175,15 @@ static int load(struct xn *xn, const struct xn_open_opts *opts)
 	if (!err)
 		err = types_load(xn);
 	if (!err)
+		err = principals_load(xn);
+	if (!err)
 		err = roots_load(xn);
 	if (!err)
 		err = freemap_count(xn, exact);
 	if (!err && xn->writable && !xn->was_clean)
 		err = types_finish_removal(xn);
+	if (!err)
+		principals_count(xn);
 	for (size_t i = 0; i < xn->n_roots && xn->writable && !err; i++)
 		reserve_settle(xn, xn->roots[i]);
 	return err;
@@ -206,6 +210,7 @@ static void xn_free(struct xn *xn)
 	ahead_fini(xn);
 	log_fini(xn);
 	roots_fini(xn);
+	principals_fini(xn);
 	types_fini(xn);
 	catalogue_fini(xn);
 	freemap_fini(xn);
@@ -235,6 +240,7 @@ static struct xn *xn_alloc(struct bdev *dev, const struct xn_open_opts *opts)
 	TAILQ_INIT(&xn->groups);
 	LIST_INIT(&xn->sessions);
 	LIST_INIT(&xn->reserve_waits);
+	LIST_INIT(&xn->principals);
 	xn->reap_tail = &xn->reap_head;
 	xn->dev = dev;
 	xn->writable = opts->flags & XN_OPEN_RDWR;
@@ -317,7 +323,7 @@ static int settle(struct xn *xn)
 {
 	xn->cache.reserve_frames = 0; /* this is what it was for */
 	for (;;) {
-		int zeroed = zero_unwritten(xn);
+		int zeroed = zero_unwritten(xn, NULL);
 		int64_t left;
 		int err = zeroed < 0 && zeroed != XN_ECACHEFULL ? zeroed : sync_root(xn, NULL);
 
@@ -423,11 +429,7 @@ void xn_stats(struct xn *xn, struct xn_stats *stats)
 	stats->reap_queue = xn->n_reap;
 	for (size_t i = 0; i < xn->n_roots; i++)
 		stats->cache_dirty_pages += xn->roots[i]->n_dirty;
-	for (size_t i = 0; i < xn->registry.n_buckets; i++) {
-		const struct entry *entry = xn->registry.buckets[i];
-
-		for (; entry; entry = entry->hash_next)
-			stats->cache_pinned_pages += entry->pins ? entry->frame.count : 0;
-	}
+	stats->cache_pinned_pages = xn->cache.bound_frames;
+	stats->cache_held_pages = xn->cache.held_frames;
 	pthread_mutex_unlock(&xn->lock);
 }

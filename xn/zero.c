@@ -50,7 +50,8 @@ static int zero_object(struct xn *xn, struct entry *owner, uint32_t max)
 }
 
 /* Objects that name something unsound, pinned.  An object need not be dirty to be one. */
-static int unsound_objects(struct xn *xn, struct entry ***out, size_t *count)
+static int unsound_objects(struct xn *xn, const struct root *root, struct entry ***out,
+			   size_t *count)
 {
 	struct registry *registry = &xn->registry;
 	struct entry **list = calloc(registry->n_entries + 1, sizeof(struct entry *));
@@ -62,7 +63,8 @@ static int unsound_objects(struct xn *xn, struct entry ***out, size_t *count)
 		struct entry *entry = registry->buckets[i];
 
 		for (; entry; entry = entry->hash_next) {
-			if (!entry->type || entry->unsound == 0 || order_reaped(entry))
+			if (!entry->type || entry->unsound == 0 || order_reaped(entry) ||
+			    (root && entry->root != root))
 				continue;
 			entry->pins++;
 			list[n++] = entry;
@@ -79,15 +81,17 @@ static int unsound_objects(struct xn *xn, struct entry ***out, size_t *count)
  * Give every block that was allocated and never written a content, zeroes, so
  * that what names it can be written.  Returns how many, or a negative error.
  */
-int zero_unwritten(struct xn *xn)
+int zero_unwritten(struct xn *xn, const struct root *root)
 {
 	struct entry **objects;
 	size_t count;
+	uint64_t reserve = xn->cache.reserve_frames;
 	int total = 0;
-	int err = unsound_objects(xn, &objects, &count);
+	int err = unsound_objects(xn, root, &objects, &count);
 
 	if (err)
 		return err;
+	xn->cache.reserve_frames = 0; /* this is what it is for */
 	for (size_t i = 0; i < count; i++) {
 		int n = 0;
 
@@ -98,7 +102,9 @@ int zero_unwritten(struct xn *xn)
 		else
 			total += n;
 		objects[i]->pins--;
+		entry_settle(xn, objects[i]);
 	}
+	xn->cache.reserve_frames = reserve;
 	free(objects);
 	return err && !(err == XN_ECACHEFULL && total > 0) ? err : total;
 }

@@ -29,7 +29,7 @@ int sfs_errno(int error)
  */
 bool sfs_make_room(struct sfs *fs, int error, unsigned *tries)
 {
-	if (error != XN_ECACHEFULL || (*tries)++ >= TRIES_MAX)
+	if ((error != XN_ECACHEFULL && error != XN_EALLOWANCE) || (*tries)++ >= TRIES_MAX)
 		return false;
 	error = xn_sync(fs->libfs.session, fs->root);
 	return error == 0 || error == XN_ETAINTED;

@@ -169,6 +169,8 @@ static struct xn_principal_entry random_principal(uint64_t *seed)
 	entry.templates = random_below(seed, XN_TEMPLATES_MAX + 1);
 	entry.roots = random_below(seed, XN_ROOTS_MAX + 1);
 	entry.cache_pages = random_below(seed, XN_BLOCKS_MAX + 1);
+	entry.pins = random_below(seed, XN_BLOCKS_MAX + 1);
+	entry.pending = random_below(seed, XN_BLOCKS_MAX + 1);
 	return entry;
 }
 
@@ -741,6 +743,8 @@ static void a_principal_entry_survives_the_disk(void **state)
 		assert_int_equal(in.templates, out.templates);
 		assert_int_equal(in.roots, out.roots);
 		assert_int_equal(in.cache_pages, out.cache_pages);
+		assert_int_equal(in.pins, out.pins);
+		assert_int_equal(in.pending, out.pending);
 		assert_int_equal(xn_principal_entry_decode(&super, in.id, sector, &out),
 				 XN_EDAMAGED);
 	}
@@ -809,7 +813,9 @@ static const struct broken_field broken_principal[] = {
 	{ "templates", 0x38, 8, 65537 },
 	{ "roots", 0x40, 8, (1u << 20) + 1 },
 	{ "cache pages", 0x48, 8, UINT64_MAX },
-	{ "reserved", 0x50, 1, 1 },
+	{ "pins", 0x50, 8, XN_BLOCKS_MAX + 1 },
+	{ "pending", 0x58, 8, XN_BLOCKS_MAX + 1 },
+	{ "reserved", 0x60, 1, 1 },
 	{ "last reserved", 0x1ff, 1, 1 },
 };
 

@@ -265,7 +265,7 @@ static void a_template_that_nobody_uses_is_removed(void **state)
 	assert_refused(xn_template_remove(fx->session, id, NULL), XN_ENOTEMPLATE);
 	again = given_template(fx->session);
 	assert_int_equal(again, id + 1); /* ids are spent */
-	fixture_reopen(fx); /* its blocks' map is not read yet */
+	fixture_reopen(fx);              /* its blocks' map is not read yet */
 	assert_ok(xn_template_remove(fx->session, again, NULL));
 	assert_int_equal(free_blocks(fx), before);
 	fixture_reopen(fx);

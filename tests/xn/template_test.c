@@ -310,24 +310,6 @@ static void a_full_catalogue_takes_no_more(void **state)
 	bdev_close(dev);
 }
 
-/*
- * Allowances of principals are recorded on disk and not enforced yet: nothing
- * returns XN_EALLOWANCE.  This holds until something does: a user without any
- * allowance installs what he likes.
- */
-static void allowances_are_not_enforced_yet(void **state)
-{
-	struct fixture *fx = *state;
-	struct xn_session *user = given_session(fx, 4321, 0);
-	struct xn_image image = image_of(t_types_t_hostile);
-	struct xn_template_info info;
-	uint32_t id;
-
-	assert_ok(xn_template_install(user, &image, 1, &id, NULL));
-	assert_ok(xn_template_info(fx->xn, id, &info));
-	assert_int_equal(info.installer, 4321);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -345,7 +327,6 @@ int main(void)
 		TEST(a_full_disk_installs_nothing),
 		TEST(an_image_damaged_on_disk_is_not_believed),
 		cmocka_unit_test(a_full_catalogue_takes_no_more),
-		TEST(allowances_are_not_enforced_yet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

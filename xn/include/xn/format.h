@@ -269,7 +269,9 @@ struct xn_principal_entry_disk {
 	le64_t templates;   /* 0x038 */
 	le64_t roots;       /* 0x040 */
 	le64_t cache_pages; /* 0x048 */
-	uint8_t reserved[432];
+	le64_t pins;        /* 0x050 */
+	le64_t pending;     /* 0x058 */
+	uint8_t reserved[416];
 };
 static_assert(sizeof(struct xn_principal_entry_disk) == 512, "frozen");
 
@@ -302,7 +304,7 @@ struct xn_principal_entry {
 	uint32_t state, flags;
 	int64_t time;
 	uint32_t uid;
-	uint64_t blocks, templates, roots, cache_pages;
+	uint64_t blocks, templates, roots, cache_pages, pins, pending;
 };
 
 /*

@@ -175,8 +175,11 @@ struct xn_stats {
 	uint64_t binds, updates, refused_updates, owns_runs, acl_runs, check_runs, fuel_used;
 	uint64_t reads, writes;                  /* calls */
 	uint64_t blocks_in, blocks_out, flushes; /* device */
-	uint64_t cache_bytes, cache_limit, cache_dirty_pages, cache_pinned_pages;
-	uint64_t cache_hits, cache_misses, evictions;
+	uint64_t cache_bytes, cache_limit, cache_dirty_pages;
+	uint64_t cache_pinned_pages; /* of objects that somebody has bound */
+	uint64_t cache_held_pages;   /* dirty, not stable, or bound: they cannot leave now */
+	uint64_t cache_hits, cache_misses, cache_refusals, evictions;
+	uint64_t eviction_looks; /* pages looked at by them */
 	uint64_t objects, reap_queue;
 	uint64_t log_records, log_sectors, log_checkpoints; /* of the intent log */
 };
@@ -196,6 +199,75 @@ int xn_session_open(struct xn *xn, const struct xn_cred *cred, uint32_t flags,
 /* Drops every binding of the session. */
 void xn_session_close(struct xn_session *session);
 struct xn *xn_session_disk(struct xn_session *session);
+
+/* ---- the cache, shared ---- */
+
+/*
+ * A page that is dirty or not stable yet is held by its root, one that is bound by a
+ * session, as long as it is; all others may leave at any time.  All held pages
+ * together stay below the cache, and the last part of it is for those who hold
+ * little: so no session can fill the cache.  A call that would hold more is refused
+ * with XN_ECACHEFULL; then whoever holds the most, and more than an even share, is
+ * asked to give pages back.  It reads the request here and chooses what to give:
+ * write back (xn_sync, xn_writeback and xn_flush) or unbind.
+ */
+struct xn_revocation {
+	uint32_t root;       /* 0: bound pages of this session; else dirty pages of that root */
+	uint64_t pages;      /* that XN wants back still */
+	int64_t deadline_ns; /* then they are taken; 0 = the time has not begun */
+	uint64_t taken;      /* pages taken by force since this was told last */
+};
+
+/*
+ * Is the session asked for pages?  About its own bindings first, then about roots of
+ * which it has bound something for writing.  1 = yes, 0 = no.
+ */
+int xn_revocation(struct xn_session *session, struct xn_revocation *out);
+
+#define XN_REVOKE_GRACE_NS 2000000000ll
+
+/*
+ * For whoever hosts XN, called now and then: take what was asked for and not given.
+ * The first call after a request starts its time, one XN_REVOKE_GRACE_NS later takes
+ * the pages: bindings go stale and are told by xn_taken(); what is dirty is written
+ * in the usual order, and blocks that were never written get zeroes where it waits
+ * for them.  `now_ns` may be of any clock that does not go back.  Returns how many
+ * requests it carried out.
+ *
+ * Fails with
+ *   XN_ECRED  no administrator
+ *   what xn_sync() fails with
+ */
+int xn_revoke_overdue(struct xn_session *session, int64_t now_ns);
+
+/* Bindings that were taken by force, each told once; returns how many, at most `max`. */
+int xn_taken(struct xn_session *session, xn_binding_t *out, uint32_t max);
+
+/* ---- allowances ---- */
+
+/* What all that is one user's may take together; 0 = no limit. */
+struct xn_allowance {
+	uint64_t blocks;      /* in use or claimed, by roots the user owns */
+	uint64_t templates;   /* installed by the user */
+	uint64_t roots;       /* owned by the user */
+	uint64_t cache_pages; /* held by these roots, and by the user's sessions */
+	uint64_t pins;        /* bindings of the user's sessions */
+	uint64_t pending;     /* subtrees of these roots that wait to be reaped */
+};
+
+/*
+ * Set a user's allowance; durable when the call returns.  One below what is in use
+ * takes nothing away, but refuses more, with XN_EALLOWANCE.
+ *
+ * Fails with
+ *   XN_ECRED  no administrator
+ *   -ERANGE   a number is larger than the catalogue can hold
+ *   XN_EFULLCATALOGUE, XN_ENOSPACE, XN_EREADONLY, XN_EIO, XN_EUNKNOWN, -ENOMEM
+ */
+int xn_allowance_set(struct xn_session *session, uint32_t uid, const struct xn_allowance *limit);
+/* The limits, and what is used; either may be NULL.  Of others for administrators: XN_ECRED. */
+int xn_allowance_get(struct xn_session *session, uint32_t uid, struct xn_allowance *limit,
+		     struct xn_allowance *used);
 
 /* ---- templates ---- */
 
@@ -271,8 +343,9 @@ struct xn_root_spec {
 	uint32_t type;           /* template of the root object */
 	uint32_t uid, gid, mode; /* who may bind it: rw bits of the mode */
 	uint32_t flags;
-	uint64_t quota;   /* blocks; 0 = no limit */
-	uint64_t reserve; /* of these, blocks that only updates with XN_FREEING may take; see xn_claim() */
+	uint64_t quota; /* blocks; 0 = no limit */
+	uint64_t
+		reserve; /* of these, blocks that only updates with XN_FREEING may take; see xn_claim() */
 	uint32_t weight;  /* share of the device when roots compete, up to XN_WEIGHT_MAX; 0 = 1 */
 	xn_blk_t near;    /* place the object near this block; 0 = anywhere */
 	uint8_t uuid[16]; /* all zero: a random one */
@@ -301,6 +374,7 @@ struct xn_root_info {
  * Fails with
  *   XN_ECRED         the session is no administrator
  *   XN_EROOTEXISTS, XN_ENOTEMPLATE, XN_ENOSPACE, XN_EFULLCATALOGUE
+ *   XN_EALLOWANCE    the owner may not have one root more, or its object's blocks
  *   -EINVAL          the name is empty, too long, or holds '/' or control characters
  *                    or the reserve is larger than the quota, or there is no such weight
  *   -ENOSYS          flags
@@ -385,7 +459,9 @@ struct xn_bind_request {
  *   XN_EFAULT       `owns` faulted
  *   XN_EOBJDAMAGED  the block is registered under another owner (both are now damaged)
  *   XN_ECRED        the session may not state credentials
- *   XN_ECHECK, XN_ECACHEFULL, XN_EIO   with XN_READIN
+ *   XN_EALLOWANCE   the session's user may not have more bindings, or pages in the cache
+ *   XN_ECACHEFULL   the pages that may be held all are
+ *   XN_ECHECK, XN_EIO   with XN_READIN
  *   XN_EREADONLY, -ERANGE, -EINVAL, -ENOMEM
  */
 int xn_bind(struct xn_session *session, const struct xn_bind_request *request,
@@ -401,6 +477,7 @@ int xn_unbind(struct xn_session *session, xn_binding_t binding);
  *   XN_ESTALE, -ERANGE
  *   XN_ECHECK      the object is damaged; its bytes stay readable for looking, no update may touch it
  *   XN_ECACHEFULL  nothing can be evicted; write back or unbind
+ *   XN_EALLOWANCE  the user may not hold more pages in the cache
  *   XN_EIO, XN_EUNKNOWN, -ENOMEM
  */
 int xn_readin(struct xn_session *session, xn_binding_t binding, uint64_t first, uint64_t count);
@@ -542,6 +619,7 @@ struct xn_update {
  *   XN_ENOTFREE    some block of `allocs` is in use; find another and retry
  *   XN_ENOTEMPTY   a freed object still owns blocks
  *   XN_EQUOTA, XN_ECACHEFULL
+ *   XN_EALLOWANCE  the owner of the root may not have more blocks, cached pages or pending work
  *   XN_ENOSPACE    what is free is set aside for others (xn_claim)
  *   XN_ETYPE       an extent is not a whole number of objects, or its type is unknown
  *   XN_EOVERLAP    edits, allocs or frees overlap among themselves
@@ -650,6 +728,7 @@ int xn_after(struct xn_session *session, xn_blk_t object, xn_blk_t prior);
  * Fails with
  *   XN_ENOROOT
  *   XN_ENOTBOUND  the session has not bound the root's object for writing
+ *   XN_EALLOWANCE beyond what the root's owner may have
  *   XN_EQUOTA     beyond the root's quota; used and claimed blocks count, and the reserve
  *   XN_ENOSPACE   not that many are free and set aside for nobody
  *   -ERANGE       it gives back more than it has
