@@ -120,12 +120,12 @@ struct entry *order_anchor(struct entry *entry)
  */
 void order_now_unsound(struct xn *xn, struct entry *entry)
 {
-	(void)xn;
 	entry->sound_from = entry->version;
 	while (entry->flags & E_SOUND) {
 		struct entry *owner = entry->owner;
 
 		entry->flags &= ~(uint32_t)E_SOUND;
+		entry_settle(xn, entry);
 		if (!owner)
 			return;
 		owner->unsound++;
