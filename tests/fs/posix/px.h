@@ -88,6 +88,9 @@ bool px_can(const struct px *p, enum px_feature feature);
 /* `what` is a LibFS's name; `where` a mounted directory, or NULL in process. */
 struct px *px_begin(const char *what, const char *where);
 void px_end(struct px *p);
+/* Another process on the same files, for a thread of its own: descriptors and ids are not shared. */
+struct px *px_fork(struct px *p);
+void px_exit(struct px *p);
 
 void px_as_root(struct px *p);
 void px_as(struct px *p, uid_t uid, gid_t gid);

@@ -50,8 +50,10 @@ struct place {
 
 static const struct libfs_ctx *asker(struct px *p)
 {
+	int64_t now = __atomic_add_fetch(&p->fx->now, 1, __ATOMIC_RELAXED);
+
 	p->ctx.cred = &p->cred;
-	p->ctx.now = fx_ctx(p->fx)->now;
+	p->ctx.now = (struct timespec){ .tv_sec = now, .tv_nsec = now % 1000 + 1 };
 	return &p->ctx;
 }
 
@@ -74,13 +76,31 @@ struct px *px_begin(const char *what, const char *where)
 	return p;
 }
 
-void px_end(struct px *p)
+struct px *px_fork(struct px *p)
+{
+	struct px *other = calloc(1, sizeof(*other));
+
+	assert_non_null(other);
+	other->fx = p->fx;
+	other->dir = p->dir;
+	other->ctx.umask = p->ctx.umask;
+	return other;
+}
+
+void px_exit(struct px *p)
 {
 	for (int fd = 0; fd < DESCRIPTORS; fd++)
 		if (p->table[fd].open)
 			px_close(p, fd);
-	fx_fini(p->fx);
 	free(p);
+}
+
+void px_end(struct px *p)
+{
+	struct fx *fx = p->fx;
+
+	px_exit(p);
+	fx_fini(fx);
 }
 
 void px_as_groups(struct px *p, uid_t uid, gid_t gid, const gid_t *groups, size_t count)
@@ -251,6 +271,14 @@ static struct descriptor *at(struct px *p, int fd)
 	return fd >= 0 && fd < DESCRIPTORS && p->table[fd].open ? &p->table[fd] : NULL;
 }
 
+static off_t size_of(struct px *p, libfs_ino_t ino)
+{
+	struct libfs_attr attr = { .size = 0 };
+
+	libfs_getattr(p->fx->fs, asker(p), ino, &attr);
+	return (off_t)attr.size;
+}
+
 static int open_inode(struct px *p, libfs_ino_t ino, int flags, bool is_new)
 {
 	const struct xn_cred cred = p->cred;
@@ -350,7 +378,7 @@ ssize_t px_write(struct px *p, int fd, const void *bytes, size_t len)
 	if (!d)
 		return -EBADF;
 	if (d->flags & O_APPEND)
-		d->at = (off_t)fx_size(p->fx, d->ino);
+		d->at = size_of(p, d->ino);
 	n = px_pwrite(p, fd, bytes, len, d->at);
 	if (n > 0)
 		d->at += n;
@@ -366,7 +394,7 @@ off_t px_lseek(struct px *p, int fd, off_t off, int whence)
 	switch (whence) {
 	case SEEK_SET: break;
 	case SEEK_CUR: off += d->at; break;
-	case SEEK_END: off += (off_t)fx_size(p->fx, d->ino); break;
+	case SEEK_END: off += size_of(p, d->ino); break;
 	default:
 		if (off < 0)
 			return -ENXIO;

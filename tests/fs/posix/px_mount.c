@@ -69,6 +69,23 @@ void px_end(struct px *p)
 	free(p);
 }
 
+struct px *px_fork(struct px *p)
+{
+	struct px *other = calloc(1, sizeof(*other));
+
+	assert_non_null(other);
+	other->libfs = p->libfs;
+	return other;
+}
+
+void px_exit(struct px *p)
+{
+	for (int fd = 0; fd < DESCRIPTORS; fd++)
+		if (p->open[fd])
+			close(fd);
+	free(p);
+}
+
 /* ---- who ---- */
 
 void px_as_groups(struct px *p, uid_t uid, gid_t gid, const gid_t *groups, size_t count)
