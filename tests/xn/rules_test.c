@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+#include "xn/log_format.h"
+
 #define A 600u /* blocks that nobody uses */
 #define B 601u
 #define C 602u
@@ -537,6 +539,395 @@ static void a_name_outside_the_disk_is_seen(void **state)
 	assert_fired(h, BDEV_CHECK_OWNS, 1);
 }
 
+/* ---- the log ---- */
+
+#define LOG_MAX (80u * XN_SECTOR_SIZE)
+
+/* A record being put together. */
+struct paper {
+	struct hand *h;
+	uint64_t seq;
+	uint64_t homes[64];
+	uint8_t payload[64][XN_SECTOR_SIZE];
+	uint32_t n;
+	struct xn_log_claim claims[4];
+	uint32_t n_claims;
+};
+
+static void put_tail(struct hand *h, uint64_t seq)
+{
+	struct xn_log_tail tail = { seq, h->super.mount_epoch };
+	uint8_t sector[XN_SECTOR_SIZE];
+
+	xn_log_tail_encode(&h->super, &tail, sector);
+	put(h, h->super.log_start, sector, sizeof(sector));
+}
+
+static void paper_begin(struct paper *p, struct hand *h, uint64_t seq)
+{
+	memset(p, 0, sizeof(*p));
+	p->h = h;
+	p->seq = seq;
+}
+
+static void paper_sector(struct paper *p, uint64_t sector, const void *bytes)
+{
+	p->homes[p->n] = sector;
+	memcpy(p->payload[p->n++], bytes, XN_SECTOR_SIZE);
+}
+
+/* The sector of the root's object that holds this record, as it is to be. */
+static void paper_name(struct paper *p, uint32_t record, uint64_t pointer)
+{
+	uint64_t sector = record * 8 / XN_SECTOR_SIZE;
+	uint64_t home = p->h->fx->root * XN_BLOCK_SECTORS + sector;
+	const uint8_t *bytes = (uint8_t *)p->h->root + sector * XN_SECTOR_SIZE;
+
+	p->h->root[record] = pointer;
+	for (uint32_t i = 0; i < p->n; i++) {
+		if (p->homes[i] == home) {
+			memcpy(p->payload[i], bytes, XN_SECTOR_SIZE);
+			return;
+		}
+	}
+	paper_sector(p, home, bytes);
+}
+
+static void paper_block(struct paper *p, uint64_t block, const void *bytes)
+{
+	for (unsigned i = 0; i < XN_BLOCK_SECTORS; i++)
+		paper_sector(p, block * XN_BLOCK_SECTORS + i,
+			     (const uint8_t *)bytes + i * XN_SECTOR_SIZE);
+}
+
+static void paper_claim(struct paper *p, uint64_t block)
+{
+	p->claims[p->n_claims++] = (struct xn_log_claim){ block, 1 };
+}
+
+/* Write it as the record at sector `at` of the area; returns the next one's place. */
+static uint64_t paper_put(struct paper *p, uint64_t at)
+{
+	uint32_t sectors = xn_log_record_sectors(p->n_claims, p->n);
+	struct xn_log_tail id = { p->seq, p->h->super.mount_epoch };
+	uint8_t bytes[LOG_MAX] = { 0 };
+
+	for (uint32_t i = 0; i < p->n_claims; i++)
+		xn_log_record_put_claim(bytes, i, p->claims[i]);
+	for (uint32_t i = 0; i < p->n; i++)
+		xn_log_record_put_home(bytes, p->n_claims, i, p->homes[i]);
+	memcpy(bytes + (size_t)(sectors - p->n) * XN_SECTOR_SIZE, p->payload,
+	       (size_t)p->n * XN_SECTOR_SIZE);
+	xn_log_record_seal(&p->h->super, &id, p->n_claims, p->n, bytes);
+	assert_ok(bdev_write(p->h->fx->rules,
+			     p->h->super.log_start * XN_BLOCK + at * XN_SECTOR_SIZE, bytes,
+			     (size_t)sectors * XN_SECTOR_SIZE, 0));
+	return at + sectors;
+}
+
+static void paper_homes(struct paper *p)
+{
+	for (uint32_t i = 0; i < p->n; i++)
+		assert_ok(bdev_write(p->h->fx->rules, p->homes[i] * XN_SECTOR_SIZE, p->payload[i],
+				     XN_SECTOR_SIZE, 0));
+}
+
+static void given_log(struct hand *h)
+{
+	put_tail(h, 1);
+	flush(h);
+	assert_silent(h);
+}
+
+static void a_move_in_a_record_is_whole(void **state)
+{
+	struct hand *h = *state;
+	struct paper p;
+
+	given_log(h);
+	given(h, 0, A);
+	paper_begin(&p, h, 1);
+	paper_name(&p, 0, 0);
+	paper_name(&p, 100, T_POINTER(A, 1, T_DATA));
+	paper_put(&p, 1);
+	assert_silent(h);
+	flush(h);
+	paper_homes(&p);
+	flush(h);
+	put_tail(h, 2);
+	flush(h);
+	assert_silent(h);
+	name(h, 200, T_POINTER(A, 1, T_DATA)); /* it is known where it went */
+	assert_fired(h, BDEV_CHECK_REUSED, 1);
+}
+
+/* Data, name and map: a new file in one flush. */
+static void what_a_record_holds_counts_for_its_own_names(void **state)
+{
+	struct hand *h = *state;
+	uint8_t bytes[XN_BLOCK] = { 7 };
+	struct paper p;
+
+	given_log(h);
+	paper_begin(&p, h, 1);
+	paper_block(&p, A, bytes);
+	paper_claim(&p, A);
+	paper_name(&p, 0, T_POINTER(A, 1, T_DATA));
+	paper_put(&p, 1);
+	flush(h);
+	assert_silent(h);
+	name(h, 200, T_POINTER(A, 1, T_DATA));
+	assert_fired(h, BDEV_CHECK_REUSED, 1);
+}
+
+/* A new directory with a file in it, both of them only in the record. */
+static void a_subtree_in_a_record_is_read_from_there(void **state)
+{
+	struct hand *h = *state;
+	uint64_t node[XN_BLOCK / 8] = { [5] = T_POINTER(B, 1, T_DATA) };
+	uint8_t bytes[XN_BLOCK] = { 7 };
+	struct paper p;
+
+	given_log(h);
+	paper_begin(&p, h, 1);
+	paper_name(&p, 0, T_POINTER(A, 1, T_NODE));
+	paper_block(&p, A, node);
+	paper_block(&p, B, bytes);
+	paper_claim(&p, A);
+	paper_claim(&p, B);
+	paper_put(&p, 1);
+	flush(h);
+	assert_silent(h);
+	name(h, 200, T_POINTER(B, 1, T_DATA));
+	assert_fired(h, BDEV_CHECK_REUSED, 1);
+}
+
+static void a_record_that_names_what_is_not_written_is_seen(void **state)
+{
+	struct hand *h = *state;
+	struct paper p;
+
+	given_log(h);
+	paper_begin(&p, h, 1);
+	paper_claim(&p, A);
+	paper_name(&p, 0, T_POINTER(A, 1, T_DATA));
+	paper_put(&p, 1);
+	assert_fired(h, BDEV_CHECK_UNWRITTEN, 1);
+}
+
+static void a_record_without_its_claims_is_seen(void **state)
+{
+	struct hand *h = *state;
+	struct paper p;
+
+	given_log(h);
+	put_zeroes(h, A);
+	flush(h);
+	paper_begin(&p, h, 1);
+	paper_name(&p, 0, T_POINTER(A, 1, T_DATA));
+	paper_put(&p, 1);
+	assert_fired(h, BDEV_CHECK_MAP, 1);
+}
+
+/* A record may be torn, too: until the flush the old name may be all there is. */
+static void reusing_what_a_record_in_flight_gave_up_is_seen(void **state)
+{
+	struct hand *h = *state;
+	struct paper p;
+
+	given_log(h);
+	given(h, 0, A);
+	given(h, 70, B);
+	paper_begin(&p, h, 1);
+	paper_name(&p, 0, 0);
+	paper_name(&p, 70, 0);
+	paper_put(&p, 1);
+	put_zeroes(h, A);
+	assert_fired(h, BDEV_CHECK_REUSED, 1);
+	flush(h);
+	put_zeroes(h, B);
+	assert_silent(h);
+}
+
+/* From hand to hand, both records still on their way: they count in their order. */
+static void records_hand_on_in_their_order(void **state)
+{
+	struct hand *h = *state;
+	struct paper p, q;
+	uint64_t at;
+
+	given_log(h);
+	given(h, 0, A);
+	paper_begin(&p, h, 1);
+	paper_name(&p, 0, 0);
+	paper_name(&p, 100, T_POINTER(A, 1, T_DATA));
+	at = paper_put(&p, 1);
+	paper_begin(&q, h, 2);
+	paper_name(&q, 100, 0);
+	paper_name(&q, 200, T_POINTER(A, 1, T_DATA));
+	paper_put(&q, at);
+	flush(h);
+	paper_homes(&p);
+	paper_homes(&q);
+	flush(h);
+	put_tail(h, 3);
+	assert_silent(h);
+}
+
+static void a_home_before_its_record_is_seen(void **state)
+{
+	struct hand *h = *state;
+	struct paper p;
+
+	given_log(h);
+	given(h, 0, A);
+	paper_begin(&p, h, 1);
+	paper_name(&p, 0, 0);
+	paper_put(&p, 1);
+	paper_homes(&p);
+	assert_fired(h, BDEV_CHECK_LOG, 1);
+}
+
+/* Replay would put the old bytes over the new ones. */
+static void a_newer_version_past_the_log_is_seen(void **state)
+{
+	struct hand *h = *state;
+	struct paper p;
+
+	given_log(h);
+	given(h, 0, A);
+	paper_begin(&p, h, 1);
+	paper_name(&p, 0, 0);
+	paper_put(&p, 1);
+	flush(h);
+	paper_homes(&p);
+	flush(h);
+	name(h, 1, T_POINTER(B, 1, T_RESERVED));
+	assert_fired(h, BDEV_CHECK_LOG, 1);
+}
+
+static void another_owners_data_under_a_counting_record_is_seen(void **state)
+{
+	struct hand *h = *state;
+	uint8_t bytes[XN_BLOCK] = { 7 };
+	struct paper p;
+
+	given_log(h);
+	paper_begin(&p, h, 1);
+	paper_block(&p, A, bytes);
+	paper_claim(&p, A);
+	paper_name(&p, 0, T_POINTER(A, 1, T_DATA));
+	paper_put(&p, 1);
+	flush(h);
+	paper_homes(&p);
+	show(h, A, true);
+	flush(h);
+	assert_silent(h);
+	bytes[0] = 8;
+	put(h, A, bytes, sizeof(bytes));
+	assert_fired(h, BDEV_CHECK_LOG, 1); /* the first of eight sectors differs */
+	put_tail(h, 2);
+	flush(h);
+	bdev_check_forgive(h->fx->rules);
+	bytes[0] = 9;
+	put(h, A, bytes, sizeof(bytes));
+	assert_silent(h);
+}
+
+static void retiring_a_record_before_its_homes_are_stable_is_seen(void **state)
+{
+	struct hand *h = *state;
+	struct paper p;
+
+	given_log(h);
+	given(h, 0, A);
+	paper_begin(&p, h, 1);
+	paper_name(&p, 0, 0);
+	paper_put(&p, 1);
+	flush(h);
+	paper_homes(&p); /* not flushed */
+	put_tail(h, 2);
+	assert_fired(h, BDEV_CHECK_LOG, 1);
+}
+
+static void retiring_a_record_before_the_map_shows_its_blocks_is_seen(void **state)
+{
+	struct hand *h = *state;
+	struct paper p;
+
+	given_log(h);
+	put_zeroes(h, A);
+	flush(h);
+	paper_begin(&p, h, 1);
+	paper_claim(&p, A);
+	paper_name(&p, 0, T_POINTER(A, 1, T_DATA));
+	paper_put(&p, 1);
+	flush(h);
+	paper_homes(&p);
+	flush(h);
+	assert_silent(h);
+	put_tail(h, 2);
+	assert_fired(h, BDEV_CHECK_LOG, 1);
+}
+
+static void writing_over_a_record_that_counts_is_seen(void **state)
+{
+	struct hand *h = *state;
+	struct paper p;
+
+	given_log(h);
+	given(h, 0, A);
+	paper_begin(&p, h, 1);
+	paper_name(&p, 0, 0);
+	paper_put(&p, 1);
+	flush(h);
+	paper_put(&p, 1);
+	assert_fired(h, BDEV_CHECK_LOG, 1);
+}
+
+/* Cut short, of another epoch, or out of turn: it says nothing. */
+static void what_does_not_count_says_nothing(void **state)
+{
+	struct hand *h = *state;
+	struct paper p;
+
+	given_log(h);
+	given(h, 0, A);
+	paper_begin(&p, h, 2);
+	paper_name(&p, 0, 0);
+	paper_put(&p, 1);
+	flush(h);
+	h->super.mount_epoch++;
+	p.seq = 1;
+	paper_put(&p, 1);
+	flush(h);
+	name(h, 100, T_POINTER(A, 1, T_DATA));
+	assert_fired(h, BDEV_CHECK_REUSED, 1);
+}
+
+/* The power goes; what the log says is the disk, and replaying it breaks no rule. */
+static void a_disk_is_adopted_with_its_log_and_replayed(void **state)
+{
+	struct hand *h = *state;
+	struct xn_log_report report;
+	uint8_t bytes[XN_BLOCK] = { 7 };
+	struct paper p;
+
+	given_log(h);
+	paper_begin(&p, h, 1);
+	paper_block(&p, A, bytes);
+	paper_claim(&p, A);
+	paper_name(&p, 0, T_POINTER(A, 1, T_DATA));
+	paper_put(&p, 1);
+	flush(h);
+	bdev_check_reset(h->fx->rules);
+	assert_ok(xn_log_replay(h->fx->rules, &h->super, h->super.mount_epoch + 1, &report));
+	assert_int_equal(report.records, 1);
+	assert_silent(h);
+	name(h, 100, T_POINTER(A, 1, T_DATA));
+	assert_fired(h, BDEV_CHECK_REUSED, 1);
+}
+
 /* ---- the superblock ---- */
 
 static void put_super(struct hand *h)
@@ -664,6 +1055,21 @@ int main(void)
 		T(a_record_over_two_sectors_that_changes_in_both_is_seen),
 		T(a_header_that_changes_what_is_owned_elsewhere_is_seen),
 		T(a_name_outside_the_disk_is_seen),
+		T(a_move_in_a_record_is_whole),
+		T(what_a_record_holds_counts_for_its_own_names),
+		T(a_subtree_in_a_record_is_read_from_there),
+		T(a_record_that_names_what_is_not_written_is_seen),
+		T(a_record_without_its_claims_is_seen),
+		T(reusing_what_a_record_in_flight_gave_up_is_seen),
+		T(records_hand_on_in_their_order),
+		T(a_home_before_its_record_is_seen),
+		T(a_newer_version_past_the_log_is_seen),
+		T(another_owners_data_under_a_counting_record_is_seen),
+		T(retiring_a_record_before_its_homes_are_stable_is_seen),
+		T(retiring_a_record_before_the_map_shows_its_blocks_is_seen),
+		T(writing_over_a_record_that_counts_is_seen),
+		T(what_does_not_count_says_nothing),
+		T(a_disk_is_adopted_with_its_log_and_replayed),
 		T(writing_on_a_clean_disk_is_seen),
 		T(saying_clean_too_early_is_seen),
 		T(a_writer_of_an_older_epoch_is_seen),

@@ -47,8 +47,8 @@ void *ck_need(void *memory)
 
 const char *bdev_check_rule_name(enum bdev_check_rule rule)
 {
-	static const char *const names[] = { "unwritten", "reused", "moved", "map",
-					     "stray",     "torn",   "owns",  "state" };
+	static const char *const names[] = { "unwritten", "reused", "moved", "map", "stray",
+					     "torn",      "owns",   "state", "log" };
 
 	static_assert(sizeof(names) / sizeof(names[0]) == BDEV_CHECK_RULES, "a name for each");
 	return rule < BDEV_CHECK_RULES ? names[rule] : "?";
@@ -120,6 +120,8 @@ int ck_newest_read(struct checker *checker, uint64_t offset, void *bytes, size_t
 		if (write->request && write_overlaps(write, offset, end - offset))
 			ck_write_overlay(write, offset, whole, end - offset);
 	}
+	for (uint64_t at = offset; at < end; at += BDEV_SECTOR)
+		ck_log_overlay(checker, at / BDEV_SECTOR, whole + (at - offset));
 	memcpy(bytes, whole, len);
 	free(whole);
 	return err;
@@ -233,6 +235,8 @@ static void write_examine(struct checker *checker, struct write *write)
 	uint64_t end = (write->offset + write->len + XN_BLOCK_SIZE - 1) / XN_BLOCK_SIZE;
 
 	check_in_use(checker, write);
+	if (ck_in_log(checker, first) || ck_in_log(checker, end - 1))
+		ck_log_written(checker, write);
 	for (uint64_t b = first; b < end && checker->state == CHECKER_LOADED; b++) {
 		unsigned sectors = sectors_of(write, b);
 		struct object *object;
@@ -242,11 +246,13 @@ static void write_examine(struct checker *checker, struct write *write)
 				     "block %llu is beyond the disk's end", (unsigned long long)b);
 			return;
 		}
-		if (own_written(checker, write, b, sectors))
+		if (ck_in_log(checker, b) || own_written(checker, write, b, sectors))
 			continue;
 		object = ck_block_get(checker, b)->object;
-		ck_block_written(checker, b, sectors == 0xff && write->request->op != BDEV_DISCARD,
-				 write);
+		if (ck_homes_written(checker, b, sectors, write) != sectors)
+			ck_block_written(checker, b,
+					 sectors == 0xff && write->request->op != BDEV_DISCARD,
+					 write);
 		if (object && (b == first || b == object->start))
 			ck_object_written(checker, object, write);
 	}
@@ -279,14 +285,18 @@ static void blocks_stable(struct checker *checker, const struct write *write)
 		if (block->state == BLOCK_PENDING && block->pending == write->number)
 			block->state = BLOCK_STABLE;
 	}
+	ck_homes_stable(checker, write);
 }
 
 static void atom_stable(struct checker *checker, struct atom *atom)
 {
-	if (atom->kind == ATOM_MAP)
-		ck_map_stable(checker, atom);
-	else if (atom->kind == ATOM_SUPER)
-		ck_super_stable(checker, atom);
+	switch (atom->kind) {
+	case ATOM_CLAIMS: break;
+	case ATOM_MAP: ck_map_stable(checker, atom); break;
+	case ATOM_SUPER: ck_super_stable(checker, atom); break;
+	case ATOM_RECORD: ck_record_stable(checker, atom); break;
+	case ATOM_TAIL: ck_tail_stable(checker, atom); break;
+	}
 	ck_dropped_end(checker, atom);
 }
 
@@ -496,6 +506,7 @@ int bdev_check_create(struct bdev *below, struct bdev **out)
 	TAILQ_INIT(&checker->writes);
 	STAILQ_INIT(&checker->to_scan);
 	STAILQ_INIT(&checker->to_end);
+	TAILQ_INIT(&checker->log.records);
 	pthread_mutex_init(&checker->mutex, NULL);
 	*out = &checker->stacked.bdev;
 	return 0;

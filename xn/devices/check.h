@@ -6,9 +6,10 @@
  *   check_claim.c  blocks, who names them, and the rules about that
  *   check_tree.c   objects of the trees: owns, run on what changes
  *   check_disk.c   superblock, maps, catalogues; reading a disk from its start
+ *   check_log.c    the intent log
  *
  * Words.  A *write* is one request.  An *atom* is what of it is on the medium whole or
- * not at all, and changes who names what: one sector.  A *claim* is one block named by
+ * not at all, and changes who names what: one sector, or one record of the log.  A *claim* is one block named by
  * one record of one object in some version that is, or may be, on the medium; it is
  * *dropped* by the atom whose bytes no longer name the block, and ends when that atom
  * is stable.  So a claim without `dropped` is what the newest bytes say, and all claims
@@ -23,6 +24,7 @@
 #include "device.h"
 #include "udf/udf.h"
 #include "xn/format.h"
+#include "xn/log_format.h"
 
 #define TYPE_OWN    0xffffffffu /* XN's: images and catalogue blocks */
 #define TEXT_BYTES  4096u
@@ -116,10 +118,41 @@ struct chain {
 	unsigned n;
 };
 
+/* ---- the log ---- */
+
+/* What a counting record says of a sector. */
+struct logged {
+	struct logged *next; /* in its bucket, the newest of a sector first */
+	uint64_t sector;
+	struct record *record;
+	bool home_stable;    /* so it is at home, too */
+	uint32_t home_write; /* or will be by this write; 0: none */
+	uint8_t bytes[BDEV_SECTOR];
+};
+
+struct record {
+	TAILQ_ENTRY(record) link; /* in their order */
+	uint64_t seq;
+	size_t at; /* in the area */
+	bool stable;
+	uint32_t n_homes, n_claims;
+	uint64_t *homes;
+	struct xn_log_claim *claims;
+};
+TAILQ_HEAD(record_list, record);
+
+struct checker_log {
+	uint8_t *area;  /* as last written; NULL: none */
+	size_t len, at; /* without the second tail; where the next record begins */
+	struct xn_log_tail tail, expect;
+	struct record_list records; /* that count, in some version of the tail */
+	struct logged **buckets;
+};
+
 /* ---- writes ---- */
 
 /* What an atom changes apart from claims. */
-enum atom_kind { ATOM_CLAIMS, ATOM_MAP, ATOM_SUPER };
+enum atom_kind { ATOM_CLAIMS, ATOM_MAP, ATOM_SUPER, ATOM_RECORD, ATOM_TAIL };
 
 struct atom {
 	TAILQ_ENTRY(atom) link;
@@ -134,6 +167,8 @@ struct atom {
 			uint8_t bits[XN_MAP_SECTOR_BITS / 8];
 		} map;
 		struct xn_super super;
+		struct record *record;
+		uint64_t tail_seq;
 	};
 };
 TAILQ_HEAD(atom_list, atom);
@@ -171,6 +206,7 @@ struct checker {
 	struct type **types; /* by id - XN_TYPE_FIRST */
 	size_t n_types;
 	struct chain chains[XN_CAT_KINDS];
+	struct checker_log log;
 
 	struct write_list writes; /* not yet stable */
 	size_t n_failed;
@@ -224,6 +260,16 @@ void ck_object_scan(struct checker *checker, struct object *object);
 /* The part of `write` that lies in the object. */
 void ck_object_written(struct checker *checker, struct object *object, struct write *write);
 
+/* Names that a write or a record brings, kept until all it takes away is dropped. */
+struct changes {
+	struct change *v;
+	size_t n, cap;
+};
+/* The object as counting records say; all in one atom. */
+void ck_object_logged(struct checker *checker, struct object *object, struct atom *atom,
+		      struct changes *changes);
+void ck_changes_end(struct checker *checker, struct changes *changes);
+
 /* ---- check_disk.c ---- */
 void ck_disk_load(struct checker *checker);
 void ck_disk_forget(struct checker *checker);
@@ -239,5 +285,22 @@ void ck_chain_written(struct checker *checker, struct object *object, const uint
 void ck_map_stable(struct checker *checker, struct atom *atom);
 void ck_super_stable(struct checker *checker, struct atom *atom);
 bool ck_map_shows(struct checker *checker, uint64_t block);
+
+/* ---- check_log.c ---- */
+void ck_log_load(struct checker *checker);
+void ck_log_forget(struct checker *checker);
+bool ck_in_log(const struct checker *checker, uint64_t block);
+/* Put what the log says of the sector over `bytes`, if it says something. */
+bool ck_log_overlay(const struct checker *checker, uint64_t sector, void *bytes);
+/* May this atom's names count on the log: for the block's content, for the map? */
+bool ck_log_writes(const struct checker *checker, const struct atom *atom, uint64_t block);
+bool ck_log_shows(const struct checker *checker, const struct atom *atom, uint64_t block);
+void ck_log_written(struct checker *checker, struct write *write);
+/* Check those of the written sectors that counting records hold; returns which. */
+unsigned ck_homes_written(struct checker *checker, uint64_t block, unsigned sectors,
+			  const struct write *write);
+void ck_homes_stable(struct checker *checker, const struct write *write);
+void ck_record_stable(struct checker *checker, struct atom *atom);
+void ck_tail_stable(struct checker *checker, struct atom *atom);
 
 #endif

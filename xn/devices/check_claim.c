@@ -144,6 +144,12 @@ static struct atom *claim_leaves(struct checker *checker, const struct claim *cl
 
 /* ---- the rules about a new name ---- */
 
+/* Is the old name gone wherever the new one is?  Records of the log count in their order. */
+static bool same_fate(const struct atom *by, const struct atom *atom)
+{
+	return by == atom || (atom && by->kind == ATOM_RECORD && atom->kind == ATOM_RECORD);
+}
+
 /* What stands in the way of a new name, or NULL. */
 static const struct claim *claim_rival(struct checker *checker, const struct block *block,
 				       const struct atom *atom)
@@ -156,7 +162,7 @@ static const struct claim *claim_rival(struct checker *checker, const struct blo
 
 		if (!by)
 			return claim;
-		if (by == atom)
+		if (same_fate(by, atom))
 			handed_over = true;
 		else
 			left = claim;
@@ -190,11 +196,12 @@ static bool check_rival(struct checker *checker, struct block *block, const stru
 
 static bool check_written(struct checker *checker, const struct block *block,
 			  const struct object *owner, uint32_t record, const struct named *named,
-			  uint64_t number)
+			  uint64_t number, const struct atom *atom)
 {
 	char who[64];
 
-	if (named->type == XN_TYPE_RESERVED || block->state == BLOCK_STABLE)
+	if (named->type == XN_TYPE_RESERVED || block->state == BLOCK_STABLE ||
+	    ck_log_writes(checker, atom, number))
 		return true;
 	ck_object_name(owner, record, who, sizeof(who));
 	if (block->state == BLOCK_GIVEN)
@@ -212,11 +219,11 @@ static bool check_written(struct checker *checker, const struct block *block,
 }
 
 static bool check_shown(struct checker *checker, const struct object *owner, uint32_t record,
-			uint64_t number)
+			uint64_t number, const struct atom *atom)
 {
 	char who[64];
 
-	if (ck_map_shows(checker, number))
+	if (ck_map_shows(checker, number) || ck_log_shows(checker, atom, number))
 		return true;
 	ck_object_name(owner, record, who, sizeof(who));
 	ck_violation(checker, BDEV_CHECK_MAP,
@@ -253,9 +260,9 @@ static void check_names(struct checker *checker, const struct object *owner, uin
 		if (alone)
 			alone = check_rival(checker, block, owner, record, named, b, atom);
 		if (written)
-			written = check_written(checker, block, owner, record, named, b);
+			written = check_written(checker, block, owner, record, named, b, atom);
 		if (shown)
-			shown = check_shown(checker, owner, record, b);
+			shown = check_shown(checker, owner, record, b, atom);
 	}
 }
 

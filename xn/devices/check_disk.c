@@ -481,6 +481,7 @@ void ck_disk_forget(struct checker *checker)
 		free(checker->chains[k].v);
 		checker->chains[k] = (struct chain){ 0 };
 	}
+	ck_log_forget(checker);
 	ck_types_free(checker);
 	checker->n_places = 0;
 }
@@ -500,6 +501,7 @@ void ck_disk_load(struct checker *checker)
 		checker->chains[k].object = ck_object_new(OBJECT_CATALOGUE, 0, 0);
 		checker->chains[k].object->catalogue = k;
 	}
+	ck_log_load(checker);
 	for (unsigned k = 0; k < XN_CAT_KINDS; k++)
 		chain_attach(checker, k, checker->super.catalogue[k], checker->super.twin[k], NULL);
 	checker->adopting = false;

@@ -18,25 +18,22 @@
 
 /* A change of one record's names. */
 struct change {
+	struct object *object;
 	uint32_t record;
 	struct named named;
 	struct atom *atom;
-};
-
-struct changes {
-	struct change *v;
-	size_t n, cap;
 };
 
 /* An object being rewritten. */
 struct rewrite {
 	struct checker *checker;
 	struct object *object;
-	struct write *write;
+	struct write *write; /* each sector is an atom of it, or ... */
+	struct atom *atom;   /* ... all is this one, a record of the log */
 	uint8_t *after;
 	bool changed[OBJ_SECTORS];
 	bool header;
-	struct changes added;
+	struct changes *added;
 };
 
 /* ---- types ---- */
@@ -188,14 +185,13 @@ void ck_object_scan(struct checker *checker, struct object *object)
 
 /* ---- a write of an object ---- */
 
-static void change_note(struct changes *changes, uint32_t record, struct named named,
-			struct atom *atom)
+static void change_note(struct changes *changes, struct change change)
 {
 	if (changes->n == changes->cap) {
 		changes->cap = changes->cap ? changes->cap * 2 : 64;
 		changes->v = ck_need(realloc(changes->v, changes->cap * sizeof(*changes->v)));
 	}
-	changes->v[changes->n++] = (struct change){ record, named, atom };
+	changes->v[changes->n++] = change;
 }
 
 /* Mark the sectors of [from, to) in which the object changes; returns how many, and the last. */
@@ -226,6 +222,8 @@ static struct atom *record_atom(struct rewrite *rw, uint32_t record)
 	unsigned n = sectors_differ(rw, from, from + info->rec_size, &own);
 	unsigned m = rw->header ? sectors_differ(rw, 0, info->hdr_len, &head) : 0;
 
+	if (rw->atom)
+		return rw->atom;
 	if (n > 1 || m > 1 || (n && m && own != head))
 		ck_violation(rw->checker, BDEV_CHECK_TORN,
 			     "record %u of object %" PRIu64
@@ -258,7 +256,9 @@ static void record_changed(struct rewrite *rw, uint32_t record)
 			ck_claim_drop(rw->checker, rw->object, record, &named, atom);
 		}
 		for (size_t i = 0; i < added.n; i++)
-			change_note(&rw->added, record, named_of(type, &added.v[i]), atom);
+			change_note(rw->added,
+				    (struct change){ rw->object, record,
+						     named_of(type, &added.v[i]), atom });
 	}
 	udf_extents_fini(&before);
 	udf_extents_fini(&after);
@@ -301,33 +301,69 @@ static void rewrite_run(struct rewrite *rw)
 			sector_changed(rw, s);
 }
 
-void ck_object_written(struct checker *checker, struct object *object, struct write *write)
+/* From the bytes it has to `after`, which becomes its own. */
+static void rewrite_to(struct rewrite *rw, uint8_t *after)
+{
+	struct object *object = rw->object;
+	size_t len = (size_t)object->blocks * XN_BLOCK_SIZE;
+	bool any = false;
+
+	rw->after = after;
+	for (unsigned s = 0; s < len / BDEV_SECTOR; s++) {
+		rw->changed[s] = memcmp(object->bytes + (size_t)s * BDEV_SECTOR,
+					after + (size_t)s * BDEV_SECTOR, BDEV_SECTOR) != 0;
+		any |= rw->changed[s];
+	}
+	if (any)
+		rewrite_run(rw);
+	free(object->bytes);
+	object->bytes = after;
+}
+
+/* A copy of the object's bytes; what records that count say of them stays true. */
+static uint8_t *bytes_after(struct checker *checker, const struct object *object,
+			    const struct write *write)
 {
 	uint64_t base = object->start * XN_BLOCK_SIZE;
 	size_t len = (size_t)object->blocks * XN_BLOCK_SIZE;
-	struct rewrite rw = { .checker = checker, .object = object, .write = write };
-	bool any = false;
+	uint8_t *after = ck_need(malloc(len));
 
-	rw.after = ck_need(malloc(len));
-	memcpy(rw.after, object->bytes, len);
-	ck_write_overlay(write, base, rw.after, len);
-	for (unsigned s = 0; s < len / BDEV_SECTOR; s++) {
-		rw.changed[s] = memcmp(object->bytes + (size_t)s * BDEV_SECTOR,
-				       rw.after + (size_t)s * BDEV_SECTOR, BDEV_SECTOR) != 0;
-		any |= rw.changed[s];
-	}
-	if (!any) {
-		free(rw.after);
-		return;
-	}
-	rewrite_run(&rw);
-	free(object->bytes);
-	object->bytes = rw.after;
-	for (size_t i = 0; i < rw.added.n; i++) {
-		const struct change *change = &rw.added.v[i];
+	memcpy(after, object->bytes, len);
+	if (write)
+		ck_write_overlay(write, base, after, len);
+	for (size_t at = 0; at < len; at += BDEV_SECTOR)
+		ck_log_overlay(checker, (base + at) / BDEV_SECTOR, after + at);
+	return after;
+}
 
-		ck_claim_add(checker, object, change->record, &change->named, change->atom);
+void ck_object_written(struct checker *checker, struct object *object, struct write *write)
+{
+	struct changes changes = { 0 };
+	struct rewrite rw = {
+		.checker = checker, .object = object, .write = write, .added = &changes
+	};
+
+	rewrite_to(&rw, bytes_after(checker, object, write));
+	ck_changes_end(checker, &changes);
+}
+
+void ck_object_logged(struct checker *checker, struct object *object, struct atom *atom,
+		      struct changes *changes)
+{
+	struct rewrite rw = {
+		.checker = checker, .object = object, .atom = atom, .added = changes
+	};
+
+	rewrite_to(&rw, bytes_after(checker, object, NULL));
+}
+
+void ck_changes_end(struct checker *checker, struct changes *changes)
+{
+	for (size_t i = 0; i < changes->n; i++) {
+		const struct change *change = &changes->v[i];
+
+		ck_claim_add(checker, change->object, change->record, &change->named, change->atom);
 	}
-	free(rw.added.v);
+	free(changes->v);
 	ck_claims_settle(checker);
 }

@@ -254,6 +254,7 @@ enum bdev_check_rule {
 	BDEV_CHECK_TORN,   /* a change of what is owned that a power cut may leave half done */
 	BDEV_CHECK_OWNS,   /* `owns` faults on what is written, or leaves the disk */
 	BDEV_CHECK_STATE,  /* written before the disk says "in use", "clean" too early, old epoch */
+	BDEV_CHECK_LOG,    /* what replaying the log would undo, or a record retired too early */
 	BDEV_CHECK_RULES,
 };
 
