@@ -917,7 +917,10 @@ static void a_disk_is_adopted_with_its_log_and_replayed(void **state)
 	paper_begin(&p, h, 1);
 	paper_block(&p, A, bytes);
 	paper_claim(&p, A);
+	paper_claim(&p, B); /* each brings the map a write of its own */
+	paper_block(&p, B, bytes);
 	paper_name(&p, 0, T_POINTER(A, 1, T_DATA));
+	paper_name(&p, 1, T_POINTER(B, 1, T_DATA));
 	paper_put(&p, 1);
 	flush(h);
 	bdev_check_reset(h->fx->rules);
