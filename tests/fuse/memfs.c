@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A LibFS in memory that counts.  One lock, linear searches, no permission
- * beyond libfs_may(): what is tested is the bridge.
+ * A LibFS in memory that counts.  One lock, no permission beyond libfs_may():
+ * what is tested is the bridge.  It finds everything by hashing, so that the
+ * benches can take it for a file system that costs nothing.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,20 +16,23 @@
 
 #include "memfs.h"
 
-#define SIZE_LIMIT (64u << 20)
+#define SIZE_LIMIT (80u << 20)
+#define BUCKETS    65536u
 
 struct entry {
-	struct entry *next;
-	struct file *file;
+	struct entry *next, *before; /* by rising cookie */
+	struct entry *chain;
+	struct file *dir, *file;
 	uint64_t cookie;
 	char name[LIBFS_NAME_MAX + 1];
 };
 
 struct file {
-	struct file *next;
+	struct file *chain;
 	struct libfs_attr attr;
 	uint64_t references, handles;
-	struct entry *entries; /* of a directory, by rising cookie */
+	bool nameless;                /* never had a name: link() may give it one */
+	struct entry *entries, *last; /* of a directory */
 	struct file *parent;
 	char *bytes; /* of a file, target of a link */
 	size_t room;
@@ -37,7 +41,8 @@ struct file {
 struct memfs {
 	struct libfs base;
 	pthread_mutex_t lock;
-	struct file *files, *root;
+	struct file *files[BUCKETS], *root;
+	struct entry *names[BUCKETS];
 	uint64_t next_ino, next_cookie;
 };
 
@@ -65,10 +70,10 @@ static _Noreturn void caught(const char *what, uint64_t ino)
 
 static struct file *file_find(struct memfs *mem, libfs_ino_t ino)
 {
-	struct file *file = mem->files;
+	struct file *file = mem->files[ino % BUCKETS];
 
 	while (file && file->attr.ino != ino)
-		file = file->next;
+		file = file->chain;
 	return file;
 }
 
@@ -87,46 +92,58 @@ static struct file *file_new(struct memfs *mem, const struct libfs_ctx *ctx, uin
 	};
 	if (ctx)
 		file->attr.atime = file->attr.mtime = file->attr.ctime = ctx->now;
-	file->next = mem->files;
-	mem->files = file;
+	file->chain = mem->files[file->attr.ino % BUCKETS];
+	mem->files[file->attr.ino % BUCKETS] = file;
 	return file;
 }
 
 /* Gone for good when nobody names, references or holds it. */
 static void file_drop(struct memfs *mem, struct file *file)
 {
-	struct file **at = &mem->files;
+	struct file **at = &mem->files[file->attr.ino % BUCKETS];
 
 	if (file == mem->root || file->attr.nlink || file->references || file->handles)
 		return;
 	while (*at != file)
-		at = &(*at)->next;
-	*at = file->next;
+		at = &(*at)->chain;
+	*at = file->chain;
 	free(file->bytes);
 	free(file);
 }
 
-static struct entry *entry_find(struct file *dir, const char *name)
+static struct entry **bucket_of(struct memfs *mem, const struct file *dir, const char *name)
 {
-	struct entry *entry = dir->entries;
+	uint64_t hash = dir->attr.ino;
 
-	while (entry && strcmp(entry->name, name) != 0)
-		entry = entry->next;
+	while (*name)
+		hash = (hash ^ (unsigned char)*name++) * UINT64_C(0x100000001b3);
+	return &mem->names[(hash ^ hash >> 32) % BUCKETS];
+}
+
+static struct entry *entry_find(struct memfs *mem, struct file *dir, const char *name)
+{
+	struct entry *entry = *bucket_of(mem, dir, name);
+
+	while (entry && (entry->dir != dir || strcmp(entry->name, name) != 0))
+		entry = entry->chain;
 	return entry;
 }
 
 static int entry_add(struct memfs *mem, struct file *dir, const char *name, struct file *file)
 {
-	struct entry *entry = calloc(1, sizeof(*entry)), **at = &dir->entries;
+	struct entry *entry = calloc(1, sizeof(*entry)), **bucket = bucket_of(mem, dir, name);
 
 	if (!entry)
 		return -ENOMEM;
 	snprintf(entry->name, sizeof(entry->name), "%s", name);
+	entry->dir = dir;
 	entry->file = file;
 	entry->cookie = ++mem->next_cookie + 2;
-	while (*at)
-		at = &(*at)->next;
-	*at = entry;
+	entry->chain = *bucket;
+	*bucket = entry;
+	entry->before = dir->last;
+	*(dir->last ? &dir->last->next : &dir->entries) = entry;
+	dir->last = entry;
 	if (S_ISDIR(file->attr.mode)) {
 		file->parent = dir;
 		dir->attr.nlink++;
@@ -134,13 +151,15 @@ static int entry_add(struct memfs *mem, struct file *dir, const char *name, stru
 	return 0;
 }
 
-static void entry_remove(struct file *dir, struct entry *entry)
+static void entry_remove(struct memfs *mem, struct file *dir, struct entry *entry)
 {
-	struct entry **at = &dir->entries;
+	struct entry **at = bucket_of(mem, dir, entry->name);
 
 	while (*at != entry)
-		at = &(*at)->next;
-	*at = entry->next;
+		at = &(*at)->chain;
+	*at = entry->chain;
+	*(entry->before ? &entry->before->next : &dir->entries) = entry->next;
+	*(entry->next ? &entry->next->before : &dir->last) = entry->before;
 	if (S_ISDIR(entry->file->attr.mode))
 		dir->attr.nlink--;
 	free(entry);
@@ -178,7 +197,7 @@ static int mem_lookup(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t
 		give(dir->parent ? dir->parent : dir, out);
 		return unlock_fs(mem, 0);
 	}
-	entry = entry_find(dir, name);
+	entry = entry_find(mem, dir, name);
 	if (entry)
 		give(entry->file, out);
 	return unlock_fs(mem, entry ? 0 : -ENOENT);
@@ -216,7 +235,7 @@ static int make(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, 
 
 	if (!err)
 		err = libfs_may(&dir->attr, ctx->cred, LIBFS_MAY_WRITE | LIBFS_MAY_EXEC);
-	if (!err && entry_find(dir, name))
+	if (!err && entry_find(mem, dir, name))
 		err = -EEXIST;
 	if (err)
 		return unlock_fs(mem, err);
@@ -268,15 +287,16 @@ static int mem_link(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t i
 	int err = find_dir(mem, dir_ino, &dir);
 
 	(void)ctx;
-	if (!err && (!file || file->attr.nlink == 0))
+	if (!err && (!file || (file->attr.nlink == 0 && !file->nameless)))
 		err = -ENOENT;
-	if (!err && entry_find(dir, name))
+	if (!err && entry_find(mem, dir, name))
 		err = -EEXIST;
 	if (!err)
 		err = entry_add(mem, dir, name, file);
 	if (err)
 		return unlock_fs(mem, err);
 	file->attr.nlink++;
+	file->nameless = false;
 	give(file, out);
 	return unlock_fs(mem, 0);
 }
@@ -290,7 +310,7 @@ static int take_out(struct libfs *fs, libfs_ino_t ino, const char *name, bool wa
 
 	if (err)
 		return unlock_fs(mem, err);
-	entry = entry_find(dir, name);
+	entry = entry_find(mem, dir, name);
 	if (!entry)
 		return unlock_fs(mem, -ENOENT);
 	file = entry->file;
@@ -298,7 +318,7 @@ static int take_out(struct libfs *fs, libfs_ino_t ino, const char *name, bool wa
 		return unlock_fs(mem, want_dir ? -ENOTDIR : -EISDIR);
 	if (file->entries)
 		return unlock_fs(mem, -ENOTEMPTY);
-	entry_remove(dir, entry);
+	entry_remove(mem, dir, entry);
 	file->attr.nlink -= want_dir ? 2 : 1;
 	file_drop(mem, file);
 	return unlock_fs(mem, 0);
@@ -332,8 +352,8 @@ static int mem_rename(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t
 		err = find_dir(mem, to_ino, &to_dir);
 	if (err)
 		return unlock_fs(mem, err);
-	entry = entry_find(from_dir, from);
-	victim = entry_find(to_dir, to);
+	entry = entry_find(mem, from_dir, from);
+	victim = entry_find(mem, to_dir, to);
 	if (!entry || flags & ~LIBFS_RENAME_NOREPLACE)
 		return unlock_fs(mem, entry ? -EINVAL : -ENOENT);
 	if (victim && flags & LIBFS_RENAME_NOREPLACE)
@@ -344,9 +364,9 @@ static int mem_rename(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t
 	if (victim) {
 		dead = victim->file;
 		dead->attr.nlink -= S_ISDIR(dead->attr.mode) ? 2 : 1;
-		entry_remove(to_dir, victim);
+		entry_remove(mem, to_dir, victim);
 	}
-	entry_remove(from_dir, entry);
+	entry_remove(mem, from_dir, entry);
 	if (entry_add(mem, to_dir, to, file))
 		abort();
 	if (dead)
@@ -535,6 +555,33 @@ static ssize_t mem_write(struct libfs *fs, const struct libfs_ctx *ctx, libfs_in
 	return unlock_fs(mem, (int)len);
 }
 
+/* None, but it might have: the kernel asks it as it asks any other. */
+static ssize_t mem_getxattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+			    const char *name, void *value, size_t size)
+{
+	(void)fs, (void)ctx, (void)ino, (void)name, (void)value, (void)size;
+	return -ENODATA;
+}
+
+static int mem_tmpfile(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
+		       uint32_t mode, struct libfs_attr *out)
+{
+	struct memfs *mem = lock_fs(fs);
+	struct file *dir, *file = NULL;
+	int err = find_dir(mem, ino, &dir);
+
+	if (!err)
+		file = file_new(mem, ctx, S_IFREG | (mode & 07777 & ~ctx->umask));
+	if (!err && !file)
+		err = -ENOMEM;
+	if (!err) {
+		file->attr.nlink = 0;
+		file->nameless = true;
+		give(file, out);
+	}
+	return unlock_fs(mem, err);
+}
+
 static int mem_fsync(struct libfs *fs, libfs_ino_t ino, bool data_only)
 {
 	(void)fs, (void)ino, (void)data_only;
@@ -594,6 +641,8 @@ static const struct libfs_ops mem_ops = {
 	.fsync = mem_fsync,
 	.sync = mem_sync,
 	.statfs = mem_statfs,
+	.getxattr = mem_getxattr,
+	.tmpfile = mem_tmpfile,
 };
 
 const struct libfs_type memfs_type = {
@@ -616,14 +665,11 @@ int memfs_create(struct libfs **out)
 	return mem->root ? 0 : -ENOMEM;
 }
 
-void memfs_destroy(struct libfs *fs)
+static void files_free(struct file *file)
 {
-	struct memfs *mem = (struct memfs *)fs;
+	while (file) {
+		struct file *chain = file->chain;
 
-	while (mem->files) {
-		struct file *file = mem->files;
-
-		mem->files = file->next;
 		while (file->entries) {
 			struct entry *entry = file->entries;
 
@@ -632,7 +678,16 @@ void memfs_destroy(struct libfs *fs)
 		}
 		free(file->bytes);
 		free(file);
+		file = chain;
 	}
+}
+
+void memfs_destroy(struct libfs *fs)
+{
+	struct memfs *mem = (struct memfs *)fs;
+
+	for (unsigned i = 0; i < BUCKETS; i++)
+		files_free(mem->files[i]);
 	pthread_mutex_destroy(&mem->lock);
 	free(mem);
 }
@@ -642,10 +697,12 @@ void memfs_books(struct libfs *fs, struct memfs_books *books)
 	struct memfs *mem = lock_fs(fs);
 
 	*books = (struct memfs_books){ 0 };
-	for (struct file *file = mem->files; file; file = file->next) {
-		books->files++;
-		books->handles += file->handles;
-		books->references += file == mem->root ? 0 : file->references;
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		for (struct file *file = mem->files[i]; file; file = file->chain) {
+			books->files++;
+			books->handles += file->handles;
+			books->references += file == mem->root ? 0 : file->references;
+		}
 	}
 	unlock_fs(mem, 0);
 }
