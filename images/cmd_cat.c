@@ -65,7 +65,7 @@ int cmd_cat(struct tool *tool, const struct args *args)
 		return EXIT_FAIL;
 	for (int i = 1; i < args->n_operands && !ferror(tool->out); i++) {
 		struct place place;
-		int err = place_find(image, args->operands[i], PLACE_FOLLOW, &place);
+		int err = image_find(image, args->operands[i], PLACE_FOLLOW, &place);
 
 		if (!err)
 			err = cat_place(image, &place);
@@ -165,7 +165,7 @@ int cmd_stat(struct tool *tool, const struct args *args)
 	for (int i = 1; i < args->n_operands; i++) {
 		const char *path = args->operands[i];
 		struct place place;
-		int err = place_find(image, path, 0, &place);
+		int err = image_find(image, path, 0, &place);
 
 		if (err)
 			image_complain(image, path, err);

@@ -32,7 +32,7 @@ static int make_directory(struct image *image, const struct place *place, uint32
 static int mkdir_one(struct image *image, const struct args *args, const char *path, bool really)
 {
 	struct place place;
-	int err = place_find(image, path, PLACE_MISSING, &place);
+	int err = image_find(image, path, PLACE_MISSING, &place);
 
 	/* Of several, a later one may be inside an earlier one that is not there yet. */
 	if (err == -ENOENT && !really && args->n_operands > 2)
@@ -117,7 +117,7 @@ static int rm_one(struct image *image, const char *path, bool recursive, bool re
 	struct side side = side_of_image(image);
 	struct side_dir dir;
 	struct place place;
-	int err = place_find(image, path, 0, &place);
+	int err = image_find(image, path, 0, &place);
 
 	if (err)
 		return image_complain(image, path, err);
@@ -159,7 +159,7 @@ static int mv_target(struct image *image, const char *path, const struct place *
 		     struct place *to)
 {
 	char *inner;
-	int err = place_find(image, path, PLACE_MISSING, to);
+	int err = image_find(image, path, PLACE_MISSING, to);
 
 	if (err || !place_is_dir(to))
 		return err;
@@ -167,7 +167,7 @@ static int mv_target(struct image *image, const char *path, const struct place *
 	inner = path_join(path, from->name);
 	if (!inner)
 		return -ENOMEM;
-	err = place_find(image, inner, PLACE_MISSING, to);
+	err = image_find(image, inner, PLACE_MISSING, to);
 	free(inner);
 	return err;
 }
@@ -190,7 +190,7 @@ static int mv_work(struct image *image, bool really, void *argument)
 	const struct args *args = argument;
 	const char *from_path = args->operands[1], *to_path = args->operands[2];
 	struct place from, to = { 0 };
-	int err = place_find(image, from_path, 0, &from);
+	int err = image_find(image, from_path, 0, &from);
 
 	if (err)
 		return image_complain(image, from_path, err);

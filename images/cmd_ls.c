@@ -183,7 +183,7 @@ static void list_dir(struct listing *ls, struct libfs *fs, libfs_ino_t dir, cons
 static void list_place(struct listing *ls, const char *path, bool heading)
 {
 	struct place place;
-	int err = place_find(ls->image, path, PLACE_FOLLOW, &place);
+	int err = image_find(ls->image, path, PLACE_FOLLOW, &place);
 
 	if (err) {
 		image_complain(ls->image, path, err);
@@ -367,7 +367,7 @@ static void tree_end(struct tree *tree, const char *path, json_t *entries)
 static int tree_place(struct tree *tree, const char *path)
 {
 	struct place place;
-	int err = place_find(tree->image, path, PLACE_FOLLOW, &place);
+	int err = image_find(tree->image, path, PLACE_FOLLOW, &place);
 
 	if (!err && !place_is_dir(&place))
 		err = -ENOTDIR;

@@ -127,6 +127,23 @@ int image_mount(struct image *image, const char *root, struct libfs **out)
 	return err;
 }
 
+int image_find(struct image *image, const char *path, unsigned flags, struct place *place)
+{
+	const struct place_walk how = {
+		.host = image->host,
+		.ctx = &image->ctx.libfs,
+		.flags = flags,
+		.why = image->why,
+		.why_size = sizeof(image->why),
+	};
+	int err;
+
+	image->why[0] = '\0';
+	err = place_find(&how, path, place);
+	image->why_error = image->why[0] ? err : 0;
+	return err;
+}
+
 int image_explain(struct image *image, int error, const char *format, ...)
 {
 	va_list list;

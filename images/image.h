@@ -6,15 +6,13 @@
  *      mounted when it is first named and unmounted when the image is closed.
  *  (2) Whoever may open the image may do everything in it: calls are made as
  *      uid 0, owners of new files are set by those who make them.
- *  (3) Symbolic links are followed inside their root only: ".." stops at the
- *      root's directory, and an absolute target is refused, for it names a file
- *      of the machine that will mount the image.
- *  (4) A struct place holds references; place_put() gives them back.
+ *  (3) Paths are walked by libfs/walk.h, as libxnfs does.
  */
 #ifndef IMAGES_IMAGE_H
 #define IMAGES_IMAGE_H
 
 #include "libfs/libfs.h"
+#include "libfs/walk.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include "xn/xn.h"
@@ -57,29 +55,8 @@ int image_explain(struct image *image, int error, const char *format, ...)
 /* Say that something failed at a path inside: "xn: disk.img:/home/a: ...". Returns `error`. */
 int image_complain(struct image *image, const char *path, int error);
 
-/* ---- places ---- */
-
-struct place {
-	struct libfs *fs; /* NULL: the top of the image, where the roots are */
-	char root[64];
-	libfs_ino_t dir; /* directory that has the name; 0: a root's directory, or the top */
-	char name[LIBFS_NAME_MAX + 1];
-	bool exists;
-	struct libfs_attr attr; /* when it exists */
-};
-
-#define PLACE_FOLLOW  1u /* the last component too */
-#define PLACE_MISSING 2u /* the last component need not exist */
-
-/*
- * Fails with
- *   -EINVAL   the path does not begin with '/'
- *   -ELOOP    too many symbolic links;  -EXDEV: one with an absolute target
- *   -ENOENT, -ENOTDIR, -ENAMETOOLONG, and what the LibFS says
- */
-int place_find(struct image *image, const char *path, unsigned flags, struct place *place);
-void place_put(struct place *place);
-bool place_is_dir(const struct place *place);
+/* place_find() in this image; a sentence is kept for image_complain(). */
+int image_find(struct image *image, const char *path, unsigned flags, struct place *place);
 
 /* ---- directories ---- */
 

@@ -329,7 +329,7 @@ int side_image_split(struct image *image, const char *path, bool follow, struct 
 		     char name[LIBFS_NAME_MAX + 1])
 {
 	struct place place;
-	int err = place_find(image, path, PLACE_MISSING | (follow ? PLACE_FOLLOW : 0), &place);
+	int err = image_find(image, path, PLACE_MISSING | (follow ? PLACE_FOLLOW : 0), &place);
 
 	if (err)
 		return err;

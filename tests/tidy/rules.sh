@@ -3,13 +3,14 @@
 # Who may include what: the table of CONTRIBUTING.md for scripts to source.
 # shellcheck shell=bash
 
-components="udf xn libfs libfs/simplefs libfs/cffs fuse-bridge fsck images"
+components="udf xn libfs libfs/simplefs libfs/cffs libfs/xnfs fuse-bridge fsck images"
 
 # The component of a path: the longest folder of the list above.
 component_of() {
 	case $1 in
 	libfs/simplefs/*) echo libfs/simplefs ;;
 	libfs/cffs/*) echo libfs/cffs ;;
+	libfs/xnfs/*) echo libfs/xnfs ;;
 	*) echo "${1%%/*}" ;;
 	esac
 }
@@ -24,15 +25,16 @@ headers_allowed() {
 	udf) echo "udf/udf.h udf/abi.h udf/xn_udf.h udf/xn_template.h" ;;
 	xn) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h" ;;
 	libfs) echo "$xn xn/bdev.h $host libfs/check.h" ;;
+	libfs/xnfs) echo "$host libfs/walk.h xnfs/xnfs.h" ;;
 	libfs/*) echo "$xn libfs/libfs.h" ;;
 	fuse-bridge) echo "$host" ;;
 	fsck) echo "udf/udf.h udf/abi.h $disk xn/format.h libfs/check.h fsck/fsck.h" ;;
-	images) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h $host libfs/check.h" ;;
+	images) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h $host libfs/walk.h libfs/check.h" ;;
 	esac
 }
 
 public_headers="udf/udf.h udf/abi.h xn/xn.h xn/error.h xn/endian.h xn/bdev.h xn/format.h
-libfs/libfs.h libfs/host.h libfs/ioctl.h libfs/check.h fsck/fsck.h"
+libfs/libfs.h libfs/host.h libfs/ioctl.h libfs/walk.h libfs/check.h xnfs/xnfs.h fsck/fsck.h"
 
 header_is_allowed() { # file header
 	local component

@@ -197,7 +197,7 @@ int bdev_mem_clone(struct bdev *mem, struct bdev **out);
  */
 int bdev_overlay_create(struct bdev *below, struct bdev **out);
 void bdev_overlay_reset(struct bdev *overlay); /* forget all writes: it shows what is below again */
-struct bdev *bdev_overlay_detach(struct bdev *overlay); /* close it, but not what is below */
+struct bdev *bdev_overlay_detach(struct bdev *overlay);    /* close it, but not what is below */
 uint64_t bdev_overlay_sectors(const struct bdev *overlay); /* how many are kept in memory */
 
 /* ---- recorder: remembers every write and flush, for crash exploration ---- */

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a path to a place in an image.  See image.h.
+ * From a path to a place on a disk.  See libfs/walk.h.
  */
-#include "image.h"
-
-#include <dirent.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define LINKS_MAX 40u
+#include "libfs/walk.h"
+
+#define LINKS_MAX      40u
+#define ROOT_NAME_SIZE sizeof(((struct place *)0)->root)
 
 /* The directories on the way down, each with a reference (but for the root's). */
 struct walk {
-	struct image *image;
+	const struct place_walk *how;
 	struct libfs *fs;
 	struct libfs_attr *step;
 	size_t count, room;
@@ -23,6 +25,21 @@ struct walk {
 	bool named; /* the last step was a name, not "." or ".." */
 	char name[LIBFS_NAME_MAX + 1];
 };
+
+static int explain(const struct place_walk *how, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int explain(const struct place_walk *how, int error, const char *format, ...)
+{
+	va_list list;
+
+	if (!how->why || how->why_size == 0)
+		return error;
+	va_start(list, format);
+	vsnprintf(how->why, how->why_size, format, list);
+	va_end(list);
+	return error;
+}
 
 static int walk_push(struct walk *walk, const struct libfs_attr *attr)
 {
@@ -62,16 +79,15 @@ static int walk_follow(struct walk *walk, libfs_ino_t link, const char *behind)
 
 	if (++walk->links > LINKS_MAX)
 		return -ELOOP;
-	len = libfs_readlink(walk->fs, image_ctx(walk->image), link, target, sizeof(target));
+	len = libfs_readlink(walk->fs, walk->how->ctx, link, target, sizeof(target));
 	if (len < 0)
 		return (int)len;
 	if ((size_t)len >= sizeof(target))
 		return -ENAMETOOLONG;
 	target[len] = '\0';
 	if (target[0] == '/')
-		return image_explain(walk->image, -EXDEV,
-				     "a symbolic link leads to %s, which is outside the image",
-				     target);
+		return explain(walk->how, -EXDEV,
+			       "a symbolic link leads to %s, which is outside the image", target);
 	if (asprintf(&joined, "%s%s", target, behind) < 0)
 		return -ENOMEM;
 	free(walk->rest);
@@ -97,7 +113,7 @@ static int drop_front(struct walk *walk, const char *behind)
 }
 
 /* A step through a name that is neither "." nor "..". */
-static int walk_name(struct walk *walk, const char *behind, unsigned flags)
+static int walk_name(struct walk *walk, const char *behind)
 {
 	const struct libfs_attr *dir = &walk->step[walk->count - 1];
 	bool last = behind[strspn(behind, "/")] == '\0';
@@ -106,10 +122,10 @@ static int walk_name(struct walk *walk, const char *behind, unsigned flags)
 
 	if (!S_ISDIR(dir->mode))
 		return -ENOTDIR;
-	err = libfs_lookup(walk->fs, image_ctx(walk->image), dir->ino, walk->name, &attr);
+	err = libfs_lookup(walk->fs, walk->how->ctx, dir->ino, walk->name, &attr);
 	if (err)
 		return err;
-	if (S_ISLNK(attr.mode) && (!last || *behind || (flags & PLACE_FOLLOW))) {
+	if (S_ISLNK(attr.mode) && (!last || *behind || (walk->how->flags & PLACE_FOLLOW))) {
 		err = walk_follow(walk, attr.ino, behind);
 		libfs_forget(walk->fs, attr.ino, 1);
 		return err;
@@ -125,15 +141,14 @@ static int walk_name(struct walk *walk, const char *behind, unsigned flags)
 	return drop_front(walk, behind);
 }
 
-static int walk_step(struct walk *walk, const char *name, size_t len, const char *behind,
-		     unsigned flags)
+static int walk_step(struct walk *walk, const char *name, size_t len, const char *behind)
 {
 	if (len > LIBFS_NAME_MAX)
 		return -ENAMETOOLONG;
 	memcpy(walk->name, name, len);
 	walk->name[len] = '\0';
 	if (strcmp(walk->name, ".") != 0 && strcmp(walk->name, "..") != 0)
-		return walk_name(walk, behind, flags);
+		return walk_name(walk, behind);
 	if (!S_ISDIR(walk->step[walk->count - 1].mode))
 		return -ENOTDIR;
 	if (len == 2 && walk->count > 1)
@@ -165,7 +180,7 @@ static void place_take(struct walk *walk, struct place *place, bool exists)
 	walk->count = last - 1;
 }
 
-static int walk_all(struct walk *walk, unsigned flags, struct place *place)
+static int walk_all(struct walk *walk, struct place *place)
 {
 	const char *name, *behind;
 	size_t len;
@@ -174,8 +189,8 @@ static int walk_all(struct walk *walk, unsigned flags, struct place *place)
 	while ((len = next_name(walk, &name, &behind)) > 0) {
 		bool last = behind[strspn(behind, "/")] == '\0';
 
-		err = walk_step(walk, name, len, behind, flags);
-		if (err == -ENOENT && last && (flags & PLACE_MISSING)) {
+		err = walk_step(walk, name, len, behind);
+		if (err == -ENOENT && last && (walk->how->flags & PLACE_MISSING)) {
 			place_take(walk, place, false);
 			return 0;
 		}
@@ -187,15 +202,16 @@ static int walk_all(struct walk *walk, unsigned flags, struct place *place)
 }
 
 /* Split "/root/rest".  The root's name is empty for "/". */
-static int split_root(struct image *image, const char *path, char root[64], const char **rest)
+static int split_root(const struct place_walk *how, const char *path, char root[ROOT_NAME_SIZE],
+		      const char **rest)
 {
 	const char *name = path + strspn(path, "/");
 	size_t len = strcspn(name, "/");
 
 	if (path[0] != '/')
-		return image_explain(image, -EINVAL,
-				     "a path inside an image begins with / and the root's name");
-	if (len > XN_ROOT_NAME_MAX)
+		return explain(how, -EINVAL,
+			       "a path inside an image begins with / and the root's name");
+	if (len >= ROOT_NAME_SIZE)
 		return -ENAMETOOLONG;
 	memcpy(root, name, len);
 	root[len] = '\0';
@@ -203,15 +219,15 @@ static int split_root(struct image *image, const char *path, char root[64], cons
 	return 0;
 }
 
-int place_find(struct image *image, const char *path, unsigned flags, struct place *place)
+int place_find(const struct place_walk *how, const char *path, struct place *place)
 {
-	struct walk walk = { .image = image };
+	struct walk walk = { .how = how };
 	struct libfs_attr root;
 	const char *rest = "";
 	int err;
 
 	*place = (struct place){ 0 };
-	err = split_root(image, path, place->root, &rest);
+	err = split_root(how, path, place->root, &rest);
 	if (err)
 		return err;
 	if (!place->root[0]) {
@@ -219,17 +235,17 @@ int place_find(struct image *image, const char *path, unsigned flags, struct pla
 		place->attr = (struct libfs_attr){ .mode = S_IFDIR | 0555, .nlink = 1 };
 		return 0;
 	}
-	err = image_mount(image, place->root, &place->fs);
+	err = host_mount_root(how->host, place->root, NULL, &place->fs, how->why, how->why_size);
 	if (err)
 		return err;
-	err = libfs_getattr(place->fs, image_ctx(image), LIBFS_ROOT_INO, &root);
+	err = libfs_getattr(place->fs, how->ctx, LIBFS_ROOT_INO, &root);
 	if (err)
 		return err;
 	walk.fs = place->fs;
 	walk.rest = strdup(rest);
 	err = walk.rest ? walk_push(&walk, &root) : -ENOMEM;
 	if (!err)
-		err = walk_all(&walk, flags, place);
+		err = walk_all(&walk, place);
 	walk_end(&walk);
 	return err;
 }
