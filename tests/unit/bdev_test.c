@@ -79,6 +79,14 @@ static struct bdev *make_overlay(struct fixture *fx)
 	return dev;
 }
 
+static struct bdev *make_model(struct fixture *fx)
+{
+	struct bdev *dev;
+
+	assert_ok(bdev_model_create(make_file(fx), bdev_model_find("atlas1996"), &dev));
+	return dev;
+}
+
 struct kind {
 	const char *name;
 	struct bdev *(*make)(struct fixture *fx);
@@ -87,6 +95,7 @@ struct kind {
 static const struct kind kinds[] = {
 	{ "memory", make_memory },     { "file", make_file },   { "direct", make_direct },
 	{ "recorder", make_recorder }, { "fault", make_fault }, { "overlay", make_overlay },
+	{ "model", make_model },
 };
 
 static int fixture_new(void **state)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-foreach(unit error bdev memory overlay recorder fault file loop)
+foreach(unit error bdev memory model overlay recorder fault file loop)
 	xn_test(unit_${unit} SOURCES ${unit}_test.c LIBS xn_bdev LABELS unit)
 	target_include_directories(unit_${unit} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support)
 endforeach()

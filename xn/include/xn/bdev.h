@@ -238,6 +238,58 @@ struct bdev_counts {
 };
 void bdev_recorder_counts(const struct bdev *recorder, struct bdev_counts *counts);
 
+/* ---- disk model: what would a stated drive have taken? ---- */
+
+struct bdev_model {
+	const char *name;
+	uint32_t request_max; /* bytes; the largest request that the drive is given */
+	uint64_t overhead_ns; /* of a command */
+	/* A disk; rpm 0: a drive without arms. */
+	uint32_t rpm;
+	uint64_t cylinders, heads;
+	uint32_t zones, outer_sectors, inner_sectors;          /* 1-32 zones; sectors of a track */
+	uint64_t seek_track_ns, seek_average_ns, seek_full_ns; /* average: over a third */
+	uint64_t head_switch_ns;
+	uint64_t bus_bytes_s;
+	uint64_t cache_bytes; /* writes that wait for a flush, or until it is full; 0: none do */
+	/* A drive without arms. */
+	uint32_t depth; /* requests served at a time */
+	uint64_t read_ns, write_ns;
+	uint64_t read_bytes_s, write_bytes_s;
+	uint64_t flush_ns; /* if something was written since the last one */
+};
+
+/* "atlas1996", "sata7200", "nvme"; NULL: no such drive. */
+const struct bdev_model *bdev_model_find(const char *name);
+
+#define BDEV_MODEL_CLASSES 14u /* up to 512 bytes, 1 KiB, 2 KiB ... 2 MiB, more */
+
+struct bdev_model_result {
+	uint64_t time_ns; /* overhead + seek + rotation + transfer + the flushes' own cost */
+	uint64_t overhead_ns, seek_ns, rotation_ns, transfer_ns, flush_own_ns;
+	uint64_t flush_ns;  /* all that flushes took: counted in the others, too */
+	uint64_t submitted; /* requests, as they came */
+	uint64_t reads, writes, flushes, discards; /* as the drive saw them: merged and cut */
+	uint64_t read_bytes, written_bytes;
+	uint64_t seeks; /* moves of the arm to another cylinder */
+	uint64_t read_class[BDEV_MODEL_CLASSES], write_class[BDEV_MODEL_CLASSES];
+	uint64_t unmodelled; /* submissions not counted, for want of memory */
+};
+
+/*
+ * Sits on `below` and owns it.  Requests pass; the time that `drive` (copied) would have taken is
+ * counted.  Requests of one submission are sorted, merged and cut as a driver would.
+ *
+ * Fails with
+ *   -EINVAL  the drive makes no sense
+ *   -ENOSPC  the device is larger than the drive
+ *   -ENOMEM
+ */
+int bdev_model_create(struct bdev *below, const struct bdev_model *drive, struct bdev **out);
+void bdev_model_result(struct bdev *model, struct bdev_model_result *result);
+void bdev_model_reset(struct bdev *model); /* counts and time; the arm stays where it is */
+void bdev_model_pause(struct bdev *model, uint64_t ns); /* the host thinks, the disk turns */
+
 /* ---- checking device: asserts the order rules from outside ---- */
 
 /*
