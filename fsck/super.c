@@ -150,9 +150,10 @@ int fsck_super_read(struct fsck *f)
 	return 0;
 }
 
+/* Perhaps of another size: then the crash came while that was changed. */
 static bool same_disk(const struct fsck *f, const struct candidate *found)
 {
-	return found->err == 0 && found->super.block_count == f->super.block_count &&
+	return candidate_fits(found) &&
 	       memcmp(found->super.uuid, f->super.uuid, sizeof(f->super.uuid)) == 0;
 }
 
@@ -162,7 +163,8 @@ static void copy_check(struct fsck *f, uint64_t block)
 	struct candidate found;
 
 	candidate_read(f, block, &found);
-	if (same_disk(f, &found) && found.super.generation >= f->super.generation)
+	if (same_disk(f, &found) && found.super.generation >= f->super.generation &&
+	    found.super.block_count == f->super.block_count)
 		return;
 	f->super_stale |=
 		fsck_found(f->check,
@@ -199,6 +201,7 @@ int fsck_super_check_copies(struct fsck *f)
 	}
 	if (check_found_count(f->check) == 0)
 		take_newer_copy(f, places, n);
+	n = xn_super_places(f->super.block_count, places);
 	for (unsigned i = 1; i < n; i++)
 		if (places[i] < f->dev_blocks)
 			copy_check(f, places[i]);

@@ -82,6 +82,7 @@ int freemap_init(struct xn *xn)
 	struct freemap *map = &xn->freemap;
 
 	map->n_chunks = xn_chunk_count(xn->super.block_count);
+	map->limit = XN_BLOCKS_MAX;
 	sparse_init(&map->chunks, map->n_chunks);
 	TAILQ_INIT(&map->claims);
 	TAILQ_INIT(&map->returns);
@@ -266,6 +267,8 @@ int freemap_check_free(const struct xn *xn, xn_blk_t start, uint64_t count)
 
 		if (!span.chunk)
 			return XN_ENOTCACHED;
+		if (start + span.count > xn->freemap.limit)
+			return XN_ENOTFREE; /* to be cut off */
 		if (map_next_until(span.chunk->used, span.bit, end, true) < end)
 			return XN_ENOTFREE;
 		start += span.count;
@@ -369,6 +372,7 @@ void freemap_give(struct xn *xn, xn_blk_t start, uint64_t count)
 
 		if (span.chunk) {
 			reclaim_stir(xn, span.chunk);
+			reclaim_mark(xn, NULL, start, span.count);
 			chunk_give(xn, &span);
 			sparse_mark(&xn->freemap.chunks, span.chunk->index, false);
 			chunk_differs(xn, span.chunk, CHUNK_RETURNED);
@@ -401,14 +405,15 @@ bool freemap_written(struct xn *xn, xn_blk_t block)
 /* ---- looking for space ---- */
 
 /* The first free run of `want` blocks at or after `from`, or else the longest. */
-static bool chunk_find(const struct chunk *chunk, uint32_t from, uint64_t want, uint32_t align,
-		       struct xn_extent *out)
+static bool chunk_find(const struct chunk *chunk, uint32_t from, uint32_t limit, uint64_t want,
+		       uint32_t align, struct xn_extent *out)
 {
 	uint64_t base = chunk->index * XN_CHUNK_BLOCKS; /* alignment counts from the disk's start */
 	uint32_t best = 0, best_len = 0;
 
-	for (uint32_t at = map_next(chunk->used, from, false); at < XN_CHUNK_BLOCKS;) {
-		uint32_t end = map_next(chunk->used, at, true);
+	for (uint32_t at = map_next(chunk->used, from, false); at < limit;) {
+		uint32_t next = map_next(chunk->used, at, true);
+		uint32_t end = next < limit ? next : limit;
 		uint32_t first = (uint32_t)((base + at + align - 1) / align * align - base);
 
 		if (first < end && end - first > best_len) {
@@ -425,6 +430,16 @@ static bool chunk_find(const struct chunk *chunk, uint32_t from, uint64_t want, 
 	return true;
 }
 
+/* Bits of a chunk that may be taken: all, but for a part that is to be cut off. */
+static uint32_t chunk_limit(const struct xn *xn, uint64_t index)
+{
+	uint64_t base = index * XN_CHUNK_BLOCKS, limit = xn->freemap.limit;
+
+	if (limit <= base)
+		return 0;
+	return limit - base < XN_CHUNK_BLOCKS ? (uint32_t)(limit - base) : XN_CHUNK_BLOCKS;
+}
+
 static int find_in_chunk(struct xn *xn, uint64_t index, uint32_t from, uint64_t want,
 			 uint32_t align, struct xn_extent *out)
 {
@@ -434,7 +449,7 @@ static int find_in_chunk(struct xn *xn, uint64_t index, uint32_t from, uint64_t 
 	if (err)
 		return err;
 	chunk = freemap_chunk(xn, index);
-	if (chunk->free == 0 || !chunk_find(chunk, from, want, align, out))
+	if (chunk->free == 0 || !chunk_find(chunk, from, chunk_limit(xn, index), want, align, out))
 		return XN_ENOSPACE;
 	return 0;
 }
@@ -443,11 +458,12 @@ static int find_in_chunk(struct xn *xn, uint64_t index, uint32_t from, uint64_t 
 static bool find_here(struct xn *xn, xn_blk_t near, uint64_t want, struct xn_extent *out)
 {
 	struct span span = span_of(xn, near, want);
-	uint32_t end;
+	uint32_t limit = chunk_limit(xn, chunk_of(near)), end;
 
-	if (!span.chunk || map_get(span.chunk->used, span.bit))
+	if (!span.chunk || span.bit >= limit || map_get(span.chunk->used, span.bit))
 		return false;
-	end = map_next(span.chunk->used, span.bit, true);
+	end = map_next_until(span.chunk->used, span.bit, limit, true);
+	end = end < limit ? end : limit;
 	*out = (struct xn_extent){ near, end - span.bit < want ? end - span.bit : want, XN_DATA,
 				   0 };
 	return true;
@@ -461,7 +477,8 @@ static int find_around(struct xn *xn, uint64_t first, uint32_t from, uint64_t wa
 	int err = find_in_chunk(xn, first, from, want, align, out);
 
 	for (uint64_t i = sparse_next_unmarked(&map->chunks, first + 1);
-	     err == XN_ENOSPACE && i < map->n_chunks; i = sparse_next_unmarked(&map->chunks, i + 1))
+	     err == XN_ENOSPACE && i < map->n_chunks && i * XN_CHUNK_BLOCKS < map->limit;
+	     i = sparse_next_unmarked(&map->chunks, i + 1))
 		err = find_in_chunk(xn, i, 0, want, align, out);
 	for (uint64_t i = sparse_next_unmarked(&map->chunks, 0); err == XN_ENOSPACE && i <= first;
 	     i = sparse_next_unmarked(&map->chunks, i + 1))
@@ -472,13 +489,13 @@ static int find_around(struct xn *xn, uint64_t first, uint32_t from, uint64_t wa
 int freemap_find(struct xn *xn, xn_blk_t near, uint64_t want, uint32_t align, struct xn_extent *out)
 {
 	struct freemap *map = &xn->freemap;
-	bool any = near == 0 || near >= xn->super.block_count;
+	bool any = near == 0 || near >= xn->super.block_count || near >= map->limit;
 	uint64_t first;
 	uint32_t from;
 	int err;
 
 	if (any)
-		near = map->rotor % xn->super.block_count;
+		near = map->rotor < map->limit ? map->rotor % xn->super.block_count : 0;
 	first = chunk_of(near);
 	if (first > xn->super.high_water)
 		first = xn->super.high_water; /* new chunks are opened one after the other */
@@ -495,6 +512,110 @@ int freemap_find(struct xn *xn, xn_blk_t near, uint64_t want, uint32_t align, st
 	if (any)
 		map->rotor = out->start + out->count;
 	return 0;
+}
+
+/* ---- another size ---- */
+
+int freemap_grow_prepare(struct xn *xn, uint64_t block_count)
+{
+	return sparse_grow(&xn->freemap.chunks, xn_chunk_count(block_count)) ? -ENOMEM : 0;
+}
+
+/* The superblock says the new size, and the chunk that was the last is read in. */
+void freemap_grow(struct xn *xn, uint64_t old_count)
+{
+	struct freemap *map = &xn->freemap;
+	uint64_t last = map->n_chunks - 1;
+	uint8_t now[XN_MAP_CHUNK_BYTES];
+
+	map->n_chunks = xn_chunk_count(xn->super.block_count);
+	map->free_blocks += freemap_fresh(xn, last + 1, map->n_chunks);
+	xn_map_fresh(&xn->super, last, now);
+	for (uint32_t bit = 0; bit < XN_CHUNK_BLOCKS; bit++) {
+		if (last * XN_CHUNK_BLOCKS + bit >= old_count - 1 && !map_get(now, bit))
+			freemap_give(xn, last * XN_CHUNK_BLOCKS + bit, 1);
+	}
+}
+
+/* What the smaller disk's last chunk must show as in use, and this one's does not yet. */
+static void cut_bits(struct xn *xn, const struct xn_super *smaller, bool take)
+{
+	uint64_t last = xn_chunk_count(smaller->block_count) - 1;
+	uint8_t now[XN_MAP_CHUNK_BYTES], then[XN_MAP_CHUNK_BYTES];
+
+	xn_map_fresh(&xn->super, last, now);
+	xn_map_fresh(smaller, last, then);
+	for (uint32_t bit = 0; bit < XN_CHUNK_BLOCKS; bit++) {
+		xn_blk_t block = last * XN_CHUNK_BLOCKS + bit;
+
+		if (!map_get(then, bit) || map_get(now, bit))
+			continue;
+		if (take)
+			freemap_take(xn, block, 1, false);
+		else
+			freemap_give(xn, block, 1);
+	}
+}
+
+/* Nothing is in use beyond the new end, and nothing there will be taken (limit). */
+int freemap_cut_prepare(struct xn *xn, const struct xn_super *smaller)
+{
+	int err = freemap_load(xn, xn_chunk_count(smaller->block_count) - 1);
+
+	if (!err)
+		cut_bits(xn, smaller, true);
+	return err;
+}
+
+void freemap_cut_undo(struct xn *xn, const struct xn_super *smaller)
+{
+	if (freemap_in_use(xn, smaller->block_count - 1))
+		cut_bits(xn, smaller, false);
+}
+
+/* Free blocks of chunks from `n` on: of those read in as they say, the others were never used. */
+static uint64_t cut_free(const struct xn *xn, uint64_t n)
+{
+	const struct sparse *chunks = &xn->freemap.chunks;
+	uint64_t sum = 0, at = n;
+
+	for (uint64_t i = sparse_next(chunks, n);; i = sparse_next(chunks, i + 1)) {
+		const struct chunk *chunk = sparse_get(chunks, i);
+
+		sum += freemap_fresh(xn, at, i);
+		if (!chunk)
+			return sum;
+		sum += chunk->free;
+		at = i + 1;
+	}
+}
+
+static uint64_t at_most(uint64_t value, uint64_t limit)
+{
+	return value < limit ? value : limit;
+}
+
+/* The superblock on disk says the new size: forget the chunks behind it. */
+void freemap_cut(struct xn *xn, uint64_t n)
+{
+	struct freemap *map = &xn->freemap;
+
+	map->free_blocks -= cut_free(xn, n);
+	for (uint64_t i = sparse_next(&map->chunks, n); i < map->n_chunks;
+	     i = sparse_next(&map->chunks, i + 1)) {
+		struct chunk *chunk = sparse_get(&map->chunks, i);
+
+		chunk_told(xn, chunk);
+		sparse_mark(&map->chunks, i, false);
+		sparse_put(&map->chunks, i, NULL);
+		free(chunk->unwritten);
+		free(chunk);
+	}
+	map->chunks.size = map->n_chunks = n;
+	map->known_from = at_most(map->known_from, n);
+	map->known_below = at_most(map->known_below, n);
+	map->top = at_most(map->top, n);
+	map->limit = XN_BLOCKS_MAX;
 }
 
 /* ---- public ---- */

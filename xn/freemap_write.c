@@ -39,14 +39,14 @@ void chunk_differs(struct xn *xn, struct chunk *chunk, enum chunk_state how)
 	map->returned = map->n_returns > 0;
 }
 
-static void chunk_told(struct xn *xn, struct chunk *chunk)
+void chunk_told(struct xn *xn, struct chunk *chunk)
 {
 	struct freemap *map = &xn->freemap;
 
 	if (chunk->state == CHUNK_CLAIMS) {
 		TAILQ_REMOVE(&map->claims, chunk, differs);
 		map->n_claims--;
-	} else {
+	} else if (chunk->state == CHUNK_RETURNED) {
 		TAILQ_REMOVE(&map->returns, chunk, differs);
 		map->n_returns--;
 	}

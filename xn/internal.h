@@ -18,6 +18,7 @@
  *   sparse.c     tables with holes           freemap_write.c  the map, to the disk
  *   log.c        the intent log              group.c     what goes together
  *   after.c      dependencies asked for      durable.c   xn_commit
+ *   resize.c     a disk of another size
  *   xn.c         open, close, looking        selfcheck.c the truths, executed
  */
 #ifndef XN_INTERNAL_H
@@ -262,6 +263,7 @@ struct freemap {
 	uint64_t claim_seq;   /* counts updates that took blocks */
 	uint64_t stable_seq;  /* the map on disk shows all takes up to here */
 	bool returned;        /* a chunk on disk shows blocks in use that are free by now */
+	uint64_t limit;       /* nothing is taken from here on: it is to be cut off */
 	uint64_t rotor;       /* where the next search without a wish begins */
 };
 
@@ -426,12 +428,20 @@ void freemap_know(struct xn *xn, uint64_t chunk, const uint8_t *bitmap);    /* i
 int freemap_read(struct xn *xn, uint64_t chunk, uint8_t *bitmap, bool *ok); /* no lock held */
 uint64_t freemap_fresh(const struct xn *xn, uint64_t from, uint64_t to);    /* free, never used */
 
+int freemap_grow_prepare(struct xn *xn, uint64_t block_count); /* these five: resize.c */
+void freemap_grow(struct xn *xn, uint64_t old_count);
+int freemap_cut_prepare(struct xn *xn, const struct xn_super *smaller);
+void freemap_cut_undo(struct xn *xn, const struct xn_super *smaller);
+void freemap_cut(struct xn *xn, uint64_t n_chunks);
+
 /* ---- freemap_write.c ---- */
+void chunk_told(struct xn *xn, struct chunk *chunk); /* it does not differ any more */
 void chunk_differs(struct xn *xn, struct chunk *chunk, enum chunk_state how);
 int freemap_write(struct xn *xn, bool all, uint64_t *seq); /* lock held; dropped while writing */
 
 /* ---- reclaim.c: what it must be told while it runs ---- */
 void reclaim_fini(struct xn *xn);
+void reclaim_cut(struct xn *xn);                             /* the disk is smaller */
 void reclaim_stir(struct xn *xn, const struct chunk *chunk); /* about to change */
 void reclaim_mark(struct xn *xn, struct root *root, xn_blk_t start, uint64_t count);
 void reclaim_push(struct xn *xn, struct root *root, struct type *type, xn_blk_t start,
@@ -519,6 +529,8 @@ int after_ring(struct entry *const entries[], size_t count);
 int sector_write(struct xn *xn, uint64_t offset, const void *sector);
 int sectors_write(struct xn *xn, uint64_t offset, const void *sectors, size_t count);
 int super_read(struct bdev *dev, struct xn_super *super);
+int super_write_where(struct xn *xn, const struct xn_super *super, uint64_t old_count,
+		      bool only_new);
 int super_write(struct xn *xn); /* lock held; dropped while writing */
 int catalogue_load(struct xn *xn);
 void catalogue_fini(struct xn *xn);

@@ -242,6 +242,13 @@ void reclaim_fini(struct xn *xn)
 	xn->reclaim = NULL;
 }
 
+/* Nothing was in use where the disk was cut off. */
+void reclaim_cut(struct xn *xn)
+{
+	if (xn->reclaim && xn->reclaim->end > xn->freemap.n_chunks)
+		xn->reclaim->end = xn->freemap.n_chunks;
+}
+
 /* Blocks that wait to be free, and subtrees that wait to be reaped, at the beginning. */
 static void mark_waiting(struct xn *xn)
 {
@@ -342,6 +349,13 @@ static void finish(struct xn *xn)
 
 /* ---- the maps ---- */
 
+static int maps_done(struct xn *xn)
+{
+	mark_own(xn);
+	xn->reclaim->phase = PHASE_ROOTS;
+	return xn->reclaim->error;
+}
+
 static int map_step(struct xn *xn)
 {
 	struct reclaim *reclaim = xn->reclaim;
@@ -349,6 +363,8 @@ static int map_step(struct xn *xn)
 	bool whole = true;
 	int err = 0;
 
+	if (index >= reclaim->end)
+		return maps_done(xn);
 	if (index >= xn->super.high_water) {
 		xn_map_fresh(&xn->super, index, reclaim->bytes);
 	} else if (!freemap_chunk(xn, index)) {
@@ -364,10 +380,6 @@ static int map_step(struct xn *xn)
 		suspects_copy(xn, index, reclaim->bytes);
 	reclaim->next++;
 	reclaim->told.maps_done++;
-	if (reclaim->next == reclaim->end) {
-		mark_own(xn);
-		reclaim->phase = PHASE_ROOTS;
-	}
 	return reclaim->error;
 }
 

@@ -156,6 +156,35 @@ static int super_write_dev(struct bdev *dev, struct xn_super *super)
 	return err;
 }
 
+static bool is_place(uint64_t place, uint64_t block_count)
+{
+	uint64_t places[3];
+	unsigned n = xn_super_places(block_count, places);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (places[i] == place)
+			return true;
+	}
+	return false;
+}
+
+/* To the places that only its own size has, or to the others, which a disk of the old size has. */
+int super_write_where(struct xn *xn, const struct xn_super *super, uint64_t old_count,
+		      bool only_new)
+{
+	struct xn_super_disk disk;
+	uint64_t places[3];
+	unsigned n = xn_super_places(super->block_count, places);
+	int err = 0;
+
+	xn_super_encode(super, &disk);
+	for (unsigned i = 0; i < n && !err; i++) {
+		if (is_place(places[i], old_count) != only_new)
+			err = sector_write(xn, places[i] * XN_BLOCK_SIZE, &disk);
+	}
+	return err;
+}
+
 int super_write(struct xn *xn)
 {
 	struct xn_super super;
@@ -165,6 +194,8 @@ int super_write(struct xn *xn)
 		return xn->broken;
 	xn->super.write_time = clock_now_ns();
 	xn->super.free_blocks = xn->freemap.free_blocks;
+	if (xn->super.free_blocks > xn->super.block_count) /* an estimate, of a disk that lied */
+		xn->super.free_blocks = xn->super.block_count;
 	super = xn->super;
 	xn->super.generation++;
 	pthread_mutex_unlock(&xn->lock);

@@ -42,7 +42,7 @@ int walker_init(struct xn *xn, uint32_t root, struct xn_walker **out)
 	walker->xn = xn;
 	walker->next_root = root ? root : 1;
 	walker->last_root = root ? root : (uint32_t)xn->n_roots;
-	sparse_init(&walker->seen, xn->freemap.n_chunks);
+	sparse_init(&walker->seen, XN_BLOCKS_MAX / XN_CHUNK_BLOCKS); /* the disk may grow */
 	walker->bytes = malloc(UDF_OBJECT_MAX);
 	if (!walker->bytes) {
 		xn_walker_destroy(walker);

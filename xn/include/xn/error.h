@@ -53,6 +53,7 @@ extern "C" {
 	X(XN_EOBJDAMAGED, EUCLEAN, "object is marked damaged and read-only")                  \
 	/* resources */                                                                       \
 	X(XN_ENOSPACE, ENOSPC, "no free blocks")                                              \
+	X(XN_EINWAY, EBUSY, "blocks in use are in the way")                                   \
 	X(XN_EQUOTA, EDQUOT, "root's quota is used up")                                       \
 	X(XN_ECACHEFULL, ENOBUFS, "cache is full of pinned or dirty pages; write back first") \
 	X(XN_ENOTCACHED, EAGAIN, "not in the cache; read it in first")                        \

@@ -793,6 +793,28 @@ struct xn_reclaim_progress {
  */
 int xn_reclaim(struct xn_session *session, uint64_t budget, struct xn_reclaim_progress *progress);
 
+/* ---- another size ---- */
+
+/*
+ * Make the disk `blocks` blocks large, while it is in use.  Growing enlarges the
+ * device first where that can be (a file); it takes the same time whatever the size.
+ * Shrinking cuts off what nobody uses: XN moves nobody's blocks.  If something is in
+ * the way (XN_EINWAY), up to `max` extents of it come back in in_way[], and in *n_in_way
+ * how many there are; from then on nothing new is put there (xn_find_free() passes it
+ * by), so whoever owns them may move them and call again.  Blocks that a crash left in
+ * use are in the way until xn_reclaim() is done.  The present size again gives it up.
+ * A size is rounded down by up to two blocks where a last chunk would hold nothing.
+ * Administrators only.
+ *
+ * Fails with
+ *   XN_EINWAY    blocks are in use beyond the new end
+ *   XN_ESIZE     out of range: too small for XN's own blocks, or the device is smaller and cannot grow
+ *   XN_ENOSPACE  claims and reserves were promised more than would be left
+ *   XN_ECRED, XN_EREADONLY, XN_EIO, XN_EUNKNOWN, -ENOMEM; the size is the old one then
+ */
+int xn_resize(struct xn_session *session, uint64_t blocks, struct xn_extent *in_way, uint32_t max,
+	      uint32_t *n_in_way);
+
 /* ---- looking at everything: tools ---- */
 
 struct xn_walk_item {
