@@ -11,8 +11,8 @@
  *      away hands what it named to the walk first, and so does the reaper: an
  *      object is a **place** on the walk's stack, a block of data is cleared at once.
  *      Hence nothing escapes by moving behind the walk's back.
- *  (3) Blocks that wait to be free (will-free, the reap list, a wave in flight)
- *      are cleared or walked like what is owned.
+ *  (3) Blocks that wait to be free (will-free, the reap list, a wave in flight, a
+ *      record of the log) are cleared or walked like what is owned.
  *  (4) Only after the whole walk are the suspects that are left freed.  If one
  *      object cannot be read, or not be told what it owns, nothing is.
  *  (5) Each suspect is cleared once, for one root; so the walk counts what each
@@ -267,6 +267,8 @@ static void mark_waiting(struct xn *xn)
 	}
 	for (const struct will_free *w = xn->wave_free; w; w = w->next)
 		reclaim_mark(xn, NULL, w->start, w->count); /* its root is not charged any more */
+	for (const struct will_free *w = xn->log.waiting; w; w = w->next)
+		reclaim_mark(xn, NULL, w->start, w->count);
 	for (const struct reap_item *item = xn->reap_head; item; item = item->next)
 		reclaim_push(xn, item->root, item->type, item->start, item->type->blocks);
 }
@@ -392,9 +394,7 @@ static int place_read(struct xn *xn, const struct place *place, const uint8_t **
 	int err = 0;
 
 	if (!entry || !(entry->flags & E_CACHED)) {
-		pthread_mutex_unlock(&xn->lock);
-		err = io_read_blocks(xn, place->start, place->type->blocks, xn->reclaim->bytes);
-		pthread_mutex_lock(&xn->lock);
+		err = io_read_object(xn, place->start, place->type->blocks, xn->reclaim->bytes);
 		entry = registry_find(&xn->registry, place->start);
 	}
 	if (!is_suspect(xn, place->start))

@@ -177,7 +177,9 @@ static int shrink(struct xn *xn, struct xn_super *smaller, struct in_way *list)
 	int err;
 
 	xn->freemap.limit = smaller->block_count - 1; /* the copy of the superblock goes there */
-	err = in_way_find(xn, xn->freemap.limit, list);
+	err = log_checkpoint(xn); /* no record names a block that is cut off */
+	if (!err)
+		err = in_way_find(xn, xn->freemap.limit, list);
 	if (!err && list->n)
 		err = XN_EINWAY;
 	if (!err && !promises_fit(xn, smaller))
