@@ -61,7 +61,8 @@ struct pending {
 
 struct fsck {
 	struct bdev *dev;
-	struct bdev *overlay; /* NULL, or dev: the log's records over a disk that is only looked at */
+	struct bdev
+		*overlay; /* NULL, or dev: the log's records over a disk that is only looked at */
 	const struct fsck_opts *opts;
 	struct fsck_result *result;
 	struct check *check;

@@ -177,7 +177,7 @@ static int shrink(struct xn *xn, struct xn_super *smaller, struct in_way *list)
 	int err;
 
 	xn->freemap.limit = smaller->block_count - 1; /* the copy of the superblock goes there */
-	err = log_checkpoint(xn); /* no record names a block that is cut off */
+	err = log_checkpoint(xn);                     /* no record names a block that is cut off */
 	if (!err)
 		err = in_way_find(xn, xn->freemap.limit, list);
 	if (!err && list->n)

@@ -348,6 +348,7 @@ static void hole_no_checksums(void **state)
 	assert_true(info.damaged);
 	xn_abandon(fx->xn);
 	fixture_open(fx);
+	fixture_reclaim(fx);
 	assert_ok(xn_find_free(fx->session, 0, 1, 1, &found));
 	fixture_close(fx);
 	/* The superblock: its copy is taken.  A root's entry: its twin. */
