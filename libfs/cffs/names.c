@@ -745,7 +745,8 @@ static int check_target(struct rename *r)
 		return err;
 	if (cffs_is_dir(r->child) != cffs_is_dir(r->target))
 		return cffs_is_dir(r->child) ? -ENOTDIR : -EISDIR;
-	return 0;
+	/* What moves lies in it; and it is locked already. */
+	return r->target == r->from ? -ENOTEMPTY : 0;
 }
 
 /* A directory that gets another parent: not into itself, and its ".." is written. */
