@@ -10,10 +10,18 @@
  *      and no other way; then the group is no more.
  *  (4) A member that is freed is gone from its group; the object that named it
  *      joined when it gave it up, so that nobody sees the one without the other.
+ *      So are members in a subtree that is given to the reaper.
  */
 #include "internal.h"
 
 #include <stdlib.h>
+
+static bool is_below(const struct entry *entry, const struct entry *top)
+{
+	while (entry && entry != top)
+		entry = entry->owner;
+	return entry != NULL;
+}
 
 struct group *group_alloc(void)
 {
@@ -76,6 +84,27 @@ void group_leave(struct xn *xn, struct entry *entry)
 	group_free_if_empty(xn, group);
 }
 
+/*
+ * `top` and all below it belong to nobody any more: what becomes of them on disk
+ * matters to nobody, and nobody waits for it.
+ */
+void groups_leave_below(struct xn *xn, const struct entry *top)
+{
+	struct group *group, *next;
+	struct entry *member, *after;
+
+	for (group = TAILQ_FIRST(&xn->groups); group; group = next) {
+		uint32_t left = group->n;
+
+		next = TAILQ_NEXT(group, all);
+		for (member = TAILQ_FIRST(&group->members); left-- > 0; member = after) {
+			after = TAILQ_NEXT(member, member);
+			if (is_below(member, top))
+				group_leave(xn, member); /* the last takes the group along */
+		}
+	}
+}
+
 /* Sectors that a record of all members would hold now. */
 uint32_t group_sectors(const struct group *group)
 {
@@ -121,10 +150,8 @@ static bool group_is_below(const struct group *group, const struct entry *top)
 
 	TAILQ_FOREACH(member, &group->members, member)
 	{
-		for (const struct entry *at = member; at; at = at->owner) {
-			if (at == top)
-				return true;
-		}
+		if (is_below(member, top))
+			return true;
 	}
 	return false;
 }

@@ -134,8 +134,9 @@ enum entry_flag {
 	E_REAPED = 1u << 11,  /* nobody owns it any more; reap.c takes it apart */
 	E_HELD = 1u << 12,    /* reaped, and pinned because the disk has older bytes */
 	E_REFUSED = 1u << 13, /* damaged, and so says its own `check` */
-	E_MOVED_IN =
-		1u << 14, /* gained by a move what others name on disk, while nobody named it */
+	/* It, or something below it, gained by a move what others name on disk, while
+	 * nobody named it. */
+	E_MOVED_IN = 1u << 14,
 	E_SEEN_STABLE = 1u << 15, /* marks of walks that hold the lock from end to end */
 	E_SEEN_SOUND = 1u << 16,
 	E_PICKED = 1u << 17,
@@ -517,6 +518,7 @@ struct group *group_alloc(void);
 void group_free_if_empty(struct xn *xn, struct group *group);
 struct group *group_join(struct xn *xn, struct entry *entry, struct group *group);
 void group_leave(struct xn *xn, struct entry *entry);
+void groups_leave_below(struct xn *xn, const struct entry *top);
 uint32_t group_sectors(const struct group *group);
 struct group *group_next_below(const struct xn *xn, const struct group *after,
 			       const struct entry *top);

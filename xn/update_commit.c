@@ -205,7 +205,8 @@ static void move_in(struct plan *plan, struct change *change)
 			}
 		}
 	}
-	if (change->in.n && !order_reachable(owner))
+	/* Whoever takes one of them apart must know, however deep it lies below. */
+	for (; change->in.n && !order_reachable(owner); owner = owner->owner)
 		owner->flags |= E_MOVED_IN;
 }
 
@@ -280,7 +281,8 @@ static void free_object(struct plan *plan, struct freed *freed)
 	struct xn *xn = plan->xn;
 	struct entry *owner = freed->owner, *entry = freed->entry;
 	bool unsound = entry && !(entry->flags & E_SOUND);
-	bool at_once = order_free_at_once(owner, unsound);
+	bool moved_in = freed->reap && entry && (entry->flags & E_MOVED_IN);
+	bool at_once = !moved_in && order_free_at_once(owner, unsound);
 	struct will_free *node = node_take(plan, freed->start, freed->type->blocks);
 	struct will_free *waiting = entry ? entry->will_free : NULL;
 
@@ -291,8 +293,10 @@ static void free_object(struct plan *plan, struct freed *freed)
 	if (freed->reap) {
 		node->reap = freed->type;
 		owner->root->account.principal->pending++;
-		if (entry)
+		if (entry) {
+			groups_leave_below(xn, entry);
 			order_orphan(xn, entry);
+		}
 	} else {
 		xn->freemap.will_free += node->count;
 		reclaim_mark(xn, owner->root, freed->start, freed->type->blocks);

@@ -4,6 +4,9 @@
  * crash, a clean closing, or nothing; each time everything is looked at.
  *
  *	hostile_mob [CALLS]	XN_MOB_CALLS and XN_MOB_SEED say it, too
+ *
+ * With XN_MOB_TURNS set, one thread does it all, a step at a time, so that a seed tells
+ * the same story again.
  */
 #include "mob.h"
 
@@ -35,17 +38,21 @@ int mob_expect(const char *file, int line, int err, const int *allowed)
 
 /* ---- threads ---- */
 
+static void member_step(struct member *m)
+{
+	if (roll(m, 2))
+		deed(m);
+	else
+		lie(m);
+}
+
 static void *member_run(void *argument)
 {
 	struct member *m = argument;
 	uint64_t until = m->calls + m->mob->calls_each;
 
-	while (m->calls < until) {
-		if (roll(m, 2))
-			deed(m);
-		else
-			lie(m);
-	}
+	while (m->calls < until)
+		member_step(m);
 	atomic_fetch_sub(&m->mob->running, 1);
 	return NULL;
 }
@@ -128,18 +135,16 @@ static void look_around(struct mob *mob)
 
 static void administrate(struct mob *mob)
 {
-	uint64_t seed = mob->first_seed;
+	uint64_t *seed = &mob->admin_seed;
 
-	while (atomic_load(&mob->running)) {
-		switch (chance(&seed) % 6) {
-		case 0: EXPECT_ERROR(xn_sync(mob->admin, 0), 0, XN_ETAINTED); break;
-		case 1: make_and_remove(mob, &seed); break;
-		case 2: look_around(mob); break;
-		case 3: EXPECT(xn_reap(mob->admin, 5) >= 0); break;
-		default: sched_yield();
-		}
-		mob->admin_calls++;
+	switch (chance(seed) % 6) {
+	case 0: EXPECT_ERROR(xn_sync(mob->admin, 0), 0, XN_ETAINTED); break;
+	case 1: make_and_remove(mob, seed); break;
+	case 2: look_around(mob); break;
+	case 3: EXPECT(xn_reap(mob->admin, 5) >= 0); break;
+	default: sched_yield();
 	}
+	mob->admin_calls++;
 }
 
 /* ---- the device, seen from outside ---- */
@@ -275,7 +280,7 @@ static void mob_init(struct mob *mob, uint64_t seed, uint64_t calls)
 	struct xn_root_info info;
 	xn_binding_t b;
 
-	mob->first_seed = seed;
+	mob->first_seed = mob->admin_seed = seed;
 	mob->phases = calls / PHASE_CALLS + 4;
 	mob->calls_each = calls / (MOB_MEMBERS * mob->phases);
 	EXPECT_ERROR(crashdev_create((uint64_t)MOB_BLOCKS * XN_BLOCK, &mob->medium), 0);
@@ -315,13 +320,25 @@ static void mob_phase(struct mob *mob)
 		EXPECT(!pthread_create(&m->thread, NULL, member_run, m));
 		EXPECT(!pthread_create(&m->shadow, NULL, shadow_run, m));
 	}
-	administrate(mob);
+	while (atomic_load(&mob->running))
+		administrate(mob);
 	for (unsigned i = 0; i < MOB_MEMBERS; i++) {
 		void *calls;
 
 		pthread_join(mob->members[i].thread, NULL);
 		pthread_join(mob->members[i].shadow, &calls);
 		mob->shadow_calls += (uintptr_t)calls;
+	}
+}
+
+static void mob_phase_in_turns(struct mob *mob)
+{
+	uint64_t dice = mob->first_seed + mob->members[0].calls;
+
+	for (uint64_t i = 0; i < MOB_MEMBERS * mob->calls_each / 2; i++) {
+		member_step(&mob->members[chance(&dice) % MOB_MEMBERS]);
+		if (chance(&dice) % 64 == 0)
+			administrate(mob);
 	}
 }
 
@@ -384,7 +401,10 @@ int main(int argc, char **argv)
 	mob_init(mob, seed, calls);
 	dice = seed;
 	for (uint64_t i = 0; i < mob->phases; i++) {
-		mob_phase(mob);
+		if (getenv("XN_MOB_TURNS"))
+			mob_phase_in_turns(mob);
+		else
+			mob_phase(mob);
 		mob_settle(mob, chance(&dice));
 	}
 	for (unsigned i = 0; i < MOB_MEMBERS; i++) {

@@ -100,7 +100,7 @@ struct mob {
 	uint32_t type[T_CHILDREN];
 	uint32_t commons_id;
 	xn_blk_t commons;
-	uint64_t first_seed;
+	uint64_t first_seed, admin_seed;
 	struct member members[MOB_MEMBERS];
 	atomic_uint_fast64_t published[MOB_PUBLISHED]; /* blocks that are somebody's, for others */
 	atomic_uint_fast64_t hooks, states;

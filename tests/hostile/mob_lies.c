@@ -225,7 +225,7 @@ static void move_into_cycles(struct member *m, struct thing *t)
 	request_word(&rq, low->block, slot_offset(low, slot), T_POINTER(t->block, 1, T_NODE));
 	rq.update.flags = roll(m, 2) ? XN_ATOMIC : 0;
 	m->calls++;
-	refused(m, EXPECT_ERROR(request_run(&rq, m->session), -ENOSYS, XN_EOWNS, XN_ELOGFULL));
+	refused(m, EXPECT_ERROR(request_run(&rq, m->session), XN_ECYCLE, XN_ELOGFULL));
 }
 
 static void new_objects_in_a_ring(struct member *m, struct thing *t)
@@ -264,7 +264,7 @@ static void flicker(struct member *m, struct thing *t)
 	size_t len;
 
 	m->calls += 2;
-	if (!MOB_FLICKERS || t->record[slot] || !thing_bind(m, t) ||
+	if (!MOB_FLICKERS || getenv("XN_MOB_TURNS") || t->record[slot] || !thing_bind(m, t) ||
 	    xn_find_free(m->session, roll(m, MOB_BLOCKS), 1, 1, &found))
 		return;
 	forged = (struct xn_extent){ prey(m), 1, XN_DATA, 0 };
