@@ -141,6 +141,7 @@ enum entry_flag {
 	E_SEEN_SOUND = 1u << 16,
 	E_PICKED = 1u << 17,
 	E_GROUPED = 1u << 18,
+	E_LINGERS = 1u << 30, /* on the list of those that wait to be named on disk */
 };
 
 /* A block range whose reuse waits for its former owner to be stable without it. */
@@ -212,6 +213,8 @@ struct registry {
 	struct entry **buckets;
 	size_t n_buckets, n_entries;
 	struct entry_list lru; /* entries with a frame; head = oldest */
+	struct entry_list lingering;
+	size_t n_lingering;
 };
 
 /* ---- free map ---- */
@@ -396,7 +399,8 @@ struct entry *registry_add(struct xn *xn, xn_blk_t start, struct type *type, str
 void registry_drop(struct xn *xn, struct entry *entry);    /* forget it; refs and pins are 0 */
 void registry_release(struct xn *xn, struct entry *entry); /* drop it if nothing needs it */
 void registry_kill(struct xn *xn, struct entry *entry);    /* its blocks were freed */
-int entry_frame(struct xn *xn, struct entry *entry);       /* give it a frame, evicting */
+void registry_sweep(struct xn *xn);                  /* a wave ended: some may be forgotten now */
+int entry_frame(struct xn *xn, struct entry *entry); /* give it a frame, evicting */
 bool registry_make_room(struct xn *xn, struct root *root, bool metadata, uint32_t frames,
 			struct frame *out);
 void entry_touch(struct xn *xn, struct entry *entry);

@@ -263,6 +263,7 @@ void wave_end(struct xn *xn)
 		order_give(xn, list);
 		list = next;
 	}
+	registry_sweep(xn);
 	xn->wave = false;
 	pthread_cond_broadcast(&xn->changed);
 }

@@ -30,6 +30,7 @@ int registry_init(struct registry *registry)
 	registry->n_buckets = BUCKETS_FIRST;
 	registry->buckets = calloc(registry->n_buckets, sizeof(struct entry *));
 	TAILQ_INIT(&registry->lru);
+	TAILQ_INIT(&registry->lingering);
 	return registry->buckets ? 0 : -ENOMEM;
 }
 
@@ -168,6 +169,15 @@ struct entry *registry_add(struct xn *xn, xn_blk_t start, struct type *type, str
 	return entry;
 }
 
+static void linger_end(struct xn *xn, struct entry *entry)
+{
+	if (!(entry->flags & E_LINGERS))
+		return;
+	TAILQ_REMOVE(&xn->registry.lingering, entry, lru);
+	xn->registry.n_lingering--;
+	entry->flags &= ~(uint32_t)E_LINGERS;
+}
+
 static void registry_unlink(struct xn *xn, struct entry *entry)
 {
 	struct entry **at = &xn->registry.buckets[hash_block(&xn->registry, entry->start)];
@@ -176,6 +186,7 @@ static void registry_unlink(struct xn *xn, struct entry *entry)
 		at = &(*at)->hash_next;
 	*at = entry->hash_next;
 	xn->registry.n_entries--;
+	linger_end(xn, entry);
 }
 
 static void entry_lose_frame(struct xn *xn, struct entry *entry)
@@ -223,6 +234,21 @@ static bool entry_is_idle(const struct entry *entry)
 	       !(entry->flags & (E_DIRTY | E_READING | E_WRITING | E_UNFLUSHED | E_DAMAGED));
 }
 
+/*
+ * What is found again counts as named on disk; so an object that is not must be
+ * remembered, or a move would take it for its own anchor.
+ */
+static void forget(struct xn *xn, struct entry *entry)
+{
+	if (!entry->type || order_reachable(entry)) {
+		registry_drop(xn, entry);
+	} else if (!(entry->flags & E_LINGERS)) {
+		TAILQ_INSERT_TAIL(&xn->registry.lingering, entry, lru);
+		xn->registry.n_lingering++;
+		entry->flags |= E_LINGERS;
+	}
+}
+
 void registry_release(struct xn *xn, struct entry *entry)
 {
 	entry_settle(xn, entry);
@@ -233,7 +259,19 @@ void registry_release(struct xn *xn, struct entry *entry)
 		return;
 	}
 	if (!(entry->flags & E_CACHED) && entry_is_idle(entry))
-		registry_drop(xn, entry);
+		forget(xn, entry);
+}
+
+void registry_sweep(struct xn *xn)
+{
+	for (size_t n = xn->registry.n_lingering; n > 0; n--) {
+		struct entry *entry = TAILQ_FIRST(&xn->registry.lingering);
+
+		if (!entry)
+			return;
+		linger_end(xn, entry);
+		registry_release(xn, entry);
+	}
 }
 
 void registry_kill(struct xn *xn, struct entry *entry)
@@ -276,7 +314,7 @@ static bool registry_evict_one(struct xn *xn)
 			entry_lose_frame(xn, entry);
 			xn->stats.evictions++;
 			if (entry_is_idle(entry))
-				registry_drop(xn, entry);
+				forget(xn, entry);
 			return true;
 		}
 		TAILQ_REMOVE(&xn->registry.lru, entry, lru);
@@ -303,6 +341,7 @@ void entry_touch(struct xn *xn, struct entry *entry)
 {
 	if (!entry->frame.pool)
 		return;
+	linger_end(xn, entry);
 	if (entry->flags & E_LRU)
 		TAILQ_REMOVE(&xn->registry.lru, entry, lru);
 	TAILQ_INSERT_TAIL(&xn->registry.lru, entry, lru);

@@ -339,6 +339,62 @@ static void a_tree_with_a_member_below_is_given_to_reap(void **state)
 	assert_int_equal(free_blocks(fx), before + 2);
 }
 
+/* What is unwritten below the subtree is nobody's to write; that must not stop the others. */
+static void a_subtree_given_to_reap_keeps_nobody_waiting(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t a = given_node(fx, fx->root, 0, NULL), b = given_node(fx, fx->root, 1, NULL);
+	xn_blk_t data = given_zeroes(fx, b, 0, NULL);
+	struct request rq;
+
+	sync_all(fx);
+	fixture_watch(fx, 4);
+	given_child(fx, b, 1, 1, T_DATA); /* never written */
+	request_move(&rq, b, 0, a, 0, T_POINTER(data, 1, T_DATA));
+	assert_ok(request_run(&rq, fx->session));
+	assert_refused(xn_sync(fx->session, 0), XN_ETAINTED);
+	request_begin(&rq);
+	request_word(&rq, fx->root, 8, 0);
+	request_free(&rq, b, 1, fx->type[T_NODE]);
+	rq.update.flags = XN_REAP;
+	assert_ok(request_run(&rq, fx->session));
+	sync_all(fx);
+	assert_int_equal(node_word(fx, 0, a, 0), T_POINTER(data, 1, T_DATA));
+	fixture_watch(fx, 0);
+}
+
+static void what_moved_into_a_new_subtree_is_not_reaped_early(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t a = given_node(fx, fx->root, 0, NULL), top, low;
+	xn_blk_t data = given_zeroes(fx, a, 0, NULL);
+	struct request rq;
+
+	sync_all(fx);
+	top = given_node(fx, fx->root, 1, NULL); /* no disk names it yet */
+	low = given_node(fx, top, 0, NULL);
+	request_move(&rq, a, 0, low, 0, T_POINTER(data, 1, T_DATA));
+	assert_ok(request_run(&rq, fx->session));
+	request_begin(&rq);
+	request_word(&rq, fx->root, 8, 0);
+	request_free(&rq, top, 1, fx->type[T_NODE]);
+	rq.update.flags = XN_REAP;
+	assert_ok(request_run(&rq, fx->session));
+	assert_true(xn_reap(fx->session, 10) == 0);
+	request_begin(&rq);
+	request_word(&rq, fx->root, 16, T_POINTER(data, 1, T_RESERVED));
+	request_alloc(&rq, data, 1, XN_RESERVED);
+	assert_request_refused(fx, &rq, XN_ENOTFREE);
+	fixture_check_crashes(fx, 20);
+	sync_all(fx);
+	while (xn_reap(fx->session, 10) > 0)
+		;
+	sync_all(fx);
+	assert_ok(request_run(&rq, fx->session));
+	sync_all(fx);
+	fixture_check_crashes(fx, 20);
+}
+
 static void nothing_hangs_below_itself(void **state)
 {
 	struct fixture *fx = *state;
@@ -771,6 +827,8 @@ int main(void)
 		TEST(what_moved_and_was_freed_waits_for_who_lost_it),
 		TEST(a_directory_emptied_by_moves_and_removed),
 		TEST(a_tree_with_a_member_below_is_given_to_reap),
+		TEST(a_subtree_given_to_reap_keeps_nobody_waiting),
+		TEST(what_moved_into_a_new_subtree_is_not_reaped_early),
 		TEST(nothing_hangs_below_itself),
 		TEST(replay_an_old_record_over_a_newer_version),
 		TEST(replay_an_old_record_over_a_block_that_now_is_anothers),
