@@ -768,22 +768,65 @@ int cffs_file_get(struct cffs *fs, struct cffs_inode *inode, void *bytes, size_t
 
 /* ---- fallocate ---- */
 
-/* Every hole of blocks [first, last) gets unwritten blocks. */
+/* Runs of a file that got blocks in this call. */
+struct filled {
+	struct {
+		uint64_t at, count;
+	} * runs;
+	size_t n;
+};
+
+static int filled_note(struct filled *filled, uint64_t at, uint64_t count)
+{
+	void *more;
+
+	if (filled->n && filled->runs[filled->n - 1].at + filled->runs[filled->n - 1].count == at) {
+		filled->runs[filled->n - 1].count += count;
+		return 0;
+	}
+	more = realloc(filled->runs, (filled->n + 1) * sizeof(*filled->runs));
+	if (!more)
+		return -ENOMEM;
+	filled->runs = more;
+	filled->runs[filled->n].at = at;
+	filled->runs[filled->n++].count = count;
+	return 0;
+}
+
+/* The next hole of [first, last), or what is none; *count tells how long it was. */
+static int fill_next(struct cffs *fs, struct cffs_inode *inode, uint64_t first, uint64_t last,
+		     struct filled *filled, uint64_t *count)
+{
+	struct cffs_run run;
+	int err = cffs_map(fs, inode, first, last - first, &run);
+
+	bool hole = !err && !run.start;
+
+	if (hole)
+		err = take_blocks(fs, inode, CFFS_CLASS_UNWR, first, run.count, &run);
+	if (err)
+		return err;
+	*count = run.count;
+	run_put(fs, &run);
+	err = hole ? filled_note(filled, first, *count) : 0;
+	if (err)
+		cffs_map_remove(fs, inode, first, first + *count);
+	return err;
+}
+
+/* Every hole of blocks [first, last) gets unwritten blocks, or none does. */
 static int fill_holes(struct cffs *fs, struct cffs_inode *inode, uint64_t first, uint64_t last)
 {
+	struct filled filled = { 0 };
+	uint64_t count = 0;
 	int err = 0;
 
-	while (first < last && !err) {
-		struct cffs_run run;
-
-		err = cffs_map(fs, inode, first, last - first, &run);
-		if (!err && !run.start)
-			err = take_blocks(fs, inode, CFFS_CLASS_UNWR, first, run.count, &run);
-		if (err)
-			break;
-		run_put(fs, &run);
-		first += run.count;
-	}
+	for (; first < last && !err; first += count)
+		err = fill_next(fs, inode, first, last, &filled, &count);
+	for (size_t i = 0; err && i < filled.n; i++)
+		cffs_map_remove(fs, inode, filled.runs[i].at,
+				filled.runs[i].at + filled.runs[i].count);
+	free(filled.runs);
 	return err;
 }
 
@@ -880,8 +923,9 @@ int cffs_fallocate(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t
 	if (!err && !file_of(inode))
 		err = -ENOMEM;
 	if (!err) {
-		touch_changed(fs, inode, ctx);
 		err = falloc_locked(fs, inode, mode, offset, len);
+		if (!err)
+			touch_changed(fs, inode, ctx);
 	}
 	pthread_rwlock_unlock(&inode->lock);
 	cffs_inode_put(fs, inode);

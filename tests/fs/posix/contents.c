@@ -442,6 +442,11 @@ static void space_is_told(struct px *p)
 	struct statvfs st;
 
 	works(px_statvfs(p, ".", &st));
+	/* What others have just given up comes back in its own time. */
+	for (int tries = 0; tries < 400 && st.f_ffree == 0; tries++) {
+		px_tick(p);
+		works(px_statvfs(p, ".", &st));
+	}
 	assert_true(st.f_blocks > 0 && st.f_bsize >= 512 && st.f_frsize >= 512);
 	assert_true(st.f_bfree <= st.f_blocks);
 	assert_true(st.f_bavail <= st.f_bfree);
