@@ -373,19 +373,18 @@ static bool owns_something(const struct cffs_inode *inode)
 }
 
 /*
- * Somebody uses the file, and not only this operation, which has it pinned once.  A file that is
- * open keeps a place even if it owns nothing yet.
+ * Somebody uses the file, and not only this operation, which has it pinned once.  Who has a
+ * reference may write: hosts need not tell what is open.  So a file keeps a place even if it owns
+ * nothing yet.
  */
 static bool must_stay(struct cffs *fs, const struct cffs_inode *inode)
 {
-	bool used, open;
+	bool used;
 
 	pthread_mutex_lock(&fs->lock);
-	open = inode->opens > 0;
-	used = open || inode->refs > 0 || inode->pins > 1;
+	used = inode->opens > 0 || inode->refs > 0 || inode->pins > 1;
 	pthread_mutex_unlock(&fs->lock);
-	return S_ISREG(inode->a.mode) ? open || (used && owns_something(inode))
-				      : used && owns_something(inode) && !cffs_is_dir(inode);
+	return used && !cffs_is_dir(inode) && (S_ISREG(inode->a.mode) || owns_something(inode));
 }
 
 /* The inode loses its last name: its entry goes with all it owns, or loses only its name. */
