@@ -332,12 +332,21 @@ struct log {
 	uint64_t claim_seq;        /* the records show the map's takes up to here */
 };
 
+/* Who has the disk open for writing, since when: no two writers have the same. */
+struct super_mark {
+	uint8_t uuid[16];
+	uint64_t epoch, pid;
+	int64_t open_time;
+	char host[64];
+};
+
 struct xn {
 	struct bdev *dev;
 	struct bdev *overlay; /* NULL, or dev: what a log said of a disk opened for reading only */
 	bool own_dev, writable, was_clean, damaged;
 	_Atomic int broken; /* 0, or why nothing may be written any more */
 	struct xn_super super;
+	struct super_mark mark; /* what the disk says of its writer; another's: we are fenced */
 	bool super_changed; /* high_water grew */
 	bool doubtful;      /* blocks may be lost, or a twin is behind: do not leave it clean */
 
@@ -537,6 +546,9 @@ int sectors_write(struct xn *xn, uint64_t offset, const void *sectors, size_t co
 int super_read(struct bdev *dev, struct xn_super *super);
 int super_write_where(struct xn *xn, const struct xn_super *super, uint64_t old_count,
 		      bool only_new);
+struct super_mark super_mark(const struct xn_super *super);
+/* Is the disk still ours to write?  With the lock, which is let go meanwhile. */
+int super_fence(struct xn *xn);
 int super_write(struct xn *xn); /* lock held; dropped while writing */
 int catalogue_load(struct xn *xn);
 void catalogue_fini(struct xn *xn);

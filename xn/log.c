@@ -512,6 +512,8 @@ int log_checkpoint(struct xn *xn)
 	if (!err)
 		err = homes_write(xn);
 	if (!err)
+		err = super_fence(xn);
+	if (!err)
 		err = tails_store(xn, &tail);
 	if (err)
 		return err;

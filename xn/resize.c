@@ -40,8 +40,10 @@ static int sized_super(const struct xn *xn, uint64_t blocks, struct xn_super *su
 /* Write the superblock as `super` has it; `old` is the size that the disk has. */
 static int super_switch(struct xn *xn, struct xn_super *super, uint64_t old)
 {
-	int err;
+	int err = super_fence(xn);
 
+	if (err)
+		return err;
 	super->generation = xn->super.generation + 1;
 	super->write_time = clock_now_ns();
 	super->free_blocks = xn->freemap.free_blocks < super->block_count ? xn->freemap.free_blocks

@@ -4,7 +4,10 @@
  *
  *  (1) The superblock is one sector, so rewriting it is atomic; its copies serve
  *      when the medium fails.  The valid copy with the highest generation counts.
- *  (2) Formatting writes the same few blocks whatever the size of the disk, the
+ *  (2) Whoever opens the disk for writing says so in the superblock, with an epoch of its own,
+ *      before it writes anything else.  Before a superblock or a log's tail is written the one
+ *      on the disk is read: if it is another's, nothing more is written, lock or no lock.
+ *  (3) Formatting writes the same few blocks whatever the size of the disk, the
  *      superblock last: a disk half formatted is not an XN disk.
  */
 #include "internal.h"
@@ -185,13 +188,51 @@ int super_write_where(struct xn *xn, const struct xn_super *super, uint64_t old_
 	return err;
 }
 
-int super_write(struct xn *xn)
+struct super_mark super_mark(const struct xn_super *super)
+{
+	struct super_mark mark = { .epoch = super->mount_epoch,
+				   .pid = super->holder_pid,
+				   .open_time = super->open_time };
+
+	memcpy(mark.uuid, super->uuid, sizeof(mark.uuid));
+	memcpy(mark.host, super->holder_host, sizeof(mark.host));
+	return mark;
+}
+
+static bool mark_equal(const struct super_mark *a, const struct super_mark *b)
+{
+	return a->epoch == b->epoch && a->pid == b->pid && a->open_time == b->open_time &&
+	       !memcmp(a->uuid, b->uuid, sizeof(a->uuid)) &&
+	       !memcmp(a->host, b->host, sizeof(a->host));
+}
+
+int super_fence(struct xn *xn)
 {
 	struct xn_super super;
+	struct super_mark mark;
 	int err;
 
 	if (xn->broken)
 		return xn->broken;
+	pthread_mutex_unlock(&xn->lock);
+	err = super_read(xn->dev, &super);
+	pthread_mutex_lock(&xn->lock);
+	if (err == XN_EIO)
+		return err;
+	mark = err ? (struct super_mark){ 0 } : super_mark(&super);
+	if (mark_equal(&mark, &xn->mark))
+		return 0;
+	xn->broken = XN_EFENCED;
+	return XN_EFENCED;
+}
+
+int super_write(struct xn *xn)
+{
+	struct xn_super super;
+	int err = super_fence(xn);
+
+	if (err)
+		return err;
 	xn->super.write_time = clock_now_ns();
 	xn->super.free_blocks = xn->freemap.free_blocks;
 	if (xn->super.free_blocks > xn->super.block_count) /* an estimate, of a disk that lied */
@@ -201,6 +242,8 @@ int super_write(struct xn *xn)
 	pthread_mutex_unlock(&xn->lock);
 	err = super_write_dev(xn->dev, &super);
 	pthread_mutex_lock(&xn->lock);
+	if (!err)
+		xn->mark = super_mark(&super);
 	if (err == XN_EUNKNOWN)
 		return io_break(xn);
 	return err ? XN_EIO : 0;

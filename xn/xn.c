@@ -143,12 +143,16 @@ static int super_store(struct xn *xn)
 /* Before anything else is written: in use, by whom, since which epoch. */
 static int mark_in_use(struct xn *xn)
 {
+	int err;
+
+	xn->mark = super_mark(&xn->super); /* as it was read; if not any more, we are second */
 	xn->super.mount_epoch++;
 	xn->super.incompat |= XN_INCOMPAT_LOG;
 	xn->super.state = XN_STATE_INUSE;
 	xn->super.open_time = clock_now_ns();
 	holder_set(&xn->super);
-	return super_store(xn);
+	err = super_store(xn);
+	return err ? err : super_fence(xn); /* another may have done the same just now */
 }
 
 static int load(struct xn *xn, const struct xn_open_opts *opts)

@@ -65,7 +65,8 @@ extern "C" {
 	X(XN_EUNINIT, EINVAL, "first write of a new block must cover all of it")              \
 	/* devices */                                                                         \
 	X(XN_EIO, EIO, "device failed the request")                                           \
-	X(XN_EUNKNOWN, EIO, "outcome of a device request is unknown; reopen the disk")
+	X(XN_EUNKNOWN, EIO, "outcome of a device request is unknown; reopen the disk")        \
+	X(XN_EFENCED, ESTALE, "another writer has opened the disk since; reopen it")
 
 enum {
 	XN_ERROR_FIRST = -2000,
