@@ -57,6 +57,20 @@ void after_forget(struct xn *xn, struct entry *entry)
 	}
 }
 
+/* What lies in a subtree that will be taken apart is never written: nobody waits for it. */
+void after_forget_reaped(struct xn *xn, struct entry *object)
+{
+	struct after *after = LIST_FIRST(&object->waits);
+
+	while (after) {
+		struct after *next = LIST_NEXT(after, of_object);
+
+		if (order_reaped(after->prior))
+			after_end(xn, after);
+		after = next;
+	}
+}
+
 /* Members of one group need not wait for each other. */
 void after_within_group(struct xn *xn, struct group *group)
 {

@@ -87,6 +87,7 @@ static int closure_priors(struct closure *closure, struct entry *entry)
 	struct after *after;
 	int err = 0;
 
+	after_forget_reaped(closure->xn, entry);
 	LIST_FOREACH(after, &entry->waits, of_object)
 	{
 		if (!err)

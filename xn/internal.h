@@ -536,6 +536,7 @@ uint32_t group_sectors(const struct group *group);
 struct group *group_next_below(const struct xn *xn, const struct group *after,
 			       const struct entry *top);
 void after_stable(struct xn *xn, struct entry *prior, uint64_t version);
+void after_forget_reaped(struct xn *xn, struct entry *object);
 void after_forget(struct xn *xn, struct entry *entry);
 void after_within_group(struct xn *xn, struct group *group);
 int after_ring(struct entry *const entries[], size_t count);

@@ -350,7 +350,7 @@ static int inode_to_node(struct cffs *fs, struct cffs_inode *inode, struct chang
 /* ... from where on the slots of a full node move into a new one, if `logical` is to be added. */
 static uint64_t split_point(const struct cffs_set *set, uint64_t logical)
 {
-	uint64_t at[CFFS_EXT_RECORDS], last = 0;
+	uint64_t at[CFFS_EXT_RECORDS], last = 0, end = 0;
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < set->n; i++) {
@@ -361,12 +361,15 @@ static uint64_t split_point(const struct cffs_set *set, uint64_t logical)
 			n--;
 			continue;
 		}
-		last = key > last ? key : last;
+		if (key >= last) {
+			last = key;
+			end = key + set->slot[i].count;
+		}
 		for (; k > 0 && at[k - 1] > key; k--)
 			at[k] = at[k - 1];
 		at[k] = key;
 	}
-	if (logical <= last)
+	if (logical < end)
 		return at[n / 2];
 	/* At the end: nothing moves; but a node of nodes must lead somewhere. */
 	return set->level == 0 ? logical : last;
@@ -504,10 +507,14 @@ static uint32_t type_of_class(const struct cffs *fs, uint32_t class)
 					  : fs->type[CFFS_T_DIR];
 }
 
-/* 1: there is no room, nothing was done. */
-static int add_once(struct cffs *fs, struct cffs_inode *inode, const struct cffs_slot *slot,
+/*
+ * As much of the slot as one leaf maps: what is left of it is to be added next.  1: there is no
+ * room, nothing was done.
+ */
+static int add_once(struct cffs *fs, struct cffs_inode *inode, struct cffs_slot *left,
 		    struct change *change)
 {
+	struct cffs_slot whole = *left, *slot = &whole;
 	int err = change_begin(fs, inode, slot->logical, change);
 
 	if (!err) {
@@ -517,6 +524,8 @@ static int add_once(struct cffs *fs, struct cffs_inode *inode, const struct cffs
 	}
 	if (err)
 		return err;
+	if (slot->count > change->path.end - slot->logical)
+		slot->count = (uint32_t)(change->path.end - slot->logical);
 	if (!cffs_set_extend(&change->set, slot)) {
 		int place = cffs_set_is_full(&change->set) ? -1 : cffs_set_roomiest(&change->set);
 
@@ -530,6 +539,11 @@ static int add_once(struct cffs *fs, struct cffs_inode *inode, const struct cffs
 	change->body.blocks += slot->count;
 	cffs_txn_alloc(&change->txn, slot->start, slot->count, type_of_class(fs, slot->class));
 	err = change_end(fs, inode, change);
+	if (!err) {
+		left->start += slot->count;
+		left->logical += slot->count;
+		left->count -= slot->count;
+	}
 	/* The inode's own room may be smaller than it looks: its sector is full. */
 	return err == -ENOSPC && change->path.depth == 0 ? 1 : err;
 }
@@ -539,7 +553,7 @@ int cffs_map_add(struct cffs *fs, struct cffs_inode *inode, uint32_t class, uint
 {
 	struct cffs_slot slot = { blocks->start, logical, (uint32_t)blocks->count, class };
 	struct change *change;
-	int err;
+	int err = 0;
 
 	if (logical >= CFFS_BLOCKS_MAX || blocks->count > CFFS_BLOCKS_MAX - logical)
 		return -EFBIG;
@@ -549,15 +563,15 @@ int cffs_map_add(struct cffs *fs, struct cffs_inode *inode, uint32_t class, uint
 	if (!change)
 		return -ENOMEM;
 	/* Room is made from the top down, a level at a time. */
-	for (unsigned n = 0; n < TRIES_MAX; n++) {
+	for (unsigned n = 0; slot.count > 0 && n < TRIES_MAX && !err; n++) {
 		err = add_once(fs, inode, &slot, change);
 		if (err == 1)
-			err = make_room(fs, inode, change, logical);
-		else
-			break;
-		if (err)
-			break;
+			err = make_room(fs, inode, change, slot.logical);
 	}
+	if (!err && slot.count > 0)
+		err = -EFBIG; /* deeper than a tree gets */
+	if (err && slot.logical > logical)
+		cffs_map_remove(fs, inode, logical, slot.logical);
 	free(change);
 	return err;
 }

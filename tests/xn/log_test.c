@@ -740,6 +740,43 @@ static void who_waits_for_the_freed_waits_no_more(void **state)
 	assert_ok(xn_writeback(fx->session, &ea, 1));
 }
 
+/* Data of a subtree that was cut off and is not taken apart yet. */
+static void nobody_waits_for_what_will_be_taken_apart(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t a = given_node(fx, fx->root, 0, NULL), b = given_node(fx, fx->root, 70, NULL);
+	xn_blk_t data = given_data(fx, b, 0, 1, NULL);
+	struct request rq;
+
+	sync_all(fx);
+	for (unsigned round = 0; round < 2; round++) {
+		struct xn_extent ea = extent_of(fx, a, T_NODE);
+
+		if (round) {
+			b = given_node(fx, fx->root, 71, NULL);
+			data = given_data(fx, b, 0, 1, NULL);
+		} else {
+			xn_binding_t bound = given_bound(fx, b, 0, data, 1, T_DATA, BOTH);
+			uint8_t block[XN_BLOCK];
+
+			stamp_fill(block, data, b, 2);
+			assert_ok(xn_write(fx->session, bound, 0, block, XN_BLOCK));
+		}
+		request_begin(&rq);
+		request_word(&rq, a, T_NODE_RAW, round + 1);
+		assert_ok(request_run(&rq, fx->session));
+		assert_ok(xn_after(fx->session, a, data));
+		request_begin(&rq);
+		rq.update.flags = XN_REAP;
+		request_word(&rq, fx->root, (70 + round) * 8, 0);
+		request_free(&rq, b, 1, fx->type[T_NODE]);
+		assert_ok(request_run(&rq, fx->session));
+		if (round)
+			assert_ok(xn_commit(fx->session, &ea, 1));
+		assert_ok(xn_sync(fx->session, 0));
+	}
+}
+
 /* ---- retypes ---- */
 
 static void reserved_blocks_become_data_and_back(void **state)
@@ -844,6 +881,7 @@ int main(void)
 		TEST(an_object_is_written_after_what_it_waits_for),
 		TEST(a_chain_of_waits_is_no_ring_and_a_ring_is_refused),
 		TEST(who_waits_for_the_freed_waits_no_more),
+		TEST(nobody_waits_for_what_will_be_taken_apart),
 		TEST(reserved_blocks_become_data_and_back),
 		TEST(a_failed_record_is_written_anew),
 	};
