@@ -195,6 +195,7 @@ static void move_in(struct plan *plan, struct change *change)
 
 			if (from->map_seq > owner->map_seq)
 				owner->map_seq = from->map_seq;
+			owner->flags |= from->flags & E_TAINTED_COPY;
 			if (e->child == XN_DATA)
 				move_data(xn, from, owner, at, run);
 			for (uint64_t b = 0; type && b < run; b += type->blocks) {
@@ -241,6 +242,8 @@ static void retype(struct plan *plan, struct change *change)
 
 		freemap_set_unwritten(xn, e->start, e->count);
 		order_child_unsound(owner, e->count);
+		/* Unsound now, and yet the disk may name them: as reserved ones. */
+		owner->flags |= E_TAINTED_COPY;
 	}
 }
 

@@ -817,6 +817,33 @@ static void reserved_blocks_become_data_and_back(void **state)
 
 /* ---- faults ---- */
 
+/* The disk names them as reserved: that they are unwritten data now does not free them at once. */
+static void a_retyped_block_is_not_reused_while_the_disk_names_it(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t blocks = given_child(fx, fx->root, 0, 4, T_RESERVED);
+	struct xn_retype retype = { { blocks, 4, XN_RESERVED, 0 }, XN_DATA, 0 };
+	uint64_t before;
+	struct request rq;
+
+	sync_all(fx);
+	before = free_blocks(fx);
+	fixture_watch(fx, 4);
+	request_begin(&rq);
+	request_word(&rq, fx->root, 0, T_POINTER(blocks, 4, T_DATA));
+	rq.update.retypes = &retype;
+	rq.update.n_retypes = 1;
+	assert_ok(request_run(&rq, fx->session));
+	given_no_child(fx, fx->root, 0, blocks, 4, T_DATA);
+	assert_int_equal(free_blocks(fx), before);
+	request_begin(&rq);
+	request_word(&rq, fx->root, 8, T_POINTER(blocks, 1, T_RESERVED));
+	request_alloc(&rq, blocks, 1, XN_RESERVED);
+	assert_request_refused(fx, &rq, XN_ENOTFREE);
+	sync_all(fx);
+	assert_int_equal(free_blocks(fx), before + 4);
+}
+
 static void a_failed_record_is_written_anew(void **state)
 {
 	struct fixture *fx = *state;
@@ -883,6 +910,7 @@ int main(void)
 		TEST(who_waits_for_the_freed_waits_no_more),
 		TEST(nobody_waits_for_what_will_be_taken_apart),
 		TEST(reserved_blocks_become_data_and_back),
+		TEST(a_retyped_block_is_not_reused_while_the_disk_names_it),
 		TEST(a_failed_record_is_written_anew),
 	};
 
