@@ -1158,9 +1158,13 @@ static int fsync_locked(struct cffs *fs, struct cffs_inode *inode, bool data_onl
 {
 	struct extents list = { 0 };
 	int err = file_of(inode) ? fsync_collect(fs, inode, data_only, &list) : -ENOMEM;
+	unsigned tries = 0;
 
-	if (!err && list.n)
-		err = xn_commit(fs->libfs.session, list.v, list.n);
+	if (!err && list.n) {
+		do
+			err = xn_commit(fs->libfs.session, list.v, list.n);
+		while (cffs_others_write(err, &tries));
+	}
 	free(list.v);
 	if (!err) {
 		inode->file->n_dirty = 0;

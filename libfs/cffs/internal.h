@@ -202,6 +202,8 @@ int cffs_errno(int error);
  * blocks when that may help.  True: try again.  `*tries` starts at 0.
  */
 bool cffs_retry(struct cffs *fs, int error, unsigned *tries);
+/* May it be tried again in a moment, since others are about to write? Waits for that moment. */
+bool cffs_others_write(int error, unsigned *tries);
 /* Attributes to their sectors, delayed data to its blocks, everything stable. */
 int cffs_sync(struct cffs *fs);
 

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define TRIES_MAX   3u
 #define REAP_BUDGET 256
@@ -81,6 +82,22 @@ bool cffs_retry(struct cffs *fs, int error, unsigned *tries)
 
 /* ---- sync ---- */
 
+#define PATIENCE 1000u
+
+/*
+ * Somebody has blocks that he is about to write: in a moment they are.  He does not wait for us,
+ * who hold no lock that he wants.
+ */
+bool cffs_others_write(int error, unsigned *tries)
+{
+	const struct timespec moment = { .tv_nsec = 20000 + 1000 * (long)*tries };
+
+	if (error != XN_ETAINTED || (*tries)++ >= PATIENCE)
+		return false;
+	nanosleep(&moment, NULL);
+	return true;
+}
+
 static int flush_one(struct cffs *fs, struct cffs_inode *inode)
 {
 	int err = cffs_file_writeback(fs, inode);
@@ -130,9 +147,12 @@ static int reap_all(struct cffs *fs)
 int cffs_sync(struct cffs *fs)
 {
 	int first = cffs_doomed(fs), err = flush_all(fs);
+	unsigned tries = 0;
 
 	first = first ? first : err;
-	err = xn_sync(fs->libfs.session, fs->root_id);
+	do
+		err = xn_sync(fs->libfs.session, fs->root_id);
+	while (cffs_others_write(err, &tries));
 	first = first ? first : err;
 	err = reap_all(fs);
 	return first ? first : err;
