@@ -48,11 +48,15 @@ static bool sync_helps(struct cffs *fs)
 static bool reclaim(struct cffs *fs)
 {
 	struct xn_session *session = fs->libfs.session;
+	struct xn_stats stats;
 	struct xn_space space;
-	int64_t left = xn_reap(session, 0);
+	int64_t left;
 	int err;
 
-	if (left <= 0 && (xn_space(session, fs->root_id, &space) != 0 || space.will_free == 0))
+	/* A subtree cut off in memory, ours or a neighbour's, shows only as something dirty. */
+	xn_stats(fs->xn, &stats);
+	if (stats.cache_dirty_pages == 0 && stats.reap_queue == 0 &&
+	    (xn_space(session, fs->root_id, &space) != 0 || space.will_free == 0))
 		return false;
 	do {
 		err = xn_sync(session, 0);
