@@ -231,6 +231,61 @@ static void roots_come_and_go_under_the_walk(void **state)
 	at_every_step(NULL, remove_root, NULL);
 }
 
+/* Move what record `from` of `old` names to record `to` of `new`. */
+static void move(struct fixture *fx, xn_blk_t old, uint32_t from, xn_blk_t new, uint32_t to,
+		 uint64_t word)
+{
+	struct request rq;
+	int err;
+
+	request_begin(&rq);
+	request_word(&rq, old, from * 8, 0);
+	request_word(&rq, new, to * 8, word);
+	rq.update.flags = XN_ATOMIC;
+	err = request_run(&rq, fx->session);
+	if (err)
+		print_error("%s\n", rq.why.text);
+	assert_ok(err);
+}
+
+static void move_to_near(struct fixture *fx, struct tree *tree)
+{
+	move(fx, tree->far, 7, tree->near, 60, T_POINTER(tree->node[0], 1, T_NODE));
+}
+
+static void move_back(struct fixture *fx, struct tree *tree)
+{
+	move(fx, tree->near, 60, tree->far, 7, T_POINTER(tree->node[0], 1, T_NODE));
+}
+
+static void move_parts(struct fixture *fx, struct tree *tree)
+{
+	move(fx, tree->node[0], 1, tree->node[0], 300, T_POINTER(tree->data[0], 1, T_DATA));
+	move(fx, tree->node[0], 2, tree->near, 62, T_POINTER(tree->pair[0], 2, T_PAIR));
+	move(fx, tree->node[0], 7, tree->near, 63, T_POINTER(tree->node[1], 1, T_NODE));
+	move(fx, tree->node[1], 1, tree->node[1], 301, T_POINTER(tree->data[1], 1, T_DATA));
+	assert_ok(xn_sync(fx->session, 0));
+	given_no_child(fx, tree->node[1], 301, tree->data[1], 1, T_DATA);
+	move(fx, tree->near, 63, tree->far, 65, T_POINTER(tree->node[1], 1, T_NODE));
+}
+
+static void move_to_and_fro(struct fixture *fx, struct tree *tree)
+{
+	move_to_near(fx, tree);
+	assert_ok(xn_sync(fx->session, 0));
+	move_back(fx, tree);
+}
+
+/* Wherever the walk is, the subtree goes where it was already, or where it comes yet. */
+static void move_a_subtree_behind_the_reclaim_walker(void **state)
+{
+	(void)state;
+	at_every_step(NULL, move_to_near, whole_subtree_waits);
+	at_every_step(move_to_near, move_back, whole_subtree_waits);
+	at_every_step(NULL, move_to_and_fro, whole_subtree_waits);
+	at_every_step(NULL, move_parts, rest_waits);
+}
+
 /* A chain as deep as the disk allows: memory is no matter of depth alone, and nothing recurses. */
 static void a_deep_tree_is_walked(void **state)
 {
@@ -565,6 +620,7 @@ int main(void)
 		cmocka_unit_test(a_subtree_freed_before_the_walk_comes_by_is_the_reapers),
 		cmocka_unit_test(the_reaper_and_the_walk_share_a_subtree),
 		cmocka_unit_test(roots_come_and_go_under_the_walk),
+		cmocka_unit_test(move_a_subtree_behind_the_reclaim_walker),
 		TEST(a_deep_tree_is_walked),
 		cmocka_unit_test(reclaim_finds_what_fsck_finds),
 		cmocka_unit_test(reclaim_is_exact_while_the_disk_is_changed),
