@@ -23,6 +23,7 @@ int cmd_mount(struct tool *tool, const struct args *args);
 int cmd_mv(struct tool *tool, const struct args *args);
 int cmd_owner(struct tool *tool, const struct args *args);
 int cmd_probe(struct tool *tool, const struct args *args);
+int cmd_resize(struct tool *tool, const struct args *args);
 int cmd_rm(struct tool *tool, const struct args *args);
 int cmd_root_remove(struct tool *tool, const struct args *args);
 int cmd_roots(struct tool *tool, const struct args *args);

@@ -99,6 +99,11 @@ static const struct cmd table[] = {
 	  "a\n"
 	  "root or another template uses stays.",
 	  CMD_WRITES, 2, 2, NULL, cmd_template_remove },
+	{ "resize", "IMAGE SIZE", "make a disk larger or smaller",
+	  "SIZE is in bytes, or with K, M, G or T.  The file follows; of a block device, only as\n"
+	  "much is used.  A disk becomes smaller when nothing in use is cut off: what is in the\n"
+	  "way is named.",
+	  CMD_WRITES, 2, 2, NULL, cmd_resize },
 	{ "templates", "IMAGE", "list the templates that formats have installed", NULL, CMD_READS,
 	  1, 1, NULL, cmd_templates },
 	{ "ls", "IMAGE [PATH...]", "list directories", "Without a PATH, the roots.  " INSIDE,

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CHUNKS_MORE  8u  /* to look into when the first that has something has too little */
 #define MAPS_AT_OPEN 16u /* a disk that used no more chunks than that is counted at open */
 
 static uint64_t chunk_of(xn_blk_t block)
@@ -175,6 +176,8 @@ int freemap_count(struct xn *xn, bool exact)
 		map->estimate = most;
 	map->free_blocks = map->estimate + fresh;
 	map->n_unknown = map->known_from;
+	if (map->known_from > 1) /* the chunk opened last is the emptiest, probably */
+		map->rotor = (map->known_from - 1) * XN_CHUNK_BLOCKS;
 	map->exact = exact;
 	for (uint64_t i = 0; !exact && i < map->known_from && map->known_from <= MAPS_AT_OPEN;
 	     i++) {
@@ -469,21 +472,57 @@ static bool find_here(struct xn *xn, xn_blk_t near, uint64_t want, struct xn_ext
 	return true;
 }
 
-/* From chunk `first` on and around; chunks that are known to be full are not looked at. */
+/* What a search has found, and how long it may go on for something better. */
+struct search {
+	uint64_t want;
+	uint32_t align;
+	unsigned more; /* chunks to look into after one that had something */
+	struct xn_extent best;
+};
+
+/* 1: it may be better elsewhere; 0: this will do. */
+static int search_in(struct xn *xn, struct search *search, uint64_t index, uint32_t from)
+{
+	struct xn_extent found = { 0 };
+	int err = find_in_chunk(xn, index, from, search->want, search->align, &found);
+
+	if (err && err != XN_ENOSPACE)
+		return err;
+	if (!err && found.count > search->best.count)
+		search->best = found;
+	if (search->best.count >= search->want)
+		return 0;
+	return search->best.count == 0 || search->more-- > 0;
+}
+
+/* Chunks that are known to be full are not looked into. */
+static int search_range(struct xn *xn, struct search *search, uint64_t from, uint64_t end)
+{
+	const struct sparse *chunks = &xn->freemap.chunks;
+	int more = 1;
+
+	for (uint64_t i = sparse_next_unmarked(chunks, from);
+	     more == 1 && i < end && i * XN_CHUNK_BLOCKS < xn->freemap.limit;
+	     i = sparse_next_unmarked(chunks, i + 1))
+		more = search_in(xn, search, i, 0);
+	return more;
+}
+
+/* From chunk `first` on and around. */
 static int find_around(struct xn *xn, uint64_t first, uint32_t from, uint64_t want, uint32_t align,
 		       struct xn_extent *out)
 {
-	const struct freemap *map = &xn->freemap;
-	int err = find_in_chunk(xn, first, from, want, align, out);
+	struct search search = { .want = want, .align = align, .more = CHUNKS_MORE };
+	int more = search_in(xn, &search, first, from);
 
-	for (uint64_t i = sparse_next_unmarked(&map->chunks, first + 1);
-	     err == XN_ENOSPACE && i < map->n_chunks && i * XN_CHUNK_BLOCKS < map->limit;
-	     i = sparse_next_unmarked(&map->chunks, i + 1))
-		err = find_in_chunk(xn, i, 0, want, align, out);
-	for (uint64_t i = sparse_next_unmarked(&map->chunks, 0); err == XN_ENOSPACE && i <= first;
-	     i = sparse_next_unmarked(&map->chunks, i + 1))
-		err = find_in_chunk(xn, i, 0, want, align, out);
-	return err;
+	if (more == 1)
+		more = search_range(xn, &search, first + 1, xn->freemap.n_chunks);
+	if (more == 1)
+		more = search_range(xn, &search, 0, first + 1);
+	if (more < 0 && search.best.count == 0)
+		return more;
+	*out = search.best;
+	return search.best.count ? 0 : XN_ENOSPACE;
 }
 
 int freemap_find(struct xn *xn, xn_blk_t near, uint64_t want, uint32_t align, struct xn_extent *out)
@@ -505,7 +544,7 @@ int freemap_find(struct xn *xn, xn_blk_t near, uint64_t want, uint32_t align, st
 	if (err)
 		return err;
 	from = chunk_of(near) == first ? (uint32_t)(near % XN_CHUNK_BLOCKS) : 0;
-	if (align != 1 || chunk_of(near) != first || !find_here(xn, near, want, out))
+	if (any || align != 1 || chunk_of(near) != first || !find_here(xn, near, want, out))
 		err = find_around(xn, first, from, want, align, out);
 	if (err)
 		return err;
