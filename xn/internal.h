@@ -347,8 +347,8 @@ struct xn {
 	_Atomic int broken; /* 0, or why nothing may be written any more */
 	struct xn_super super;
 	struct super_mark mark; /* what the disk says of its writer; another's: we are fenced */
-	bool super_changed; /* high_water grew */
-	bool doubtful;      /* blocks may be lost, or a twin is behind: do not leave it clean */
+	bool super_changed;     /* high_water grew */
+	bool doubtful;          /* blocks may be lost, or a twin is behind: do not leave it clean */
 
 	pthread_mutex_t admin; /* before lock: one change of a catalogue at a time */
 	pthread_mutex_t lock;
