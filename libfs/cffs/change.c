@@ -77,7 +77,6 @@ int cffs_update(struct cffs *fs, struct cffs_txn *txn)
 void cffs_change_init(struct cffs_change *change)
 {
 	change->n = 0;
-	change->soft = false;
 	cffs_txn_init(&change->txn);
 }
 
@@ -118,8 +117,6 @@ void cffs_change_free_body(struct cffs *fs, struct cffs_change *change,
 
 int cffs_change_apply(struct cffs *fs, struct cffs_change *change)
 {
-	int err;
-
 	for (uint32_t i = 0; i < change->n; i++) {
 		struct cffs_change_sector *s = &change->s[i];
 
@@ -129,10 +126,5 @@ int cffs_change_apply(struct cffs *fs, struct cffs_change *change)
 	}
 	if (change->n > 1)
 		change->txn.flags |= XN_ATOMIC;
-	err = cffs_update(fs, &change->txn);
-	if (err == -ENOSYS && change->soft) {
-		change->txn.flags &= ~XN_ATOMIC;
-		err = cffs_update(fs, &change->txn);
-	}
-	return err;
+	return cffs_update(fs, &change->txn);
 }

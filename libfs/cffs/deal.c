@@ -343,7 +343,6 @@ static int attempt(struct running *r)
 		return err;
 	pthread_mutex_lock(&fs->lock);
 	cffs_change_init(&r->change);
-	r->change.soft = deal->n_cuts + deal->n_puts <= 1;
 	tweaks_do(deal);
 	err = sectors_edit(r);
 	if (!err && deal->freed)

@@ -37,7 +37,6 @@ struct cffs_change_sector {
 /* Begin, edit, apply all with fs->lock held.  Holds stay the caller's. */
 struct cffs_change {
 	uint32_t n;
-	bool soft; /* without an intent log it may happen in parts: counts only */
 	struct cffs_change_sector s[CFFS_CHANGE_SECTORS];
 	struct cffs_txn txn;
 };
