@@ -143,8 +143,7 @@ int cffs_inode_write(struct cffs *fs, struct cffs_inode *inode, const struct cff
 		     struct cffs_txn *txn);
 /*
  * The hold of the object whose record owns what the inode's slots name; one user more.  The
- * place may change when fs->lock is not held and nobody holds inode->lock: then a binding says
- * XN_ENOTOWNER; ask again.
+ * place changes only with inode->lock held for writing (and fs->lock).
  */
 int cffs_inode_owner(struct cffs *fs, struct cffs_inode *inode, struct cffs_hold **out,
 		     uint32_t *record);

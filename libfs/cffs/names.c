@@ -668,12 +668,14 @@ static int link_two(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_in
 	}
 	err = lock_two(fs, home == fs->xdir ? dir : home, dir);
 	if (!err) {
+		pthread_rwlock_wrlock(&inode->lock);
 		if (inode->dir != home)
 			err = -EAGAIN; /* it moved before we had the lock */
 		else if (inode->a.nlink == 0)
 			err = -ENOENT;
 		else
 			err = link_locked(fs, ctx, inode, dir, name);
+		pthread_rwlock_unlock(&inode->lock);
 		unlock_two(home == fs->xdir ? dir : home, dir);
 	}
 	cffs_inode_put(fs, home);
@@ -871,14 +873,38 @@ static int rename_do(struct rename *r)
 	return err;
 }
 
+/* Whose entry moves must not be about its blocks meanwhile: they get another owner. */
+static void lock_moving(struct rename *r)
+{
+	struct cffs_inode *first = r->child, *second = r->exchange ? r->target : NULL;
+
+	if (second && second->a.ino < first->a.ino) {
+		first = second;
+		second = r->child;
+	}
+	pthread_rwlock_wrlock(&first->lock);
+	if (second)
+		pthread_rwlock_wrlock(&second->lock);
+}
+
+static void unlock_moving(struct rename *r)
+{
+	pthread_rwlock_unlock(&r->child->lock);
+	if (r->exchange)
+		pthread_rwlock_unlock(&r->target->lock);
+}
+
 static int rename_locked(struct rename *r, uint32_t flags)
 {
 	int err = rename_find(r, flags);
 
 	if (!err)
 		err = rename_check(r);
-	if (!err && r->target != r->child)
+	if (!err && r->target != r->child) {
+		lock_moving(r);
 		err = rename_do(r);
+		unlock_moving(r);
+	}
 	cffs_inode_put(r->fs, r->target);
 	cffs_inode_put(r->fs, r->child);
 	return err;

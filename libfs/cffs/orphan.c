@@ -14,7 +14,7 @@
 
 #include "deal.h"
 
-/* `dir` is locked, and the inode lies in it. */
+/* `dir` and the inode, which lies in it, are locked. */
 static int move(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *inode)
 {
 	struct cffs_deal deal;
@@ -47,8 +47,10 @@ int cffs_orphan_settle(struct cffs *fs, struct cffs_inode *inode)
 	if (!dir)
 		return 0;
 	pthread_rwlock_wrlock(&dir->lock);
+	pthread_rwlock_wrlock(&inode->lock);
 	if (inode->dir == dir && dir != fs->odir)
 		err = move(fs, dir, inode);
+	pthread_rwlock_unlock(&inode->lock);
 	pthread_rwlock_unlock(&dir->lock);
 	cffs_inode_put(fs, dir);
 	return err;
@@ -72,7 +74,9 @@ static int leave_sector(struct cffs *fs, struct cffs_inode *dir, uint32_t block,
 		pthread_mutex_unlock(&fs->lock);
 		if (!inode)
 			return -ENOMEM;
+		pthread_rwlock_wrlock(&inode->lock);
 		err = move(fs, dir, inode);
+		pthread_rwlock_unlock(&inode->lock);
 		cffs_inode_put(fs, inode);
 	}
 	return err;
