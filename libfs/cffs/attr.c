@@ -218,7 +218,9 @@ static int setattr(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_ino
 	err = libfs_setattr_prepare(&old, ctx, &attr, &which);
 	if (!err && (which & LIBFS_SET_SIZE)) {
 		pthread_rwlock_wrlock(&inode->lock);
+		pthread_rwlock_rdlock(&fs->gate);
 		err = cffs_file_resize(fs, inode, attr.size);
+		pthread_rwlock_unlock(&fs->gate);
 		pthread_rwlock_unlock(&inode->lock);
 	}
 	if (err)

@@ -923,7 +923,9 @@ int cffs_fallocate(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t
 	if (!err && !file_of(inode))
 		err = -ENOMEM;
 	if (!err) {
+		pthread_rwlock_rdlock(&fs->gate);
 		err = falloc_locked(fs, inode, mode, offset, len);
+		pthread_rwlock_unlock(&fs->gate);
 		if (!err)
 			touch_changed(fs, inode, ctx);
 	}
@@ -1054,7 +1056,9 @@ static ssize_t write_locked(struct cffs *fs, const struct libfs_ctx *ctx, struct
 		return -ENOMEM;
 	before_it = inode->a;
 	touch_changed(fs, inode, ctx);
+	pthread_rwlock_rdlock(&fs->gate);
 	n = write_bytes(fs, inode, off, bytes, len);
+	pthread_rwlock_unlock(&fs->gate);
 	if (n < 0) {
 		pthread_mutex_lock(&fs->lock);
 		inode->a.mtime = before_it.mtime;
@@ -1158,13 +1162,9 @@ static int fsync_locked(struct cffs *fs, struct cffs_inode *inode, bool data_onl
 {
 	struct extents list = { 0 };
 	int err = file_of(inode) ? fsync_collect(fs, inode, data_only, &list) : -ENOMEM;
-	unsigned tries = 0;
 
-	if (!err && list.n) {
-		do
-			err = xn_commit(fs->libfs.session, list.v, list.n);
-		while (cffs_others_write(err, &tries));
-	}
+	if (!err && list.n)
+		err = cffs_commit(fs, list.v, list.n);
 	free(list.v);
 	if (!err) {
 		inode->file->n_dirty = 0;

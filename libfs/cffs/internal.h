@@ -17,7 +17,7 @@
  *  (1) An inode in memory is found by its number, pinned while used, and knows
  *      its place: directory, block, sector, slot.
  *  (2) Locks, in order:  fs->rename  ->  inode->lock of directories (ancestors
- *      first)  ->  inode->lock of a file  ->  fs->lock.
+ *      first)  ->  inode->lock of a file  ->  XDIR, ODIR  ->  fs->gate  ->  fs->lock.
  *	    inode->lock   directory: its names, blocks and index; file: its body and
  *			  data.  May be held across I/O, of this file only.
  *	    fs->lock      everything short: attributes (inode->a), times, places,
@@ -174,6 +174,7 @@ struct cffs {
 
 	pthread_mutex_t lock;   /* see (2) */
 	pthread_mutex_t rename; /* one rename of a directory at a time */
+	pthread_rwlock_t gate;  /* shared: blocks are taken and not written yet */
 
 	/* all below: under lock */
 	struct cffs_inode **inodes;
@@ -201,8 +202,8 @@ int cffs_errno(int error);
  * blocks when that may help.  True: try again.  `*tries` starts at 0.
  */
 bool cffs_retry(struct cffs *fs, int error, unsigned *tries);
-/* May it be tried again in a moment, since others are about to write? Waits for that moment. */
-bool cffs_others_write(int error, unsigned *tries);
+/* xn_commit(); waits for those who have taken blocks and not written them, if they are in the way. */
+int cffs_commit(struct cffs *fs, const struct xn_extent *extents, uint32_t count);
 /* Attributes to their sectors, delayed data to its blocks, everything stable. */
 int cffs_sync(struct cffs *fs);
 

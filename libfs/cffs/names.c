@@ -259,6 +259,8 @@ static int make_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_ino
 	err = inode_new(fs, ctx, dir, make, &inode);
 	if (err)
 		return err;
+	if (make->target)
+		pthread_rwlock_rdlock(&fs->gate);
 	do {
 		cffs_deal_init(&deal, ctx->now);
 		tweak_dir(&deal, dir, S_ISDIR(make->mode) ? 1 : 0);
@@ -266,17 +268,19 @@ static int make_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_ino
 		if (!err)
 			err = enter(fs, dir, name, inode, &deal);
 	} while (err && cffs_retry(fs, err, &tries));
-	if (err) {
+	if (!err) {
+		pthread_mutex_lock(&fs->lock);
+		cffs_inode_insert(fs, inode);
+		pthread_mutex_unlock(&fs->lock);
+		if (deal.alloc.count)
+			err = target_write(fs, inode, make->target);
+		give(fs, inode, out);
+		cffs_inode_put(fs, inode);
+	} else {
 		cffs_inode_free(fs, inode);
-		return err;
 	}
-	pthread_mutex_lock(&fs->lock);
-	cffs_inode_insert(fs, inode);
-	pthread_mutex_unlock(&fs->lock);
-	if (deal.alloc.count)
-		err = target_write(fs, inode, make->target);
-	give(fs, inode, out);
-	cffs_inode_put(fs, inode);
+	if (make->target)
+		pthread_rwlock_unlock(&fs->gate);
 	return err;
 }
 
@@ -458,8 +462,10 @@ static int unlink_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_i
 		return err;
 	link = loc.kind == CFFS_KIND_LINK;
 	err = check_removable(fs, ctx, dir, child, false);
-	if (!err)
-		err = xdir_lock(fs, link);
+	if (err)
+		goto put_child;
+	pthread_rwlock_wrlock(&child->lock); /* nobody is writing to it */
+	err = xdir_lock(fs, link);
 	if (!err) {
 		cffs_deal_init(&deal, ctx->now);
 		tweak_dir(&deal, dir, 0);
@@ -467,6 +473,8 @@ static int unlink_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_i
 		err = cffs_deal_run(fs, &deal);
 		xdir_unlock(fs, link);
 	}
+	pthread_rwlock_unlock(&child->lock);
+put_child:
 	cffs_inode_put(fs, child);
 	return err;
 }
@@ -873,11 +881,13 @@ static int rename_do(struct rename *r)
 	return err;
 }
 
-/* Whose entry moves must not be about its blocks meanwhile: they get another owner. */
+/* Whose entry moves, or goes, must not be about its blocks meanwhile: they get another owner. */
 static void lock_moving(struct rename *r)
 {
-	struct cffs_inode *first = r->child, *second = r->exchange ? r->target : NULL;
+	struct cffs_inode *first = r->child, *second = r->target;
 
+	if (second && cffs_is_dir(second) && !r->exchange)
+		second = NULL; /* it is locked when it is looked into */
 	if (second && second->a.ino < first->a.ino) {
 		first = second;
 		second = r->child;
@@ -890,7 +900,7 @@ static void lock_moving(struct rename *r)
 static void unlock_moving(struct rename *r)
 {
 	pthread_rwlock_unlock(&r->child->lock);
-	if (r->exchange)
+	if (r->target && !(cffs_is_dir(r->target) && !r->exchange))
 		pthread_rwlock_unlock(&r->target->lock);
 }
 

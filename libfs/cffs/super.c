@@ -86,22 +86,6 @@ bool cffs_retry(struct cffs *fs, int error, unsigned *tries)
 
 /* ---- sync ---- */
 
-#define PATIENCE 1000u
-
-/*
- * Somebody has blocks that he is about to write: in a moment they are.  He does not wait for us,
- * who hold no lock that he wants.
- */
-bool cffs_others_write(int error, unsigned *tries)
-{
-	const struct timespec moment = { .tv_nsec = 20000 + 1000 * (long)*tries };
-
-	if (error != XN_ETAINTED || (*tries)++ >= PATIENCE)
-		return false;
-	nanosleep(&moment, NULL);
-	return true;
-}
-
 static int flush_one(struct cffs *fs, struct cffs_inode *inode)
 {
 	int err = cffs_file_writeback(fs, inode);
@@ -138,6 +122,34 @@ static int flush_all(struct cffs *fs)
 	return first;
 }
 
+/*
+ * What an operation has taken and not written yet is in the way of those who share a sector with
+ * it: wait until there is none.
+ */
+static int sync_xn(struct cffs *fs)
+{
+	int err = xn_sync(fs->libfs.session, fs->root_id);
+
+	if (err != XN_ETAINTED)
+		return err;
+	pthread_rwlock_wrlock(&fs->gate);
+	err = xn_sync(fs->libfs.session, fs->root_id);
+	pthread_rwlock_unlock(&fs->gate);
+	return err;
+}
+
+int cffs_commit(struct cffs *fs, const struct xn_extent *extents, uint32_t count)
+{
+	int err = xn_commit(fs->libfs.session, extents, count);
+
+	if (err != XN_ETAINTED)
+		return err;
+	pthread_rwlock_wrlock(&fs->gate);
+	err = xn_commit(fs->libfs.session, extents, count);
+	pthread_rwlock_unlock(&fs->gate);
+	return err;
+}
+
 static int reap_all(struct cffs *fs)
 {
 	int64_t left;
@@ -151,12 +163,9 @@ static int reap_all(struct cffs *fs)
 int cffs_sync(struct cffs *fs)
 {
 	int first = cffs_doomed(fs), err = flush_all(fs);
-	unsigned tries = 0;
 
 	first = first ? first : err;
-	do
-		err = xn_sync(fs->libfs.session, fs->root_id);
-	while (cffs_others_write(err, &tries));
+	err = sync_xn(fs);
 	first = first ? first : err;
 	err = reap_all(fs);
 	return first ? first : err;
@@ -223,6 +232,19 @@ static int find_templates(struct cffs *fs, const struct xn_root_info *root)
 	return 0;
 }
 
+static int gate_init(struct cffs *fs)
+{
+	pthread_rwlockattr_t attr;
+	int err;
+
+	pthread_rwlockattr_init(&attr);
+	/* Else a stream of writes keeps a sync out for ever. */
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	err = pthread_rwlock_init(&fs->gate, &attr);
+	pthread_rwlockattr_destroy(&attr);
+	return err;
+}
+
 int cffs_fs_create(struct xn_session *session, uint32_t flags, struct cffs **out)
 {
 	struct cffs *fs = calloc(1, sizeof(*fs));
@@ -239,19 +261,23 @@ int cffs_fs_create(struct xn_session *session, uint32_t flags, struct cffs **out
 		goto free_fs;
 	if (pthread_mutex_init(&fs->rename, NULL))
 		goto destroy_lock;
-	if (cffs_inodes_init(fs) || cffs_holds_init(fs, stats.cache_limit))
+	if (gate_init(fs))
 		goto destroy_rename;
+	if (cffs_inodes_init(fs) || cffs_holds_init(fs, stats.cache_limit))
+		goto destroy_gate;
 	fs->sys = cffs_inode_alloc(fs);
 	if (!fs->sys)
-		goto destroy_rename;
+		goto destroy_gate;
 	fs->sys->a.mode = 0040000;
 	fs->sys->a.nlink = 2;
 	*out = fs;
 	return 0;
 
-destroy_rename:
+destroy_gate:
 	free(fs->holds);
 	free(fs->inodes);
+	pthread_rwlock_destroy(&fs->gate);
+destroy_rename:
 	pthread_mutex_destroy(&fs->rename);
 destroy_lock:
 	pthread_mutex_destroy(&fs->lock);
@@ -266,6 +292,7 @@ void cffs_fs_destroy(struct cffs *fs)
 	cffs_inode_free(fs, fs->sys);
 	cffs_places_free(fs);
 	cffs_holds_fini(fs);
+	pthread_rwlock_destroy(&fs->gate);
 	pthread_mutex_destroy(&fs->rename);
 	pthread_mutex_destroy(&fs->lock);
 	free(fs);
