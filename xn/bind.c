@@ -273,6 +273,7 @@ int xn_bind(struct xn_session *session, const struct xn_bind_request *caller, xn
 		return refuse(request.why, err, request.extent.start, "access is not possible");
 	pthread_mutex_lock(&xn->lock);
 	xn->stats.binds++;
+	session->stats.binds++;
 	err = bind_locked(session, &request, binding);
 	pthread_mutex_unlock(&xn->lock);
 	if (!err && (request.access & XN_READIN))
@@ -320,9 +321,13 @@ static int bind_root_locked(struct xn_session *session, const char *name, uint32
 	if (entry && (entry->type != root->type || entry->owner))
 		return conflict(xn, entry, entry->owner, NULL, entry->start);
 	if (!entry)
-		entry = registry_add(xn, root->entry.object, root->type, root, NULL);
+		entry = registry_add(xn, root->entry.object, root->type, root_paying(root), NULL);
 	if (!entry)
 		return -ENOMEM;
+	if (root->temporary) {
+		entry->flags &= ~(uint32_t)E_REACH;
+		entry->flags |= E_EXEMPT;
+	}
 	if ((access & XN_WRITE) && ((entry->flags & E_DAMAGED) || root->damaged)) {
 		registry_release(xn, entry);
 		return XN_EOBJDAMAGED;
@@ -347,6 +352,7 @@ int xn_bind_root(struct xn_session *session, const char *name, uint32_t access,
 		return err;
 	pthread_mutex_lock(&xn->lock);
 	xn->stats.binds++;
+	session->stats.binds++;
 	err = bind_root_locked(session, name, access, binding, object);
 	pthread_mutex_unlock(&xn->lock);
 	if (!err && (access & XN_READIN))

@@ -248,7 +248,7 @@ int xn_claim(struct xn_session *session, uint32_t root_id, int64_t blocks)
 	int err = 0;
 
 	pthread_mutex_lock(&xn->lock);
-	root = root_by_id(xn, root_id);
+	root = root_paying(root_by_id(xn, root_id));
 	if (!root)
 		err = XN_ENOROOT;
 	else if (!xn->writable)
@@ -271,7 +271,7 @@ int xn_space(struct xn_session *session, uint32_t root_id, struct xn_space *spac
 	uint64_t left;
 
 	pthread_mutex_lock(&xn->lock);
-	root = root_by_id(xn, root_id);
+	root = root_paying(root_by_id(xn, root_id));
 	if (root) {
 		claim = claim_find(session, root);
 		left = quota_left(root, false);

@@ -209,6 +209,7 @@ int xn_read(struct xn_session *session, xn_binding_t handle, uint64_t offset, vo
 
 	pthread_mutex_lock(&xn->lock);
 	xn->stats.reads++;
+	session->stats.reads++;
 	err = access_find(&access);
 	if (!err)
 		err = range_check(access.binding, offset, len);
@@ -379,6 +380,7 @@ int xn_write(struct xn_session *session, xn_binding_t handle, uint64_t offset, c
 		return XN_ETOOBIG;
 	pthread_mutex_lock(&xn->lock);
 	xn->stats.writes++;
+	session->stats.writes++;
 	err = access_find(&access);
 	if (!err)
 		err = range_check(access.binding, offset, len);

@@ -112,6 +112,10 @@ struct root {
 	bool damaged;            /* read-only */
 	bool entry_changed;      /* counters on disk are behind */
 	bool present;
+	bool temporary;          /* not in the catalogue, gone when the disk is closed */
+	struct root *scratch_of; /* all of a scratch root but its object is this one's */
+	uint32_t n_scratch;      /* scratch roots of this one */
+	struct xn_root_stats stats;
 	bool waits_reserve; /* on the list of those whose reserve is not full */
 	LIST_ENTRY(root) reserve_wait;
 };
@@ -142,6 +146,7 @@ enum entry_flag {
 	E_PICKED = 1u << 17,
 	E_GROUPED = 1u << 18,
 	E_LINGERS = 1u << 30, /* on the list of those that wait to be named on disk */
+	E_EXEMPT = 1u << 20, /* object of a temporary root: nothing that survives names it */
 };
 
 /* A block range whose reuse waits for its former owner to be stable without it. */
@@ -297,6 +302,8 @@ struct xn_session {
 	uint32_t flags;
 	struct binding_slot *slots;
 	uint32_t n_slots, free_slot; /* ~0 = none */
+	struct xn_session_stats stats;
+	uint64_t n_bindings;
 	LIST_HEAD(, claim) claims;
 	LIST_HEAD(, binding) taken;
 	struct account account; /* what it has bound, as far as it could go otherwise */
@@ -464,6 +471,7 @@ void reclaim_removed(struct xn *xn, struct root *root, const struct udf_extents 
 
 /* ---- order.c ---- */
 bool order_reachable(struct entry *entry);
+bool order_exempt(const struct entry *entry); /* under a temporary root */
 bool order_writable(const struct xn *xn, struct entry *entry);
 void order_child_unsound(struct entry *owner, uint64_t count);
 void order_child_sound(struct xn *xn, struct entry *owner, uint64_t count);
@@ -573,6 +581,8 @@ struct root *root_find(const struct xn *xn, const char *name);
 struct root *root_by_id(const struct xn *xn, uint32_t id);
 void root_charge(struct root *root, uint64_t blocks);
 void root_credit(struct root *root, uint64_t blocks);
+struct root *root_paying(struct root *root);
+void roots_end_temporary(struct xn *xn);
 int root_pool(struct xn *xn, struct root *root, bool metadata, struct pool **out);
 int roots_write_changed(struct xn *xn);
 
@@ -609,6 +619,7 @@ bool session_holds(const struct xn_session *session, const struct entry *entry, 
 int binding_add(struct xn_session *session, struct entry *entry, bool data, struct xn_extent extent,
 		uint32_t record, uint32_t access, xn_binding_t *handle);
 void session_forget_root(struct xn_session *session, const struct root *root);
+bool entry_is_of(const struct entry *entry, const struct root *root);
 void bindings_revoke(struct entry *entry, bool data, xn_blk_t start, uint64_t count);
 void entry_unbind_all(struct entry *entry);
 int cred_choose(struct xn_session *session, const struct xn_cred *wanted, struct xn_cred *copy,

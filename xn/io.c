@@ -196,8 +196,11 @@ int io_read_entries(struct xn *xn, struct entry *entries[], size_t count)
 	for (size_t at = 0; at < count && !err; at += BATCH_BLOCKS)
 		err = read_batch(xn, entries + at,
 				 count - at < BATCH_BLOCKS ? count - at : BATCH_BLOCKS);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		entries[i]->flags &= ~(uint32_t)E_READING;
+		if (entries[i]->flags & E_CACHED)
+			entries[i]->root->stats.blocks_in += entries[i]->blocks;
+	}
 	pthread_cond_broadcast(&xn->changed);
 	return err;
 }
@@ -302,6 +305,7 @@ void entry_written(struct xn *xn, struct entry *entry, int result)
 		return;
 	}
 	entry->written_version = entry->issued_version;
+	entry->root->stats.blocks_out += entry->blocks;
 	if (!(entry->flags & E_UNFLUSHED)) {
 		entry->flags |= E_UNFLUSHED;
 		TAILQ_INSERT_TAIL(&xn->unflushed, entry, unflushed);
@@ -620,12 +624,18 @@ static bool root_left(const struct root *root, uint64_t since)
 	return false;
 }
 
+/* A temporary root is written when somebody asks for it by name, and never for safety. */
+static bool root_is_meant(const struct root *root, const struct root *only)
+{
+	return root->present && (only ? root == only : !root->temporary);
+}
+
 static bool left_dirty(const struct xn *xn, const struct root *only, uint64_t since)
 {
 	for (size_t i = 0; i < xn->n_roots; i++) {
 		const struct root *root = xn->roots[i];
 
-		if (root->present && (!only || root == only) && root_left(root, since))
+		if (root_is_meant(root, only) && root_left(root, since))
 			return true;
 	}
 	return false;
@@ -642,7 +652,7 @@ static int sync_wave(struct xn *xn, struct root *only, struct collected *home,
 	for (size_t i = 0; i < xn->n_roots && !err; i++) {
 		struct root *root = xn->roots[i];
 
-		if (root->present && (!only || root == only))
+		if (root_is_meant(root, only))
 			err = collect_root(xn, root, home, log);
 	}
 	*wrote = home->n > 0 || log->n > 0 || xn->freemap.claim_seq > stable ||
@@ -698,7 +708,7 @@ int xn_sync(struct xn_session *session, uint32_t root_id)
 	else if (root_id != 0 && !(root = root_by_id(xn, root_id)))
 		err = XN_ENOROOT;
 	else
-		err = sync_root(xn, root);
+		err = sync_root(xn, root ? root_paying(root) : NULL);
 	pthread_mutex_unlock(&xn->lock);
 	return err;
 }
@@ -824,7 +834,7 @@ int xn_list_writeable(struct xn_session *session, uint32_t root_id, struct xn_ex
 	for (size_t i = 0; i < xn->n_roots && !err; i++) {
 		struct root *root = xn->roots[i];
 
-		if (root_id ? root == root_by_id(xn, root_id)
+		if (root_id ? root == root_paying(root_by_id(xn, root_id))
 			    : root->present && session_sees(session, root))
 			n += list_root(xn, root, out + n, max - n);
 	}

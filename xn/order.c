@@ -15,7 +15,9 @@
  *      tells its owner when it becomes sound.
  *  (5) What must go together (group.c), and what a live log record holds (log.c),
  *      is written through the log only; stable and sound mean the same there.
- *  (6) An object that no disk names and that took part in a move is not sound by
+ *  (6) What hangs under a temporary root is exempt: it is written any time, and its
+ *      blocks are free at once.  Yet it leaves the cache only when it is sound.
+ *  (7) An object that no disk names and that took part in a move is not sound by
  *      an older version (sound_from), so nothing names it before that move is
  *      written; and what it gives up that it had by a move waits for the object
  *      above it that goes together with the one that lost it.
@@ -30,11 +32,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool order_exempt(const struct entry *entry)
+{
+	if (!entry->root->temporary && entry->root->n_scratch == 0)
+		return false;
+	while (entry->owner)
+		entry = entry->owner;
+	return entry->flags & E_EXEMPT;
+}
+
 bool order_reachable(struct entry *entry)
 {
 	struct entry *at = entry;
 
 	while (!(at->flags & E_REACH)) {
+		if (at->flags & E_EXEMPT)
+			return false;
 		if (!at->owner)
 			break; /* a root's object is named by its catalogue entry */
 		if (at->owner->issued_version < at->named_at)
@@ -58,6 +71,8 @@ bool order_writable(const struct xn *xn, struct entry *entry)
 	if (entry->group || log_holds(xn, entry->start, entry->blocks))
 		return false;
 	if (!entry->type)
+		return true;
+	if (order_exempt(entry))
 		return true;
 	if ((entry->flags & E_SOUND) || order_reachable(entry))
 		return order_names_only_sound(xn, entry);
@@ -142,10 +157,13 @@ void order_issued(struct xn *xn, struct entry *entry)
 	entry->issuing[0] |= entry->changed[0];
 	entry->issuing[1] |= entry->changed[1];
 	entry->changed[0] = entry->changed[1] = 0;
-	if (entry->type && !order_names_only_sound(xn, entry))
+	if (entry->type && !order_names_only_sound(xn, entry)) {
+		if ((entry->flags & E_SOUND) && order_exempt(entry))
+			order_now_unsound(xn, entry);
 		entry->flags |= E_TAINTED_COPY;
-	else
+	} else {
 		entry->flags &= ~(uint32_t)E_TAINTED_COPY;
+	}
 }
 
 /* `version` of the entry is on the medium for good. */
@@ -196,6 +214,8 @@ void order_map_stable(struct xn *xn, uint64_t seq)
  */
 bool order_free_at_once(const struct entry *owner, bool child_unsound)
 {
+	if (order_exempt(owner))
+		return true; /* no pointer that survives a restart */
 	if (owner->flags & E_MOVED_IN)
 		return false; /* somebody else's issued version may name it */
 	if (owner->issued_version == 0)

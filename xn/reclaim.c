@@ -532,7 +532,8 @@ static int roots_step(struct xn *xn)
 
 		if (!root->present)
 			continue;
-		reclaim_push(xn, root, root->type, root->entry.object, root->type->blocks);
+		reclaim_push(xn, root_paying(root), root->type, root->entry.object,
+			     root->type->blocks);
 		break;
 	}
 	return reclaim->error;

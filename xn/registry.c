@@ -160,6 +160,8 @@ struct entry *registry_add(struct xn *xn, xn_blk_t start, struct type *type, str
 		owner->refs++;
 		entry->named_at = owner->version;
 	}
+	if (owner && order_exempt(owner))
+		entry->flags &= ~(uint32_t)E_REACH;
 	if (type && damaged_has(xn, start))
 		entry->flags |= E_DAMAGED;
 	bucket = &registry->buckets[hash_block(registry, start)];

@@ -10,6 +10,11 @@
  *  (4) A root is removed by its entry first.  When that is stable nothing on disk
  *      names its object any more, so XN may take the tree apart; nobody holds
  *      anything of it from then on.
+ *  (5) A temporary root is in no catalogue: its blocks are free again when the disk is
+ *      closed, and lost ones after a crash.
+ *  (6) A scratch root is nothing but one more object at the top of another root's
+ *      tree, which nothing on disk names.  So a move between the two is a move within
+ *      one root, whatever hangs from what is moved.
  */
 #include "internal.h"
 
@@ -32,6 +37,12 @@ struct root *root_by_id(const struct xn *xn, uint32_t id)
 	if (id == 0 || id > xn->n_roots || !xn->roots[id - 1]->present)
 		return NULL;
 	return xn->roots[id - 1];
+}
+
+/* Whose quota, dirty pages and claims they are. */
+struct root *root_paying(struct root *root)
+{
+	return root && root->scratch_of ? root->scratch_of : root;
 }
 
 void root_charge(struct root *root, uint64_t blocks)
@@ -182,7 +193,8 @@ int roots_write_changed(struct xn *xn)
 		struct xn_root_entry entry;
 		int err;
 
-		if (!root->present || !root->entry_changed || root->used == root->entry.used)
+		if (!root->present || root->temporary || !root->entry_changed ||
+		    root->used == root->entry.used)
 			continue;
 		root->entry.used = root->used;
 		root->entry.seq++;
@@ -227,8 +239,12 @@ static int spec_check(struct xn *xn, const struct xn_root_spec *spec, struct typ
 	if (!spec->name || !xn_root_name_ok(spec->name) || !spec->libfs ||
 	    strlen(spec->libfs) == 0 || strlen(spec->libfs) > 31)
 		return -EINVAL;
-	if (spec->flags)
-		return -ENOSYS;
+	if (spec->flags & ~(XN_ROOT_TEMPORARY | XN_ROOT_SCRATCH))
+		return -EINVAL;
+	if (!(spec->flags & XN_ROOT_SCRATCH) != !spec->scratch_of)
+		return -EINVAL;
+	if ((spec->flags & XN_ROOT_SCRATCH) && (spec->quota || spec->reserve))
+		return -EINVAL;
 	if (spec->weight > XN_WEIGHT_MAX)
 		return -EINVAL;
 	if (spec->reserve > XN_BLOCKS_MAX || (spec->quota && spec->reserve > spec->quota))
@@ -265,6 +281,7 @@ static int entry_from_spec(const struct xn *xn, const struct xn_root_spec *spec,
 	entry->id = xn->n_roots + 1;
 	entry->state = XN_ENTRY_USED;
 	entry->time = spec->now_ns ? spec->now_ns : clock_now_ns();
+	entry->flags = spec->flags;
 	entry->type = spec->type;
 	entry->quota = spec->quota;
 	entry->reserve = spec->reserve;
@@ -278,6 +295,123 @@ static int entry_from_spec(const struct xn *xn, const struct xn_root_spec *spec,
 	if (!memcmp(entry->uuid, none, sizeof(none)) && getrandom(entry->uuid, 16, 0) != 16)
 		return -EIO;
 	return 0;
+}
+
+/* ---- temporary roots ---- */
+
+/* The object in its initial state; that it is stable nobody needs. */
+static int object_place(struct xn *xn, const struct type *type, xn_blk_t near, xn_blk_t *object)
+{
+	size_t len = (size_t)type->blocks * XN_BLOCK_SIZE;
+	uint8_t *bytes = calloc(1, len);
+	struct xn_extent found;
+	int err = bytes ? 0 : -ENOMEM;
+
+	pthread_mutex_lock(&xn->lock);
+	if (!err)
+		err = freemap_find(xn, near, type->blocks, 1, &found);
+	if (!err && (found.count < type->blocks || claims_room(xn) < type->blocks))
+		err = XN_ENOSPACE;
+	if (!err)
+		freemap_take(xn, found.start, found.count, false);
+	pthread_mutex_unlock(&xn->lock);
+	if (!err) {
+		*object = found.start;
+		udf_template_init(type->tmpl, bytes);
+		err = device_write(xn, found.start * XN_BLOCK_SIZE, bytes, len);
+		if (err)
+			give_own_blocks(xn, found.start, found.count);
+	}
+	free(bytes);
+	return err;
+}
+
+/* A scratch root that is gone leaves nothing that points at it: its slot serves again. */
+static struct root *scratch_slot(struct xn *xn)
+{
+	for (size_t i = 0; i < xn->n_roots; i++) {
+		if (xn->roots[i]->scratch_of && !xn->roots[i]->present)
+			return xn->roots[i];
+	}
+	return NULL;
+}
+
+/* With the lock; the object's blocks are taken. */
+static int temporary_enter(struct xn *xn, const struct xn_root_spec *spec,
+			   struct xn_root_entry *entry, struct root **out)
+{
+	struct root *paying = root_paying(root_by_id(xn, spec->scratch_of));
+	struct root *root = spec->scratch_of ? scratch_slot(xn) : NULL;
+	int err = 0;
+
+	if (spec->scratch_of && !paying)
+		return XN_ENOROOT;
+	if (root) {
+		entry->id = root->slot + 1;
+		root->entry = *entry;
+	} else {
+		err = root_append(xn, entry, &root);
+	}
+	if (err)
+		return err;
+	root->temporary = true;
+	root->used = 0;
+	root->type = type_find(xn, spec->type);
+	root->scratch_of = paying;
+	root->present = true;
+	if (paying)
+		paying->n_scratch++;
+	root_charge(root_paying(root), root->type->blocks);
+	reserve_settle(xn, root);
+	*out = root;
+	return 0;
+}
+
+/* May the session make a scratch root for that one? */
+static int scratch_check(struct xn_session *session, const struct xn_root_spec *spec,
+			 const struct type *type)
+{
+	struct xn *xn = session->xn;
+	struct root *root;
+	int err = 0;
+
+	if (!spec->scratch_of)
+		return 0;
+	pthread_mutex_lock(&xn->lock);
+	root = root_by_id(xn, spec->scratch_of);
+	if (!root || root->temporary)
+		err = XN_ENOROOT;
+	else
+		err = claims_check(session, root, type->blocks, false, NULL);
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}
+
+static int temporary_create(struct xn_session *session, const struct xn_root_spec *spec,
+			    struct xn_root_info *info)
+{
+	struct xn *xn = session->xn;
+	struct xn_root_entry entry;
+	struct type *type;
+	struct root *root;
+	int err = spec_check(xn, spec, &type);
+
+	if (!err)
+		err = scratch_check(session, spec, type);
+	if (!err)
+		err = entry_from_spec(xn, spec, &entry);
+	if (!err)
+		err = object_place(xn, type, spec->near, &entry.object);
+	if (err)
+		return err;
+	pthread_mutex_lock(&xn->lock);
+	err = temporary_enter(xn, spec, &entry, &root);
+	if (!err && info)
+		info_fill(root, info);
+	pthread_mutex_unlock(&xn->lock);
+	if (err)
+		give_own_blocks(xn, entry.object, type->blocks);
+	return err;
 }
 
 static int root_create_admin(struct xn *xn, const struct xn_root_spec *spec,
@@ -316,16 +450,37 @@ static int root_create_admin(struct xn *xn, const struct xn_root_spec *spec,
 	return err;
 }
 
+/* Who may write on a root's object may have a scratch root for it. */
+static bool scratch_allowed(struct xn_session *session, const struct xn_root_spec *spec)
+{
+	struct xn *xn = session->xn;
+	const struct entry *entry;
+	const struct root *root;
+	bool allowed = false;
+
+	if (!(spec->flags & XN_ROOT_SCRATCH) || spec->uid != session->cred.uid)
+		return false;
+	pthread_mutex_lock(&xn->lock);
+	root = root_by_id(xn, spec->scratch_of);
+	entry = root ? registry_find(&xn->registry, root->entry.object) : NULL;
+	if (entry && entry->root == root)
+		allowed = session_holds(session, entry, XN_WRITE);
+	pthread_mutex_unlock(&xn->lock);
+	return allowed;
+}
+
 int xn_root_create(struct xn_session *session, const struct xn_root_spec *spec,
 		   struct xn_root_info *info)
 {
 	struct xn *xn = session->xn;
 	int err;
 
-	if (!(session->flags & XN_SESSION_ADMIN))
+	if (!(session->flags & XN_SESSION_ADMIN) && !scratch_allowed(session, spec))
 		return XN_ECRED;
 	pthread_mutex_lock(&xn->admin);
-	err = root_create_admin(xn, spec, info);
+	err = spec->flags & (XN_ROOT_TEMPORARY | XN_ROOT_SCRATCH)
+		      ? temporary_create(session, spec, info)
+		      : root_create_admin(xn, spec, info);
 	pthread_mutex_unlock(&xn->admin);
 	return err;
 }
@@ -339,7 +494,7 @@ static int number_set(struct xn *xn, struct root *root, enum root_number which, 
 	uint64_t quota = which == ROOT_QUOTA ? value : entry->quota;
 	uint64_t reserve = which == ROOT_RESERVE ? value : entry->reserve;
 
-	if (value > XN_BLOCKS_MAX || (quota && reserve > quota))
+	if (root->scratch_of || value > XN_BLOCKS_MAX || (quota && reserve > quota))
 		return -EINVAL;
 	if (which == ROOT_WEIGHT && (value == 0 || value > XN_WEIGHT_MAX))
 		return -EINVAL;
@@ -374,7 +529,7 @@ static int root_set(struct xn_session *session, const char *name, enum root_numb
 	if (!err)
 		entry = root->entry;
 	pthread_mutex_unlock(&xn->lock);
-	if (!err)
+	if (!err && !root->temporary)
 		err = entry_store(xn, &entry);
 	pthread_mutex_unlock(&xn->admin);
 	return err;
@@ -398,24 +553,40 @@ int xn_root_set_weight(struct xn_session *session, const char *name, uint32_t we
 /* ---- removing ---- */
 
 /* Nothing on disk names the root's object any more, and the entry says so for good. */
-static void root_gone(struct xn *xn, struct root *root, const struct xn_root_entry *removed)
+static void root_gone(struct xn *xn, struct root *root)
 {
+	struct root *paying = root_paying(root);
 	xn_blk_t object = root->entry.object;
 	struct xn_session *session;
 	struct entry *entry;
 
-	root->entry = *removed;
-	root->present = false;
-	claims_end_root(xn, root);
+	for (size_t i = 0; i < xn->n_roots && root->n_scratch; i++) {
+		if (xn->roots[i]->present && xn->roots[i]->scratch_of == root)
+			root_gone(xn, xn->roots[i]);
+	}
 	LIST_FOREACH(session, &xn->sessions, all)
 	{
 		session_forget_root(session, root);
 	}
+	root->entry.state = XN_ENTRY_REMOVED;
+	root->present = false;
+	if (root->scratch_of)
+		paying->n_scratch--;
+	claims_end_root(xn, root);
 	entry = registry_find(&xn->registry, object);
-	if (entry && entry->root == root)
+	if (entry && entry->root == paying)
 		order_orphan(xn, entry);
-	root->account.principal->pending++;
-	reap_add(xn, root, root->type, object);
+	paying->account.principal->pending++;
+	reap_add(xn, paying, root->type, object);
+}
+
+/* At the end of the opening: what was never to survive it. */
+void roots_end_temporary(struct xn *xn)
+{
+	for (size_t i = 0; i < xn->n_roots; i++) {
+		if (xn->roots[i]->present && xn->roots[i]->temporary)
+			root_gone(xn, xn->roots[i]);
+	}
 }
 
 /* A removal that failed may have reached the disk: say with a higher number that it did not. */
@@ -448,11 +619,11 @@ static int root_remove_admin(struct xn *xn, const char *name)
 	pthread_mutex_unlock(&xn->lock);
 	if (!root)
 		return XN_ENOROOT;
-	err = entry_store(xn, &removed);
+	err = root->temporary ? 0 : entry_store(xn, &removed);
 	if (err)
 		return root_stays(xn, root, err);
 	pthread_mutex_lock(&xn->lock);
-	root_gone(xn, root, &removed);
+	root_gone(xn, root);
 	pthread_mutex_unlock(&xn->lock);
 	return 0;
 }
@@ -499,4 +670,22 @@ int xn_root_next(struct xn *xn, uint32_t after, struct xn_root_info *info)
 	}
 	pthread_mutex_unlock(&xn->lock);
 	return err;
+}
+
+int xn_root_stats(struct xn *xn, uint32_t id, struct xn_root_stats *stats)
+{
+	const struct root *root;
+
+	pthread_mutex_lock(&xn->lock);
+	root = root_paying(root_by_id(xn, id));
+	if (root) {
+		*stats = root->stats;
+		stats->used = root->used;
+		stats->claimed = root->claimed;
+		stats->reserved = root->reserved;
+		stats->dirty_pages = root->n_dirty;
+		stats->held_pages = root->account.held;
+	}
+	pthread_mutex_unlock(&xn->lock);
+	return root ? 0 : XN_ENOROOT;
 }

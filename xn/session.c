@@ -73,6 +73,7 @@ static void slot_free(struct xn_session *session, uint32_t index)
 		LIST_REMOVE(slot->binding, of_entry);
 	binding_detach(session->xn, slot->binding);
 	session->account.principal->pins--;
+	session->n_bindings--;
 	free(slot->binding);
 	slot->binding = NULL;
 	slot->generation++;
@@ -178,6 +179,7 @@ int binding_add(struct xn_session *session, struct entry *entry, bool data, stru
 	if (!binding)
 		return -ENOMEM;
 	principal->pins++;
+	session->n_bindings++;
 	binding->index = session->free_slot;
 	slot = &session->slots[binding->index];
 	session->free_slot = slot->next_free;
@@ -212,13 +214,23 @@ bool session_holds(const struct xn_session *session, const struct entry *entry, 
 	return false;
 }
 
+/* Is it the root's, or under the root's object when that is another's scratch? */
+bool entry_is_of(const struct entry *entry, const struct root *root)
+{
+	if (!root->scratch_of)
+		return entry->root == root;
+	while (entry->owner)
+		entry = entry->owner;
+	return entry->start == root->entry.object;
+}
+
 /* The root was removed: all that the session holds of it is stale, and pinned no more. */
 void session_forget_root(struct xn_session *session, const struct root *root)
 {
 	for (uint32_t i = 0; i < session->n_slots; i++) {
 		struct binding *binding = session->slots[i].binding;
 
-		if (!binding || !binding->entry || binding->entry->root != root)
+		if (!binding || !binding->entry || !entry_is_of(binding->entry, root))
 			continue;
 		binding->stale = true;
 		binding_detach(session->xn, binding);
@@ -271,4 +283,14 @@ int xn_unbind(struct xn_session *session, xn_binding_t handle)
 	}
 	pthread_mutex_unlock(&session->xn->lock);
 	return err;
+}
+
+int xn_session_stats(struct xn_session *session, struct xn_session_stats *stats)
+{
+	pthread_mutex_lock(&session->xn->lock);
+	*stats = session->stats;
+	stats->bindings = session->n_bindings;
+	stats->held_pages = session->account.held;
+	pthread_mutex_unlock(&session->xn->lock);
+	return 0;
 }

@@ -189,6 +189,7 @@ int xn_update(struct xn_session *session, const struct xn_update *update)
 			err = freemap_load(xn, chunk);
 		xn->stats.updates += !need_map;
 		xn->stats.refused_updates += err && !need_map;
+		session->stats.refused_updates += err && !need_map;
 		pthread_mutex_unlock(&xn->lock);
 	} while (!err && need_map);
 	if (err && why && why->error != err)

@@ -250,7 +250,7 @@ static void retype(struct plan *plan, struct change *change)
 /* Blocks given up, and not free at once, wait for who named them. */
 static void wait_for_owner(struct xn *xn, struct entry *owner, struct will_free *list)
 {
-	if ((owner->flags & E_MOVED_IN) && !order_reachable(owner)) {
+	if ((owner->flags & E_MOVED_IN) && !order_exempt(owner) && !order_reachable(owner)) {
 		order_now_unsound(xn, owner);
 		owner = order_anchor(owner);
 	}
@@ -314,6 +314,8 @@ static void free_object(struct plan *plan, struct freed *freed)
 
 void plan_commit(struct plan *plan)
 {
+	plan->session->stats.updates++;
+	plan->root->stats.updates++;
 	for (uint32_t i = 0; i < plan->n_changes; i++)
 		reclaim_removed(plan->xn, plan->root, &plan->changes[i].removed);
 	take_blocks(plan);

@@ -36,7 +36,10 @@ static int join_add(struct plan *plan, struct entry *entry)
 	return 0;
 }
 
-/* The object that the disk names, at or above the change's, as it will hang then. */
+/*
+ * The object that the disk names, at or above the change's, as it will hang then; NULL
+ * under a temporary root.
+ */
 static struct entry *anchor_of(const struct plan *plan, const struct change *change)
 {
 	struct entry *entry = change->fresh ? NULL : change->entry;
@@ -48,11 +51,21 @@ static struct entry *anchor_of(const struct plan *plan, const struct change *cha
 		if (owner) {
 			change = owner;
 			entry = owner->fresh ? NULL : owner->entry;
+		} else if (!entry || !entry->owner) {
+			return NULL;
 		} else {
 			entry = entry->owner;
 		}
 	}
 	return entry;
+}
+
+/* Will the change's object hang under a temporary root? */
+static bool is_exempt(const struct plan *plan, const struct change *change)
+{
+	while (change && change->fresh)
+		change = plan_taker(plan, change->edits->object);
+	return change && order_exempt(change->entry);
 }
 
 static bool is_whole(const struct plan *plan)
@@ -98,8 +111,11 @@ static int joins_of_changes(struct plan *plan)
 		any = true;
 		err = join_add(plan, change->entry);
 	}
-	for (uint32_t i = 0; i < plan->n_changes && !err && any; i++)
-		err = join_add(plan, anchor_of(plan, &plan->changes[i]));
+	for (uint32_t i = 0; i < plan->n_changes && !err && any; i++) {
+		struct entry *anchor = anchor_of(plan, &plan->changes[i]);
+
+		err = anchor ? join_add(plan, anchor) : 0;
+	}
 	return err;
 }
 
@@ -132,7 +148,7 @@ static int joins_of_freed(struct plan *plan, bool *any)
 		while (group && !err) {
 			*any = true;
 			err = join_add(plan, TAILQ_FIRST(&group->members));
-			if (!err)
+			if (!err && !order_exempt(freed->owner))
 				err = join_add(plan, order_anchor(freed->owner));
 			group = freed->reap ? group_next_below(plan->xn, group, freed->entry)
 					    : NULL;
@@ -185,11 +201,33 @@ static int groups_check(struct plan *plan)
 	return 0;
 }
 
+/* A tree may be moved out of a scratch root; what survives is never moved into one. */
+static int scratch_check(const struct plan *plan)
+{
+	if (plan->root->n_scratch == 0)
+		return 0;
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		const struct change *to = &plan->changes[i];
+
+		if (to->in.n == 0 || !is_exempt(plan, to))
+			continue;
+		for (uint32_t k = 0; k < plan->n_changes; k++) {
+			if (plan->changes[k].out.n && !is_exempt(plan, &plan->changes[k]))
+				return refuse(
+					plan->update.why, XN_EOWNS, to->edits->object,
+					"trees are moved out of a scratch root, never into it");
+		}
+	}
+	return 0;
+}
+
 int plan_joins(struct plan *plan)
 {
 	bool given_up = false;
-	int err = 0;
+	int err = scratch_check(plan);
 
+	if (err)
+		return err;
 	plan->whole = is_whole(plan);
 	if (plan->whole)
 		err = joins_of_changes(plan);

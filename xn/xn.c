@@ -378,6 +378,7 @@ int xn_close(struct xn *xn)
 	sessions_close(xn); /* first, so that they pin nothing */
 	pthread_mutex_lock(&xn->lock);
 	if (xn->writable) {
+		roots_end_temporary(xn);
 		err = xn->broken ? xn->broken : settle(xn);
 		if (!err)
 			err = mark_clean(xn);

@@ -108,3 +108,22 @@ int zero_unwritten(struct xn *xn, const struct root *root)
 	free(objects);
 	return err && !(err == XN_ECACHEFULL && total > 0) ? err : total;
 }
+
+int xn_init_unwritten(struct xn_session *session, uint32_t root_id)
+{
+	struct xn *xn = session->xn;
+	struct root *root = NULL;
+	int n;
+
+	if (!(session->flags & XN_SESSION_ADMIN))
+		return XN_ECRED;
+	pthread_mutex_lock(&xn->lock);
+	if (root_id)
+		root = root_paying(root_by_id(xn, root_id));
+	if (root_id && !root)
+		n = XN_ENOROOT;
+	else
+		n = xn->writable ? zero_unwritten(xn, root) : XN_EREADONLY;
+	pthread_mutex_unlock(&xn->lock);
+	return n;
+}

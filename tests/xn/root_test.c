@@ -115,10 +115,14 @@ static void what_cannot_be_a_root_is_refused(void **state)
 	spec.type = 4242;
 	assert_refused(xn_root_create(fx->session, &spec, &info), XN_ENOTEMPLATE);
 	spec = spec_of(fx, "new");
-	spec.flags = XN_ROOT_TEMPORARY;
-	assert_refused(xn_root_create(fx->session, &spec, &info), -ENOSYS);
-	spec.flags = XN_ROOT_SCRATCH;
-	assert_refused(xn_root_create(fx->session, &spec, &info), -ENOSYS);
+	spec.flags = 4;
+	assert_refused(xn_root_create(fx->session, &spec, &info), -EINVAL);
+	spec.flags = XN_ROOT_SCRATCH; /* for nobody */
+	assert_refused(xn_root_create(fx->session, &spec, &info), -EINVAL);
+	spec.scratch_of = 99;
+	assert_refused(xn_root_create(fx->session, &spec, &info), XN_ENOROOT);
+	spec.flags = XN_ROOT_TEMPORARY; /* but for somebody */
+	assert_refused(xn_root_create(fx->session, &spec, &info), -EINVAL);
 	spec = spec_of(fx, "new");
 	spec.libfs = "";
 	assert_refused(xn_root_create(fx->session, &spec, &info), -EINVAL);

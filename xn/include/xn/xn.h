@@ -198,6 +198,13 @@ int xn_session_open(struct xn *xn, const struct xn_cred *cred, uint32_t flags,
 		    struct xn_session **out);
 /* Drops every binding of the session. */
 void xn_session_close(struct xn_session *session);
+
+struct xn_session_stats {
+	uint64_t binds, updates, refused_updates, reads, writes; /* calls */
+	uint64_t bindings;                                       /* held now */
+	uint64_t held_pages;                                     /* of the cache, by these alone */
+};
+int xn_session_stats(struct xn_session *session, struct xn_session_stats *stats);
 struct xn *xn_session_disk(struct xn_session *session);
 
 /* ---- the cache, shared ---- */
@@ -332,10 +339,21 @@ int xn_template_child(struct xn *xn, uint32_t id, uint32_t child, uint32_t *type
 
 /* ---- roots ---- */
 
-#define XN_WEIGHT_MAX     1000u
-#define XN_ROOT_NAME_MAX  63u
-#define XN_ROOT_TEMPORARY 1u /* does not survive a restart (-ENOSYS yet) */
-#define XN_ROOT_SCRATCH   2u /* a place to build trees for another root (-ENOSYS yet) */
+#define XN_WEIGHT_MAX    1000u
+#define XN_ROOT_NAME_MAX 63u
+
+/*
+ * A temporary root is gone when the disk is opened again, and its blocks are free.
+ * It is exempt from order (its objects are written at any time, its blocks are free
+ * at once), never from privacy or the law.  xn_sync(0) passes it by.
+ *
+ * A scratch root is a temporary root made for another root and charged to it: a
+ * place to build trees that nothing on disk names.  A tree of any size is attached by
+ * moving its top, in one xn_update(), from a record under the scratch root to one
+ * under its root; nothing is ever moved the other way.  It ends with its root.
+ */
+#define XN_ROOT_TEMPORARY 1u
+#define XN_ROOT_SCRATCH   2u
 
 struct xn_root_spec {
 	const char *name;
@@ -343,12 +361,12 @@ struct xn_root_spec {
 	uint32_t type;           /* template of the root object */
 	uint32_t uid, gid, mode; /* who may bind it: rw bits of the mode */
 	uint32_t flags;
-	uint64_t quota; /* blocks; 0 = no limit */
-	uint64_t
-		reserve; /* of these, blocks that only updates with XN_FREEING may take; see xn_claim() */
-	uint32_t weight;  /* share of the device when roots compete, up to XN_WEIGHT_MAX; 0 = 1 */
-	xn_blk_t near;    /* place the object near this block; 0 = anywhere */
-	uint8_t uuid[16]; /* all zero: a random one */
+	uint32_t scratch_of; /* id of the root it is for; with XN_ROOT_SCRATCH only */
+	uint64_t quota;      /* blocks; 0 = no limit */
+	uint64_t reserve;    /* of these, for updates with XN_FREEING only; see xn_claim() */
+	uint32_t weight;     /* share of the device when roots compete; 0 = 1 */
+	xn_blk_t near;       /* place the object near this block; 0 = anywhere */
+	uint8_t uuid[16];    /* all zero: a random one */
 	int64_t now_ns;
 };
 
@@ -372,16 +390,27 @@ struct xn_root_info {
  * image, and enter it into the catalogue.  Durable when the call returns.
  *
  * Fails with
- *   XN_ECRED         the session is no administrator
+ *   XN_ECRED         the session is no administrator; for a scratch root: nor has it bound the
+ *                    root's object for writing, or the owner is to be somebody else
+ *   XN_ENOROOT, XN_EQUOTA   of the root that a scratch root is for
  *   XN_EROOTEXISTS, XN_ENOTEMPLATE, XN_ENOSPACE, XN_EFULLCATALOGUE
  *   XN_EALLOWANCE    the owner may not have one root more, or its object's blocks
  *   -EINVAL          the name is empty, too long, or holds '/' or control characters
  *                    or the reserve is larger than the quota, or there is no such weight
- *   -ENOSYS          flags
+ *                    flags that do not exist; a scratch root has no quota or reserve of its own
  *   XN_EREADONLY, XN_EIO, -ENOMEM
  */
 int xn_root_create(struct xn_session *session, const struct xn_root_spec *spec,
 		   struct xn_root_info *info);
+struct xn_root_stats {
+	uint64_t used, claimed, reserved; /* blocks */
+	uint64_t dirty_pages, held_pages; /* in the cache, see xn_revocation() */
+	uint64_t blocks_in, blocks_out;   /* read and written since the disk was opened */
+	uint64_t updates;
+};
+/* Of a scratch root: those of its root. XN_ENOROOT */
+int xn_root_stats(struct xn *xn, uint32_t id, struct xn_root_stats *stats);
+
 /* XN_ENOROOT */
 int xn_root_find(struct xn *xn, const char *name, struct xn_root_info *info);
 /* The root with the lowest id above `after`; XN_ENOROOT at the end. */
@@ -697,6 +726,18 @@ int64_t xn_reap(struct xn_session *session, uint64_t budget);
  *   XN_EIO, XN_EUNKNOWN, XN_EREADONLY, -ENOMEM
  */
 int xn_commit(struct xn_session *session, const struct xn_extent *extents, uint32_t count);
+
+/*
+ * Give blocks that were allocated and never written zeroes, so that what waits for
+ * them can be written: for hosts, when whoever allocated them is gone.  root 0 =
+ * all.  Returns how many, at most some thousands: sync, and call again until it is 0.
+ *
+ * Fails with
+ *   XN_ECRED, XN_ENOROOT, XN_EREADONLY
+ *   XN_ECACHEFULL  no room for a single page; write back first
+ *   -ENOMEM
+ */
+int xn_init_unwritten(struct xn_session *session, uint32_t root);
 
 /*
  * A dependency of the LibFS's own: where the disk reaches it, `object` is not
