@@ -207,7 +207,7 @@ static void move_in(struct plan *plan, struct change *change)
 		}
 	}
 	/* Whoever takes one of them apart must know, however deep it lies below. */
-	for (; change->in.n && !order_reachable(owner); owner = owner->owner)
+	for (; change->in.n && owner && !order_reachable(owner); owner = owner->owner)
 		owner->flags |= E_MOVED_IN;
 }
 
