@@ -19,6 +19,7 @@
 #include <string.h>
 
 #define BUCKETS_FIRST 1024u
+#define SWEEP_MAX     4096u /* looked at when a wave ends; trees under scratch roots linger long */
 
 static size_t hash_block(const struct registry *registry, xn_blk_t block)
 {
@@ -242,7 +243,7 @@ static bool entry_is_idle(const struct entry *entry)
  */
 static void forget(struct xn *xn, struct entry *entry)
 {
-	if (!entry->type || order_reachable(entry)) {
+	if (!entry->type || entry->root->temporary || order_reachable(entry)) {
 		registry_drop(xn, entry);
 	} else if (!(entry->flags & E_LINGERS)) {
 		TAILQ_INSERT_TAIL(&xn->registry.lingering, entry, lru);
@@ -266,7 +267,9 @@ void registry_release(struct xn *xn, struct entry *entry)
 
 void registry_sweep(struct xn *xn)
 {
-	for (size_t n = xn->registry.n_lingering; n > 0; n--) {
+	size_t n = xn->registry.n_lingering;
+
+	for (n = n < SWEEP_MAX ? n : SWEEP_MAX; n > 0; n--) {
 		struct entry *entry = TAILQ_FIRST(&xn->registry.lingering);
 
 		if (!entry)
