@@ -9,16 +9,17 @@
  *      dependencies), and a request that would close a ring is refused.
  *  (3) Members of one group do not wait for each other: they go together.
  */
-#include "internal.h"
+#include "update.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-static void after_free(struct after *after)
+static void after_free(struct xn *xn, struct after *after)
 {
 	LIST_REMOVE(after, of_object);
 	LIST_REMOVE(after, of_prior);
 	after->object->n_waits--;
+	xn->n_after--;
 	free(after);
 }
 
@@ -26,7 +27,7 @@ static void after_end(struct xn *xn, struct after *after)
 {
 	struct entry *object = after->object;
 
-	after_free(after);
+	after_free(xn, after);
 	order_child_sound(xn, object, 1);
 }
 
@@ -52,7 +53,7 @@ void after_forget(struct xn *xn, struct entry *entry)
 	while (!LIST_EMPTY(&entry->waits)) {
 		struct after *after = LIST_FIRST(&entry->waits);
 
-		after_free(after);
+		after_free(xn, after);
 		entry->unsound--;
 	}
 }
@@ -99,6 +100,7 @@ void after_within_group(struct xn *xn, struct group *group)
  * does not, it waits for nothing.
  */
 struct climb {
+	const struct plan *plan; /* NULL, or an update: owners as they will be then */
 	struct step {
 		struct entry *entry;
 		bool stable;
@@ -149,16 +151,29 @@ static int climb_awaited(struct climb *climb, struct entry *entry)
 	return err;
 }
 
+/* Who waits until the entry is sound: its owner, unless it is so, and stays so. */
+static struct entry *sound_waiter(const struct climb *climb, struct entry *entry)
+{
+	struct change *change = climb->plan ? plan_new_owner(climb->plan, entry) : NULL;
+
+	if ((entry->flags & E_SOUND) && (!climb->plan || order_reachable(entry)))
+		return NULL;
+	while (change && change->fresh)
+		change = plan_taker(climb->plan, change->edits->object);
+	return change ? change->entry : entry->owner;
+}
+
 /* Push everything that waits for this. */
 static int climb_step(struct climb *climb, struct step step)
 {
 	struct entry *entry = step.entry, *member;
 	int err = 0;
 
-	if (!step.stable)
-		return entry->owner && !(entry->flags & E_SOUND)
-			       ? climb_push_waiter(climb, entry->owner)
-			       : 0;
+	if (!step.stable) {
+		struct entry *owner = sound_waiter(climb, entry);
+
+		return owner ? climb_push_waiter(climb, owner) : 0;
+	}
 	err = climb_awaited(climb, entry);
 	if (!err)
 		err = climb_push(climb, entry, false);
@@ -227,12 +242,12 @@ static int climb_out_of(struct climb *climb, struct entry *member, struct entry 
 }
 
 /*
- * Would these entries and their groups, made one group, wait for themselves
- * through somebody else?  1, 0, or -ENOMEM.
+ * Would these entries and their groups, made one group by the update, wait for
+ * themselves through somebody else?  1, 0, or -ENOMEM.
  */
-int after_ring(struct entry *const entries[], size_t count)
+int after_ring(const struct plan *plan, struct entry *const entries[], size_t count)
 {
-	struct climb climb = { 0 };
+	struct climb climb = { .plan = plan };
 	int err = 0;
 
 	for (size_t i = 0; i < count && !err; i++) {
@@ -259,7 +274,7 @@ int after_ring(struct entry *const entries[], size_t count)
 
 /* ---- public ---- */
 
-static int after_add(struct entry *object, struct entry *prior)
+static int after_add(struct xn *xn, struct entry *object, struct entry *prior)
 {
 	struct after *after;
 	int ring;
@@ -288,6 +303,7 @@ static int after_add(struct entry *object, struct entry *prior)
 	LIST_INSERT_HEAD(&object->waits, after, of_object);
 	LIST_INSERT_HEAD(&prior->awaited, after, of_prior);
 	object->n_waits++;
+	xn->n_after++;
 	order_child_unsound(object, 1);
 	return 0;
 }
@@ -313,7 +329,7 @@ int xn_after(struct xn_session *session, xn_blk_t object_block, xn_blk_t prior_b
 	else if (object->root != prior->root)
 		err = -EINVAL;
 	else
-		err = after_add(object, prior);
+		err = after_add(xn, object, prior);
 	pthread_mutex_unlock(&xn->lock);
 	return err;
 }

@@ -382,6 +382,7 @@ struct xn {
 	uint64_t version_clock;
 	struct entry_list unflushed;
 	struct group_list groups;
+	uint64_t n_after; /* dependencies asked for and not ended */
 	struct log log;
 	struct will_free *wave_free; /* free when the wave in flight has ended */
 	struct reclaim *reclaim;     /* NULL: none is under way */
@@ -547,7 +548,6 @@ void after_stable(struct xn *xn, struct entry *prior, uint64_t version);
 void after_forget_reaped(struct xn *xn, struct entry *object);
 void after_forget(struct xn *xn, struct entry *entry);
 void after_within_group(struct xn *xn, struct group *group);
-int after_ring(struct entry *const entries[], size_t count);
 
 /* ---- super.c, catalogue.c, template.c, root.c ---- */
 int sector_write(struct xn *xn, uint64_t offset, const void *sector);

@@ -688,6 +688,9 @@ int sync_root(struct xn *xn, struct root *only)
 	}
 	if (!err && left_dirty(xn, only, since))
 		err = XN_ETAINTED;
+	/* Blocks that only records hold are space, too, when there is little of it. */
+	if (!err && xn->log.waiting && xn->freemap.free_blocks < xn->super.block_count / 64)
+		err = log_checkpoint(xn);
 	wave_end(xn);
 	free(home.v);
 	free(log.v);
@@ -842,12 +845,30 @@ int xn_list_writeable(struct xn_session *session, uint32_t root_id, struct xn_ex
 	return err ? err : (int)n;
 }
 
+/* What an object waits for by xn_after(). */
+static int blockers_after(struct entry *entry, struct xn_extent *out, uint32_t max)
+{
+	struct after *after;
+	uint32_t n = 0;
+
+	LIST_FOREACH(after, &entry->waits, of_object)
+	{
+		const struct entry *prior = after->prior;
+
+		if (n < max)
+			out[n] = (struct xn_extent){ prior->start, prior->blocks,
+						     prior->type ? prior->type->id : XN_DATA, 0 };
+		n++;
+	}
+	return (int)n;
+}
+
 /* Unsound blocks among those that an object's newest bytes name. */
 static int blockers_of(struct xn *xn, struct entry *entry, struct xn_extent *out, uint32_t max)
 {
 	struct udf_extents owned = { 0 };
 	struct udf_budget budget = UDF_BUDGET_FULL;
-	int n = 0;
+	int n = blockers_after(entry, out, max);
 	int err = owns_object(xn, entry->type, entry_bytes(entry), &budget, &owned, NULL);
 
 	for (size_t i = 0; i < owned.n && !err; i++) {

@@ -525,6 +525,21 @@ int log_checkpoint(struct xn *xn)
 	return 0;
 }
 
+int xn_checkpoint(struct xn_session *session)
+{
+	struct xn *xn = session->xn;
+	int err = XN_EREADONLY;
+
+	pthread_mutex_lock(&xn->lock);
+	if (xn->writable) {
+		wave_begin(xn);
+		err = log_checkpoint(xn);
+		wave_end(xn);
+	}
+	pthread_mutex_unlock(&xn->lock);
+	return err;
+}
+
 /* ---- reading what is not at home yet ---- */
 
 /* Copies of the sectors that the log holds of some blocks, taken before the blocks are read. */

@@ -228,13 +228,17 @@ void registry_drop(struct xn *xn, struct entry *entry)
 	entry_free(xn, entry);
 }
 
-/* May the entry be forgotten and found again later without loss? */
-static bool entry_is_idle(const struct entry *entry)
+/*
+ * May the entry be forgotten and found again later without loss?  What is found
+ * again counts as named on disk, so until it is, it is not forgotten.
+ */
+static bool entry_is_idle(struct entry *entry)
 {
 	return entry->refs == 0 && entry->pins == 0 && LIST_EMPTY(&entry->bindings) &&
 	       LIST_EMPTY(&entry->waits) && LIST_EMPTY(&entry->awaited) && !entry->group &&
 	       !entry->will_free && (entry->flags & E_SOUND) &&
-	       !(entry->flags & (E_DIRTY | E_READING | E_WRITING | E_UNFLUSHED | E_DAMAGED));
+	       !(entry->flags & (E_DIRTY | E_READING | E_WRITING | E_UNFLUSHED | E_DAMAGED)) &&
+	       (!entry->type || order_reachable(entry));
 }
 
 /*

@@ -81,6 +81,9 @@ struct change *plan_taker(const struct plan *plan, xn_blk_t block);
 struct change *plan_giver(const struct plan *plan, xn_blk_t block);
 struct change *plan_new_owner(const struct plan *plan, const struct entry *entry);
 
+/* after.c */
+int after_ring(const struct plan *plan, struct entry *const entries[], size_t count);
+
 /* update_group.c */
 int plan_joins(struct plan *plan);
 void plan_join(struct plan *plan);

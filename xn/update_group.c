@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int join_add(struct plan *plan, struct entry *entry)
 {
@@ -221,6 +222,30 @@ static int scratch_check(const struct plan *plan)
 	return 0;
 }
 
+/* Nobody who goes together, or hangs elsewhere then, may wait for himself. */
+static int ring_check(struct plan *plan)
+{
+	size_t n = plan->n_joins;
+	struct entry **entries;
+	int err;
+
+	if (plan->xn->n_after == 0 || !(plan->whole || n))
+		return 0;
+	entries = malloc((n + plan->n_changes) * sizeof(struct entry *));
+	if (!entries)
+		return -ENOMEM;
+	if (n)
+		memcpy(entries, plan->joins, n * sizeof(struct entry *));
+	for (uint32_t i = 0; i < plan->n_changes && plan->whole; i++)
+		entries[n++] = anchor_of(plan, &plan->changes[i]);
+	err = after_ring(plan, entries, n);
+	if (err == 1)
+		err = refuse(plan->update.why, XN_ECYCLE, entries[0]->start,
+			     "what must go together would wait for itself");
+	free(entries);
+	return err;
+}
+
 int plan_joins(struct plan *plan)
 {
 	bool given_up = false;
@@ -235,6 +260,8 @@ int plan_joins(struct plan *plan)
 		plan->n_joins = 0;
 	if (!err && plan->n_freed && !TAILQ_EMPTY(&plan->xn->groups))
 		err = joins_of_freed(plan, &given_up);
+	if (!err)
+		err = ring_check(plan);
 	if (err)
 		return err;
 	if (plan->n_joins == 0)
@@ -244,11 +271,6 @@ int plan_joins(struct plan *plan)
 			      "the disk is too small for an intent log, which this needs");
 	if (sectors_needed(plan) > log_homes_max(plan->xn))
 		return log_full(plan, plan->joins[0]->start);
-	err = after_ring(plan->joins, plan->n_joins);
-	if (err)
-		return err < 0 ? err
-			       : refuse(plan->update.why, XN_ECYCLE, plan->joins[0]->start,
-					"what must go together would wait for itself");
 	plan->group = group_alloc();
 	return plan->group ? 0 : -ENOMEM;
 }

@@ -99,6 +99,7 @@ void judge_settled(struct world *w)
 		while (xn_reap(w->admin, 7) > 0)
 			w->count.reaped++;
 	}
+	EXPECT_RESULT(w, xn_checkpoint(w->admin), 0);
 	for (unsigned r = 0; r < WORLD_ROOTS; r++)
 		snapshot_take(w, r);
 	EXPECT_RESULT(w, xn_disk_info(w->xn, &info), 0);
@@ -255,10 +256,34 @@ static void recover_object(struct world *w, struct object *o)
 	}
 }
 
+/* Was there at the last sync, and is still: a crash cannot lose it, wherever it moved. */
+static size_t kept_serials(const struct world *w, unsigned r, uint64_t serials[WORLD_LIST])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < w->n_objects[r]; i++) {
+		if (snapshot_find(w, r, w->list[r][i]->serial))
+			serials[n++] = w->list[r][i]->serial;
+	}
+	return n;
+}
+
+static void must_be_there(struct world *w, unsigned r, uint64_t serial)
+{
+	for (size_t i = 0; i < w->n_objects[r]; i++) {
+		if (w->list[r][i]->serial == serial)
+			return;
+	}
+	world_fail(w, __FILE__, __LINE__, "the object of serial %llu is lost",
+		   (unsigned long long)serial);
+}
+
 static void recover_root(struct world *w, unsigned r)
 {
 	xn_blk_t block = w->root[r]->block;
 	uint64_t serial = w->root[r]->serial;
+	uint64_t kept[WORLD_LIST];
+	size_t n_kept = kept_serials(w, r, kept);
 
 	while (w->n_objects[r])
 		object_remove(w, w->list[r][0]);
@@ -266,6 +291,8 @@ static void recover_root(struct world *w, unsigned r)
 	w->root[r] = object_add(w, r, NULL, 0, block, T_NODE, serial);
 	for (size_t i = 0; i < w->n_objects[r]; i++) /* grows as children are met */
 		recover_object(w, w->list[r][i]);
+	for (size_t i = 0; i < n_kept; i++)
+		must_be_there(w, r, kept[i]);
 }
 
 static void forget_blocks(struct world *w)
@@ -308,6 +335,7 @@ void world_crash(struct world *w)
 	xn_abandon(w->xn);
 	crashdev_crash(w->medium, seed);
 	judge_fsck(w);
+	medium_log_settle(crashdev_now(w->medium), crashdev_size(w->medium));
 	forget_blocks(w);
 	world_open(w); /* and what the intent log holds is at its place */
 	for (unsigned r = 0; r < WORLD_ROOTS; r++)

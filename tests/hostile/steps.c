@@ -6,6 +6,8 @@
 
 #define UNWRITTEN_MAX 24u
 
+static void sync_one(struct world *w, unsigned root);
+
 /* A record of `o` that is empty (want_kind < 0), or holds that kind; false: none. */
 static bool find_record(struct world *w, const struct object *o, int want, uint32_t *record)
 {
@@ -53,6 +55,11 @@ static bool accepted(struct world *w, struct request *rq, const struct object *o
 	if (over && blocks) {
 		EXPECT_RESULT(w, err, XN_EQUOTA);
 		w->count.refused++;
+		return false;
+	}
+	if (err == XN_ELOGFULL) {
+		w->count.refused++;
+		sync_one(w, o->root);
 		return false;
 	}
 	if (err == XN_ECACHEFULL && blocks) {
@@ -273,6 +280,89 @@ static void free_object(struct world *w, struct object *o)
 	}
 }
 
+/* ---- moves, commits, dependencies ---- */
+
+static bool hangs_below(const struct object *o, const struct object *top)
+{
+	while (o && o != top)
+		o = o->parent;
+	return o != NULL;
+}
+
+static void depths_set(struct world *w, unsigned root)
+{
+	for (size_t i = 0; i < w->n_objects[root]; i++) {
+		struct object *o = w->list[root][i];
+
+		o->depth = 0;
+		for (const struct object *up = o->parent; up; up = up->parent)
+			o->depth++;
+	}
+}
+
+/* An object, with all that hangs below it, from one place to another of its root. */
+static void move_object(struct world *w, struct object *o)
+{
+	struct object *to = object_pick(w, o->root), *child;
+	uint32_t from_record, to_record;
+	struct request rq;
+	uint64_t value;
+	int err;
+
+	if (!find_record(w, o, T_NODE, &from_record) || !find_record(w, to, -1, &to_record) ||
+	    !object_need(w, to) || !object_need(w, o) || !to->bound)
+		return;
+	value = o->record[from_record];
+	child = w->owner[T_START(value)];
+	request_begin(&rq);
+	request_word(&rq, o->block, from_record * 8, 0);
+	request_word(&rq, to->block, to_record * 8, value);
+	err = request_run(&rq, session_of(w, o));
+	if (hangs_below(to, child)) {
+		EXPECT_RESULT(w, err, XN_ECYCLE);
+		w->count.refused++;
+		return;
+	}
+	if (err == XN_ELOGFULL || err == XN_ECYCLE) { /* a ring of those that wait */
+		w->count.refused++;
+		sync_one(w, o->root);
+		return;
+	}
+	EXPECT_RESULT(w, err, 0);
+	w->count.accepted++;
+	w->count.moves++;
+	record_set(w, o, from_record, 0);
+	record_set(w, to, to_record, value);
+	child->parent = to;
+	child->parent_record = to_record;
+	depths_set(w, o->root);
+}
+
+/* One object, and what it needs, durable. */
+static void commit_one(struct world *w, struct object *o)
+{
+	struct xn_extent extent = { o->block, o->child == T_PAIR ? 2 : 1, w->type[o->child], 0 };
+	int err;
+
+	if (!o->bound)
+		return;
+	err = xn_commit(session_of(w, o), &extent, 1);
+	EXPECT(w, err == 0 || (err == XN_ETAINTED && w->n_unwritten[o->root]));
+	w->count.commits += err == 0;
+}
+
+static void wait_for(struct world *w, struct object *o)
+{
+	struct object *prior = object_pick(w, o->root);
+	int err;
+
+	if (!o->bound || !prior->bound || prior == o)
+		return;
+	err = xn_after(session_of(w, o), o->block, prior->block);
+	EXPECT(w, err == 0 || err == XN_ECYCLE);
+	w->count.waits += err == 0;
+}
+
 /* ---- data ---- */
 
 static void write_data(struct world *w, struct object *o)
@@ -473,8 +563,14 @@ static void step_object(struct world *w)
 		write_part(w, o);
 	else if (dice < 88)
 		read_data(w, o);
-	else if (dice < 95)
+	else if (dice < 92)
 		writeback_some(w, o);
+	else if (dice < 96)
+		move_object(w, o);
+	else if (dice < 97)
+		commit_one(w, o);
+	else if (dice < 98)
+		wait_for(w, o);
 	else if (o->parent)
 		object_unbind(w, o);
 }

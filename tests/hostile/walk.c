@@ -41,6 +41,8 @@ static void report(const struct world *w, double took)
 	       (unsigned long long)w->count.syncs, (unsigned long long)w->count.reaped,
 	       (unsigned long long)w->count.evictions, (unsigned long long)w->count.full,
 	       (unsigned long long)w->count.stuck);
+	printf("moves %llu, commits %llu, dependencies %llu\n", (unsigned long long)w->count.moves,
+	       (unsigned long long)w->count.commits, (unsigned long long)w->count.waits);
 	printf("crashes %llu, steps of reclaim %llu, reopenings %llu, crash states looked at "
 	       "%llu\n",
 	       (unsigned long long)w->count.crashes, (unsigned long long)w->count.reclaims,

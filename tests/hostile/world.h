@@ -122,7 +122,7 @@ struct world {
 	uint64_t hook_count;
 	struct {
 		uint64_t accepted, refused, states, crashes, reopens, syncs, reaped, evictions,
-			writes, reads, full, stuck, reclaims;
+			writes, reads, full, stuck, reclaims, moves, commits, waits;
 	} count;
 };
 

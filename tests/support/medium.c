@@ -422,6 +422,18 @@ static void log_undo(struct undo_list *undo)
 	free(undo->v);
 }
 
+void medium_log_settle(uint8_t *bytes, uint64_t size)
+{
+	struct medium_report report = { 0 };
+	struct reader r = { .bytes = bytes, .size = size, .report = &report };
+	struct undo_list undo = { 0 };
+
+	if (super_find(&r))
+		log_carry_out(&r, bytes, &undo);
+	assert(report.truth == 0);
+	free(undo.v);
+}
+
 int medium_check(const uint8_t *bytes, uint64_t size, struct medium_types *types,
 		 medium_visit *visit, void *context, struct medium_report *report)
 {

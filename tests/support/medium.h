@@ -52,6 +52,9 @@ struct medium_report {
 	uint64_t leaked;         /* in use on the map and owned by nobody */
 };
 
+/* What the next opening does first: carry out the intent log, in place. */
+void medium_log_settle(uint8_t *bytes, uint64_t size);
+
 int medium_check(const uint8_t *bytes, uint64_t size, struct medium_types *types,
 		 medium_visit *visit, void *context, struct medium_report *report);
 

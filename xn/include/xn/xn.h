@@ -740,6 +740,15 @@ int xn_commit(struct xn_session *session, const struct xn_extent *extents, uint3
 int xn_init_unwritten(struct xn_session *session, uint32_t root);
 
 /*
+ * Bring what the intent log holds to its place and empty it; blocks that were
+ * freed while a record held them are free then.  xn_sync() does it by itself
+ * when space is short, xn_close() always.
+ *
+ * Fails with XN_EIO, XN_EUNKNOWN, XN_EREADONLY, -ENOMEM
+ */
+int xn_checkpoint(struct xn_session *session);
+
+/*
  * A dependency of the LibFS's own: where the disk reaches it, `object` is not
  * written before the present version of `prior` is stable.  Forgotten when that
  * is so, or when either is freed.
