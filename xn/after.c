@@ -14,12 +14,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-static void after_free(struct xn *xn, struct after *after)
+static void after_free(struct after *after)
 {
 	LIST_REMOVE(after, of_object);
 	LIST_REMOVE(after, of_prior);
 	after->object->n_waits--;
-	xn->n_after--;
+	LIST_REMOVE(after, all);
 	free(after);
 }
 
@@ -27,7 +27,7 @@ static void after_end(struct xn *xn, struct after *after)
 {
 	struct entry *object = after->object;
 
-	after_free(xn, after);
+	after_free(after);
 	order_child_sound(xn, object, 1);
 }
 
@@ -53,22 +53,24 @@ void after_forget(struct xn *xn, struct entry *entry)
 	while (!LIST_EMPTY(&entry->waits)) {
 		struct after *after = LIST_FIRST(&entry->waits);
 
-		after_free(xn, after);
+		after_free(after);
 		entry->unsound--;
 	}
 }
 
-/* What lies in a subtree that will be taken apart is never written: nobody waits for it. */
-void after_forget_reaped(struct xn *xn, struct entry *object)
+/* `top` and all below it belong to nobody any more, so nobody waits for them. */
+void after_forget_below(struct xn *xn, const struct entry *top)
 {
-	struct after *after = LIST_FIRST(&object->waits);
+	struct after *after = LIST_FIRST(&xn->afters), *next;
 
-	while (after) {
-		struct after *next = LIST_NEXT(after, of_object);
+	for (; after; after = next) {
+		const struct entry *at = after->prior;
 
-		if (order_reaped(after->prior))
+		next = LIST_NEXT(after, all);
+		while (at && at != top)
+			at = at->owner;
+		if (at)
 			after_end(xn, after);
-		after = next;
 	}
 }
 
@@ -151,12 +153,15 @@ static int climb_awaited(struct climb *climb, struct entry *entry)
 	return err;
 }
 
-/* Who waits until the entry is sound: its owner, unless it is so, and stays so. */
+/*
+ * Who waits until the entry is sound: its owner, unless it is so and stays so.
+ * What no disk names may become unsound again at any time (order_now_unsound).
+ */
 static struct entry *sound_waiter(const struct climb *climb, struct entry *entry)
 {
 	struct change *change = climb->plan ? plan_new_owner(climb->plan, entry) : NULL;
 
-	if ((entry->flags & E_SOUND) && (!climb->plan || order_reachable(entry)))
+	if ((entry->flags & E_SOUND) && order_reachable(entry))
 		return NULL;
 	while (change && change->fresh)
 		change = plan_taker(climb->plan, change->edits->object);
@@ -303,7 +308,7 @@ static int after_add(struct xn *xn, struct entry *object, struct entry *prior)
 	LIST_INSERT_HEAD(&object->waits, after, of_object);
 	LIST_INSERT_HEAD(&prior->awaited, after, of_prior);
 	object->n_waits++;
-	xn->n_after++;
+	LIST_INSERT_HEAD(&xn->afters, after, all);
 	order_child_unsound(object, 1);
 	return 0;
 }

@@ -41,7 +41,7 @@ static int closure_add(struct closure *closure, struct entry *entry)
 {
 	if ((entry->flags & (E_PICKED | E_DEAD)) || order_reaped(entry))
 		return 0;
-	if (is_done(closure, entry) && order_reachable(entry))
+	if (!entry->group && is_done(closure, entry) && order_reachable(entry))
 		return 0;
 	entry->flags |= E_PICKED;
 	return collect(&closure->list, entry);
@@ -87,7 +87,6 @@ static int closure_priors(struct closure *closure, struct entry *entry)
 	struct after *after;
 	int err = 0;
 
-	after_forget_reaped(closure->xn, entry);
 	LIST_FOREACH(after, &entry->waits, of_object)
 	{
 		if (!err)

@@ -165,7 +165,7 @@ LIST_HEAD(binding_list, binding);
 struct after {
 	struct entry *object, *prior;
 	uint64_t version;
-	LIST_ENTRY(after) of_object, of_prior;
+	LIST_ENTRY(after) of_object, of_prior, all;
 };
 LIST_HEAD(after_list, after);
 
@@ -382,7 +382,7 @@ struct xn {
 	uint64_t version_clock;
 	struct entry_list unflushed;
 	struct group_list groups;
-	uint64_t n_after; /* dependencies asked for and not ended */
+	struct after_list afters; /* dependencies asked for and not ended */
 	struct log log;
 	struct will_free *wave_free; /* free when the wave in flight has ended */
 	struct reclaim *reclaim;     /* NULL: none is under way */
@@ -545,8 +545,8 @@ uint32_t group_sectors(const struct group *group);
 struct group *group_next_below(const struct xn *xn, const struct group *after,
 			       const struct entry *top);
 void after_stable(struct xn *xn, struct entry *prior, uint64_t version);
-void after_forget_reaped(struct xn *xn, struct entry *object);
 void after_forget(struct xn *xn, struct entry *entry);
+void after_forget_below(struct xn *xn, const struct entry *top);
 void after_within_group(struct xn *xn, struct group *group);
 
 /* ---- super.c, catalogue.c, template.c, root.c ---- */

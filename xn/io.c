@@ -515,7 +515,6 @@ static int collect_root(struct xn *xn, struct root *root, struct collected *home
 	{
 		if (err || order_reaped(entry))
 			continue;
-		after_forget_reaped(xn, entry);
 		if (order_writable(xn, entry))
 			err = collect(home, entry);
 		else if ((entry->group || log_live(xn)) && log_ready(xn, entry))

@@ -315,10 +315,17 @@ void entry_settle(struct xn *xn, struct entry *entry)
 /* Take the bytes of the entry that was not used for longest. */
 static bool registry_evict_one(struct xn *xn)
 {
-	struct entry *entry;
+	struct entry *entry, *first = NULL;
 
-	while ((entry = TAILQ_FIRST(&xn->registry.lru)) != NULL) {
+	while ((entry = TAILQ_FIRST(&xn->registry.lru)) != NULL && entry != first) {
 		xn->stats.eviction_looks++;
+		/* What no disk names may become unsound again, and then is needed. */
+		if (entry->type && entry_evictable(entry) && !order_reachable(entry)) {
+			TAILQ_REMOVE(&xn->registry.lru, entry, lru);
+			TAILQ_INSERT_TAIL(&xn->registry.lru, entry, lru);
+			first = first ? first : entry;
+			continue;
+		}
 		if (entry_evictable(entry)) {
 			entry_lose_frame(xn, entry);
 			xn->stats.evictions++;

@@ -298,6 +298,7 @@ static void free_object(struct plan *plan, struct freed *freed)
 		owner->root->account.principal->pending++;
 		if (entry) {
 			groups_leave_below(xn, entry);
+			after_forget_below(xn, entry);
 			order_orphan(xn, entry);
 		}
 	} else {

@@ -9,7 +9,10 @@
  *      does name joins; the object itself is written before (order_now_unsound).
  *  (3) Whoever gives up a member of a group, or something above one, joins it.
  *  (4) One sector is atomic by itself and needs no group.
- *  (5) A group never grows beyond what one record can hold: the update is refused
+ *  (5) Whoever gains an object is joined by the groups of those above it: moves
+ *      that led to where it hangs are on disk with this one or before, else an
+ *      object could hang, on disk, below itself.
+ *  (6) A group never grows beyond what one record can hold: the update is refused
  *      before (XN_ELOGFULL).
  */
 #include "update.h"
@@ -37,28 +40,33 @@ static int join_add(struct plan *plan, struct entry *entry)
 	return 0;
 }
 
-/*
- * The object that the disk names, at or above the change's, as it will hang then; NULL
- * under a temporary root.
- */
+/* A place on the way up, as things will hang then: a new object of the update, or an entry. */
+struct rung {
+	const struct change *fresh;
+	struct entry *entry;
+};
+
+static struct rung rung_of(const struct change *change)
+{
+	return change->fresh ? (struct rung){ change, NULL } : (struct rung){ NULL, change->entry };
+}
+
+static struct rung rung_above(const struct plan *plan, struct rung at)
+{
+	const struct change *owner = at.fresh ? plan_taker(plan, at.fresh->edits->object)
+					      : plan_new_owner(plan, at.entry);
+
+	return owner ? rung_of(owner) : (struct rung){ NULL, at.entry->owner };
+}
+
+/* The object that the disk names, at or above the change's; NULL under a temporary root. */
 static struct entry *anchor_of(const struct plan *plan, const struct change *change)
 {
-	struct entry *entry = change->fresh ? NULL : change->entry;
+	struct rung at = rung_of(change);
 
-	while (!entry || !order_reachable(entry)) {
-		struct change *owner = entry ? plan_new_owner(plan, entry)
-					     : plan_taker(plan, change->edits->object);
-
-		if (owner) {
-			change = owner;
-			entry = owner->fresh ? NULL : owner->entry;
-		} else if (!entry || !entry->owner) {
-			return NULL;
-		} else {
-			entry = entry->owner;
-		}
-	}
-	return entry;
+	while (at.fresh || (at.entry && !order_reachable(at.entry)))
+		at = rung_above(plan, at);
+	return at.entry;
 }
 
 /* Will the change's object hang under a temporary root? */
@@ -98,6 +106,28 @@ static uint32_t edit_sectors(const struct change *change)
 	return n;
 }
 
+static bool gains_objects(const struct plan *plan, const struct change *change)
+{
+	for (size_t i = 0; i < change->in.n; i++) {
+		if (type_find(plan->xn, change->in.v[i].child))
+			return true;
+	}
+	return false;
+}
+
+/* The groups of all above the change's object. */
+static int joins_above(struct plan *plan, const struct change *change)
+{
+	struct rung at = rung_above(plan, rung_of(change));
+	int err = 0;
+
+	for (; !err && (at.fresh || at.entry); at = rung_above(plan, at)) {
+		if (at.entry && at.entry->group)
+			err = join_add(plan, at.entry);
+	}
+	return err;
+}
+
 /* Everybody who must go together because of what changes. */
 static int joins_of_changes(struct plan *plan)
 {
@@ -116,6 +146,10 @@ static int joins_of_changes(struct plan *plan)
 		struct entry *anchor = anchor_of(plan, &plan->changes[i]);
 
 		err = anchor ? join_add(plan, anchor) : 0;
+	}
+	for (uint32_t i = 0; i < plan->n_changes && !err && any; i++) {
+		if (gains_objects(plan, &plan->changes[i]))
+			err = joins_above(plan, &plan->changes[i]);
 	}
 	return err;
 }
@@ -229,15 +263,17 @@ static int ring_check(struct plan *plan)
 	struct entry **entries;
 	int err;
 
-	if (plan->xn->n_after == 0 || !(plan->whole || n))
+	if (LIST_EMPTY(&plan->xn->afters) || !(plan->whole || n))
 		return 0;
 	entries = malloc((n + plan->n_changes) * sizeof(struct entry *));
 	if (!entries)
 		return -ENOMEM;
 	if (n)
 		memcpy(entries, plan->joins, n * sizeof(struct entry *));
-	for (uint32_t i = 0; i < plan->n_changes && plan->whole; i++)
-		entries[n++] = anchor_of(plan, &plan->changes[i]);
+	for (uint32_t i = 0; i < plan->n_changes && plan->whole; i++) {
+		entries[n] = anchor_of(plan, &plan->changes[i]);
+		n += entries[n] != NULL;
+	}
 	err = after_ring(plan, entries, n);
 	if (err == 1)
 		err = refuse(plan->update.why, XN_ECYCLE, entries[0]->start,

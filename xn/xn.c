@@ -242,6 +242,7 @@ static struct xn *xn_alloc(struct bdev *dev, const struct xn_open_opts *opts)
 	pthread_cond_init(&xn->changed, NULL);
 	TAILQ_INIT(&xn->unflushed);
 	TAILQ_INIT(&xn->groups);
+	LIST_INIT(&xn->afters);
 	LIST_INIT(&xn->sessions);
 	LIST_INIT(&xn->reserve_waits);
 	LIST_INIT(&xn->principals);

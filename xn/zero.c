@@ -63,8 +63,8 @@ static int unsound_objects(struct xn *xn, const struct root *root, struct entry 
 		struct entry *entry = registry->buckets[i];
 
 		for (; entry; entry = entry->hash_next) {
-			if (!entry->type || entry->unsound == 0 || order_reaped(entry) ||
-			    (root && entry->root != root))
+			if (!entry->type || entry->unsound == entry->n_waits ||
+			    order_reaped(entry) || (root && entry->root != root))
 				continue;
 			entry->pins++;
 			list[n++] = entry;

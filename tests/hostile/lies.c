@@ -308,17 +308,18 @@ static void child_not_empty(struct world *w, struct object *o, struct request *r
 static void move_between_records(struct world *w, struct object *o, struct request *rq)
 {
 	uint32_t from, to;
+	int err;
 
 	if (!used_record(w, o, T_DATA, &from) || !empty_record(w, o, &to) || from / 64 == to / 64)
 		return;
 	request_word(rq, o->block, to * 8, o->record[from]);
 	request_word(rq, o->block, from * 8, 0);
-	if (request_run(rq, session_of(w, o)) == -ENOSYS) {
+	err = request_run(rq, session_of(w, o));
+	if (err == XN_ELOGFULL || err == XN_ECYCLE) {
 		w->count.refused++;
 		return;
 	}
-	/* Only of an object that no disk names yet; then it is a move like any other. */
-	EXPECT(w, rq->why.error == 0);
+	EXPECT_RESULT(w, err, 0);
 	record_set(w, o, to, o->record[from]);
 	record_set(w, o, from, 0);
 	w->count.accepted++;
