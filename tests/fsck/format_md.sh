@@ -12,6 +12,7 @@ trap 'rm -rf "$work"' EXIT
 	echo '#include <assert.h>'
 	echo '#include <stddef.h>'
 	echo '#include "xn/format.h"'
+	echo '#include "xn/log_format.h"'
 	echo '#include "image.h"'
 	awk -F' *[|] *' '
 	function finish() {
@@ -31,7 +32,7 @@ trap 'rm -rf "$work"' EXIT
 	}
 	END {
 		finish()
-		printf "static_assert(%d == 8, \"tables\");\nstatic_assert(%d > 90, \"rows\");\n", tables, all
+		printf "static_assert(%d == 10, \"tables\");\nstatic_assert(%d > 90, \"rows\");\n", tables, all
 	}' "$XN_SOURCE/FORMAT.md"
 	echo 'int main(void) { return 0; }'
 } > "$work/table.c"

@@ -584,7 +584,7 @@ struct xn_retype {
 	uint32_t reserved;
 };
 
-#define XN_ATOMIC  1u /* several objects, whole or absent after a crash (-ENOSYS yet) */
+#define XN_ATOMIC  1u /* several objects, whole or absent after a crash */
 #define XN_REAP    2u /* freed objects may still own blocks: XN takes the subtree apart later */
 #define XN_FREEING 8u /* this update frees more than it takes: may use the root's reserve */
 
