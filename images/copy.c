@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "cmd.h"
+#include "xcp.h"
 
 #define PIECE       (1u << 20)
 #define PROGRESS_MS 100
@@ -41,7 +42,10 @@ struct copy {
 	int first_error;
 	struct timespec shown;
 	char *piece;
+	struct xcp *xcp; /* from image to image, else NULL */
 };
+
+static void moved(void *arg, const struct xcp_job *job);
 
 int copy_create(struct tool *tool, struct side *from, struct side *to, const struct copy_opts *opts,
 		struct copy **out)
@@ -56,7 +60,8 @@ int copy_create(struct tool *tool, struct side *from, struct side *to, const str
 	copy->from = from;
 	copy->to = to;
 	copy->opts = *opts;
-	if (!copy->piece || !copy->made) {
+	if (!copy->piece || !copy->made ||
+	    (from->image && to->image && xcp_create(from, to, moved, copy, &copy->xcp))) {
 		copy_destroy(copy);
 		return -ENOMEM;
 	}
@@ -74,6 +79,8 @@ static void twin_destroy(void *node)
 
 void copy_destroy(struct copy *copy)
 {
+	if (copy->xcp)
+		xcp_destroy(copy->xcp);
 	tdestroy(copy->twins, twin_destroy);
 	free(copy->made);
 	free(copy->piece);
@@ -204,19 +211,23 @@ static int copy_bytes(struct copy *copy, const struct copy_end *from, struct sid
 
 /* ---- attributes ---- */
 
+/* What the copy of a file with `attr` shall have; returns which of it. */
+static uint32_t attr_of_copy(const struct copy *copy, struct libfs_attr *attr)
+{
+	if (copy->opts.preserve)
+		return KEPT_OWNER | KEPT_TIMES;
+	attr->mode &= ~copy->opts.umask & ~(uint32_t)(S_ISUID | S_ISGID);
+	attr->uid = copy->opts.uid;
+	attr->gid = copy->opts.gid;
+	return copy->to->image ? KEPT_OWNER : LIBFS_SET_MODE;
+}
+
 static int give_attr(struct copy *copy, const struct copy_end *to, const struct libfs_attr *from)
 {
 	struct libfs_attr attr = *from;
-	uint32_t which = KEPT_OWNER | KEPT_TIMES;
-	int err;
+	uint32_t which = attr_of_copy(copy, &attr);
+	int err = copy->to->ops->set_attr(copy->to, to->dir, to->name, &attr, which);
 
-	if (!copy->opts.preserve) {
-		attr.mode = from->mode & ~copy->opts.umask & ~(uint32_t)(S_ISUID | S_ISGID);
-		attr.uid = copy->opts.uid;
-		attr.gid = copy->opts.gid;
-		which = copy->to->image ? KEPT_OWNER : LIBFS_SET_MODE;
-	}
-	err = copy->to->ops->set_attr(copy->to, to->dir, to->name, &attr, which);
 	return err ? complain_to(copy, to->path, err) : 0;
 }
 
@@ -313,6 +324,47 @@ static int clear_place(struct copy *copy, const struct copy_end *from, const str
 	return err ? complain_to(copy, to->path, err) : 0;
 }
 
+/* What became of a file that was moved later. */
+static void moved(void *arg, const struct xcp_job *job)
+{
+	struct copy *copy = arg;
+
+	copy->counts.bytes += job->bytes;
+	if (!job->error)
+		copy->counts.files++;
+	else if (job->from_failed)
+		complain(copy, copy->from, job->from_path, job->error);
+	else
+		complain_to(copy, job->to_path, job->error);
+	show_progress(copy);
+}
+
+/* Open on both ends: its bytes and attributes follow.  Takes `in` and `out`. */
+static int move_later(struct copy *copy, const struct copy_end *from, const struct side_file *in,
+		      const struct copy_end *to, const struct side_file *out,
+		      const struct libfs_attr *attr)
+{
+	struct xcp_job job = {
+		.from = *in,
+		.to = *out,
+		.from_path = strdup(from->path),
+		.to_path = strdup(to->path),
+		.size = attr->size,
+		.attr = *attr,
+	};
+
+	if (!job.from_path || !job.to_path) {
+		free(job.from_path);
+		free(job.to_path);
+		copy->from->ops->close_file(copy->from, &job.from);
+		copy->to->ops->close_file(copy->to, &job.to);
+		return complain(copy, copy->to, to->path, -ENOMEM);
+	}
+	job.which = attr_of_copy(copy, &job.attr);
+	xcp_add(copy->xcp, &job);
+	return 0;
+}
+
 static int copy_regular(struct copy *copy, const struct copy_end *from, const struct copy_end *to,
 			const struct libfs_attr *attr)
 {
@@ -327,6 +379,8 @@ static int copy_regular(struct copy *copy, const struct copy_end *from, const st
 		complain_to(copy, to->path, err);
 		goto close_in;
 	}
+	if (copy->xcp)
+		return move_later(copy, from, &in, to, &out, attr);
 	err = copy_bytes(copy, from, &in, to, &out, attr->size);
 	close_err = copy->to->ops->close_file(copy->to, &out);
 	if (!err && close_err)
@@ -381,7 +435,7 @@ static int copy_plain(struct copy *copy, const struct copy_end *from, const stru
 		return copy_twin(copy, twin, to);
 	err = S_ISREG(attr->mode) ? copy_regular(copy, from, to, attr)
 				  : copy_special(copy, from, to, attr);
-	if (!err)
+	if (!err && !(copy->xcp && S_ISREG(attr->mode)))
 		err = give_attr(copy, to, attr);
 	return err ? err : twin_add(copy, from, to, attr);
 }
@@ -523,6 +577,8 @@ int copy_file(struct copy *copy, const struct copy_end *from, const struct copy_
 	if (copy->depth == 0)
 		set_base(copy, to);
 	copy_any(copy, from, to);
+	if (copy->depth == 0 && copy->xcp)
+		xcp_flush(copy->xcp);
 	return copy->first_error;
 }
 
@@ -537,5 +593,7 @@ int copy_contents(struct copy *copy, const struct copy_end *from, const struct c
 	set_base(copy, to);
 	copy_inside(copy, from, to);
 	copy->depth--;
+	if (copy->depth == 0 && copy->xcp)
+		xcp_flush(copy->xcp);
 	return copy->first_error;
 }

@@ -7,7 +7,9 @@
  *      too) and hard links inside what is copied stay as they are.
  *  (3) What fails is said and passed over; when the destination itself is full,
  *      broken or read-only, the copy stops there.
- *  (4) A directory is never copied into itself, nor a file over itself.
+ *  (4) From image to image the bytes are moved by xcp.h, when enough files have
+ *      been gathered or copy_file() ends; the names are made at once.
+ *  (5) A directory is never copied into itself, nor a file over itself.
  */
 #ifndef IMAGES_COPY_H
 #define IMAGES_COPY_H

@@ -67,6 +67,9 @@ struct side_ops {
 	/* Owner, permission and, with LIBFS_SET_MTIME, the times. */
 	int (*set_attr)(struct side *side, const struct side_dir *dir, const char *name,
 			const struct libfs_attr *attr, uint32_t which);
+	/* The same of an open file; images only. */
+	int (*set_file_attr)(struct side *side, struct side_file *file,
+			     const struct libfs_attr *attr, uint32_t which);
 	int (*remove)(struct side *side, const struct side_dir *dir, const char *name, bool is_dir);
 
 	/* Remember a file just made, for link(). `path` leads to it from `base`. */

@@ -255,6 +255,12 @@ static int image_set_attr(struct side *side, const struct side_dir *dir, const c
 	return err;
 }
 
+static int image_set_file_attr(struct side *side, struct side_file *file,
+			       const struct libfs_attr *attr, uint32_t which)
+{
+	return set_ino_attr(side, file->fs, &(struct libfs_attr){ .ino = file->id }, attr, which);
+}
+
 static int image_remove(struct side *side, const struct side_dir *dir, const char *name,
 			bool is_dir)
 {
@@ -316,6 +322,7 @@ struct side side_of_image(struct image *image)
 		.close_file = image_close_file,
 		.make = image_make,
 		.set_attr = image_set_attr,
+		.set_file_attr = image_set_file_attr,
 		.remove = image_remove,
 		.keep = image_keep,
 		.link = image_link,

@@ -990,6 +990,57 @@ off_t cffs_seek(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t in
 	return err ? cffs_errno(err) : (off_t)found;
 }
 
+/* ---- extents ---- */
+
+static ssize_t extents_locked(struct cffs *fs, struct cffs_inode *inode, uint64_t off, uint64_t len,
+			      struct libfs_extent *out, size_t max)
+{
+	uint64_t end = min64(inode->b.size, off + len), at = off / BLK;
+	size_t n = 0;
+
+	if (off >= end || max == 0)
+		return 0;
+	if (inode->b.inline_len) {
+		out[0] = (struct libfs_extent){ .len = inode->b.size, .place = LIBFS_NOWHERE };
+		return 1;
+	}
+	while (at < blocks_up(end) && n < max) {
+		struct cffs_run run;
+		int err = cffs_map(fs, inode, at, blocks_up(end) - at, &run);
+
+		if (err)
+			return err;
+		if (run.start)
+			out[n++] = (struct libfs_extent){
+				.offset = at * BLK,
+				.len = run.count * BLK,
+				.place = run.start * BLK,
+				.flags = run.class == CFFS_CLASS_DATA ? 0 : LIBFS_EXTENT_UNWRITTEN,
+			};
+		at += run.count;
+		run_put(fs, &run);
+	}
+	return (ssize_t)n;
+}
+
+ssize_t cffs_extents(struct libfs *libfs, libfs_ino_t ino, uint64_t offset, uint64_t len,
+		     struct libfs_extent *out, size_t max)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *inode;
+	ssize_t n = cffs_inode_get(fs, ino, &inode);
+
+	if (n)
+		return cffs_errno((int)n);
+	pthread_rwlock_rdlock(&inode->lock);
+	n = cffs_is_dir(inode)       ? -EISDIR
+	    : S_ISREG(inode->a.mode) ? extents_locked(fs, inode, offset, len, out, max)
+				     : -EINVAL;
+	pthread_rwlock_unlock(&inode->lock);
+	cffs_inode_put(fs, inode);
+	return n < 0 ? cffs_errno((int)n) : n;
+}
+
 /* ---- read, write ---- */
 
 static int io_check(const struct cffs_inode *inode)

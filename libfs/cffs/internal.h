@@ -280,6 +280,8 @@ int cffs_fallocate(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t
 		   uint64_t offset, uint64_t len);
 off_t cffs_seek(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino, uint64_t offset,
 		int whence);
+ssize_t cffs_extents(struct libfs *libfs, libfs_ino_t ino, uint64_t offset, uint64_t len,
+		     struct libfs_extent *out, size_t max);
 int cffs_fsync(struct libfs *libfs, libfs_ino_t ino, bool data_only);
 
 #endif

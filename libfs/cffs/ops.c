@@ -35,6 +35,7 @@ static const struct libfs_ops cffs_ops = {
 	.write = cffs_write,
 	.fallocate = cffs_fallocate,
 	.seek = cffs_seek,
+	.extents = cffs_extents,
 	.fsync = cffs_fsync,
 	.sync = op_sync,
 	.statfs = cffs_statfs,

@@ -266,3 +266,33 @@ int sfs_file_seek(struct sfs *fs, struct sfs_inode *inode, uint64_t off, bool da
 		*found = inode->f.size;
 	return 0;
 }
+
+int sfs_file_extents(struct sfs *fs, struct sfs_inode *inode, uint64_t off, uint64_t len,
+		     struct libfs_extent *out, size_t max, size_t *count)
+{
+	uint64_t end = len < inode->f.size - off ? off + len : inode->f.size;
+	uint64_t fblk = off / SFS_BLOCK, last;
+	struct sfs_leaf leaf = { 0 };
+	int err = 0;
+
+	*count = 0;
+	if (off >= inode->f.size)
+		return 0;
+	last = (end + SFS_BLOCK - 1) / SFS_BLOCK;
+	while (fblk < last && *count < max) {
+		struct sfs_run run;
+
+		err = sfs_map(fs, inode, &leaf, fblk, last - fblk, &run);
+		if (err)
+			break;
+		if (run.start)
+			out[(*count)++] = (struct libfs_extent){
+				.offset = fblk * SFS_BLOCK,
+				.len = run.count * SFS_BLOCK,
+				.place = run.start * SFS_BLOCK,
+			};
+		fblk += run.count;
+	}
+	sfs_leaf_put(fs, &leaf);
+	return err;
+}

@@ -283,6 +283,27 @@ static off_t op_seek(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino
 	return err ? sfs_errno(err) : (off_t)found;
 }
 
+static ssize_t op_extents(struct libfs *libfs, libfs_ino_t ino, uint64_t offset, uint64_t len,
+			  struct libfs_extent *out, size_t max)
+{
+	struct sfs *fs = sfs_of(libfs);
+	struct sfs_inode inode;
+	size_t n = 0;
+	int err;
+
+	pthread_rwlock_rdlock(&fs->lock);
+	err = sfs_inode_get(fs, ino, &inode);
+	if (!err) {
+		if (!S_ISREG(inode.f.mode))
+			err = sfs_is_dir(&inode) ? -EISDIR : -EINVAL;
+		else
+			err = sfs_file_extents(fs, &inode, offset, len, out, max, &n);
+		sfs_inode_put(fs, &inode);
+	}
+	pthread_rwlock_unlock(&fs->lock);
+	return err ? sfs_errno(err) : (ssize_t)n;
+}
+
 /* ---- readdir ---- */
 
 /* Cookies: 1 behind ".", 2 behind "..", then two more than the position in the directory. */
@@ -647,6 +668,7 @@ static const struct libfs_ops simplefs_ops = {
 	.write = op_write,
 	.fallocate = op_fallocate,
 	.seek = op_seek,
+	.extents = op_extents,
 	.fsync = op_fsync,
 	.sync = op_sync,
 	.statfs = sfs_statfs,

@@ -232,6 +232,9 @@ int sfs_file_fill(struct sfs *fs, struct sfs_inode *inode, uint64_t off, uint64_
 /* SEEK_DATA (data = true) or SEEK_HOLE at or behind `off` < size. -ENXIO */
 int sfs_file_seek(struct sfs *fs, struct sfs_inode *inode, uint64_t off, bool data,
 		  uint64_t *found);
+/* Where the bytes from `off` on lie, holes left out; *count of at most `max`. */
+int sfs_file_extents(struct sfs *fs, struct sfs_inode *inode, uint64_t off, uint64_t len,
+		     struct libfs_extent *out, size_t max, size_t *count);
 
 /* ---- dir.c ---- */
 
