@@ -51,4 +51,5 @@ const struct libfs_type cffs_type = {
 	.version = CFFS_VERSION,
 	.ops = &cffs_ops,
 	.checker = &cffs_checker,
+	.features = LIBFS_HAS_ACL,
 };
