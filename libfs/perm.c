@@ -72,6 +72,13 @@ static int check_owner(const struct libfs_attr *old, const struct xn_cred *cred,
 	return 0;
 }
 
+static int check_write(const struct libfs_attr *old, const struct xn_cred *cred, uint32_t which)
+{
+	if (which & (LIBFS_SET_WRITER | LIBFS_SET_NO_WRITER))
+		return which & LIBFS_SET_WRITER ? 0 : -EACCES;
+	return libfs_may(old, cred, LIBFS_MAY_WRITE);
+}
+
 /*
  * Setting both times to now needs only the right to write; anything else is the
  * owner's.  A host that states a ctime reports writes it has cached itself.
@@ -86,7 +93,7 @@ static int check_times(const struct libfs_attr *old, const struct xn_cred *cred,
 	if (owns(old, cred))
 		return 0;
 	if ((which & now) == now)
-		return libfs_may(old, cred, LIBFS_MAY_WRITE);
+		return check_write(old, cred, which);
 	return -EPERM;
 }
 
@@ -98,7 +105,7 @@ static int check_all(const struct libfs_attr *old, const struct libfs_ctx *ctx,
 	if (!err && (which & LIBFS_SET_MODE) && !owns(old, ctx->cred))
 		err = -EPERM;
 	if (!err && (which & LIBFS_SET_SIZE) && !(which & LIBFS_SET_OPEN))
-		err = libfs_may(old, ctx->cred, LIBFS_MAY_WRITE);
+		err = check_write(old, ctx->cred, which);
 	return err ? err : check_times(old, ctx->cred, which);
 }
 

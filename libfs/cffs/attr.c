@@ -215,6 +215,10 @@ static int setattr(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_ino
 	if (err)
 		return err;
 	cffs_inode_attr(fs, inode, &old);
+	/* An ACL may say otherwise than the mode. */
+	if (which & (LIBFS_SET_SIZE | LIBFS_SET_ATIME_NOW | LIBFS_SET_MTIME_NOW))
+		which |= cffs_may(fs, inode, ctx, LIBFS_MAY_WRITE) ? LIBFS_SET_NO_WRITER
+								   : LIBFS_SET_WRITER;
 	err = libfs_setattr_prepare(&old, ctx, &attr, &which);
 	if (!err && (which & LIBFS_SET_SIZE)) {
 		pthread_rwlock_wrlock(&inode->lock);

@@ -41,7 +41,9 @@ entry mnt/home/shared/f 'user:1234:rwx.*'
 [ "$(stat -c %a mnt/home/shared/f)" = 660 ] || fail "the umask counted where a default ACL does: $(stat -c %a mnt/home/shared/f)"
 entry mnt/home/shared/d 'default:user:1234:rwx'
 chmod 755 mnt/home/shared
-as 1234 sh -c 'echo mine >mnt/home/shared/f' || fail "the inherited entry does not let in"
+as 1234 sh -c "echo mine >mnt/home/shared/f" || fail "the inherited entry does not let in"
+as 1234 touch mnt/home/shared/f || fail "who may write may not touch"
+as 1235 truncate -s 0 mnt/home/shared/f 2>/dev/null && fail "a stranger may truncate"
 (umask 077 && touch mnt/home/alone)
 [ "$(stat -c %a mnt/home/alone)" = 600 ] || fail "the umask did not count where no default ACL is"
 

@@ -81,6 +81,9 @@ struct libfs_attr {
 #define LIBFS_SET_CTIME     0x100u /* hosts that cache writes state it */
 #define LIBFS_KILL_SUIDGID  0x200u
 #define LIBFS_SET_OPEN      0x400u /* asked through an open handle: permission was given at open */
+/* For libfs_setattr_prepare(), by a LibFS with ACLs: who asks may write, may not.  Else the mode tells. */
+#define LIBFS_SET_WRITER    0x800u
+#define LIBFS_SET_NO_WRITER 0x1000u
 
 struct libfs_dirent {
 	libfs_ino_t ino;
