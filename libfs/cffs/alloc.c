@@ -450,20 +450,32 @@ static int place_large(struct cffs *fs, struct cffs_places *places, struct cffs_
 	return 0;
 }
 
-/* Near its directory, and beside nobody in particular. */
+static uint64_t scatter(uint64_t number)
+{
+	return number * 0x9e3779b97f4a7c15ull >> 24;
+}
+
+/*
+ * Near its directory and beside nobody, as cylinder groups and a rotational delay would have it;
+ * directories are spread over the disk.  External inodes made together count as a directory.
+ */
 static int place_anywhere(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *inode,
 			  uint64_t want, struct xn_extent *out)
 {
-	xn_blk_t block = dir ? cffs_dir_block(dir) : 0;
-	uint64_t spread = inode->a.ino * 0x9e3779b97f4a7c15ull >> 40;
+	xn_blk_t block = dir != fs->xdir ? cffs_dir_block(dir ? dir : inode) : 0;
 	struct xn_disk_info info;
 	xn_blk_t near;
+	int err;
 
 	if (xn_disk_info(fs->xn, &info))
 		return -EIO;
-	block = block ? block : home_of(fs);
-	near = block / CHUNK * CHUNK + spread % CHUNK;
-	return find_any(fs, near < info.block_count ? near : near % info.block_count, want, out);
+	if (!block)
+		block = scatter(dir == fs->xdir ? inode->a.ino >> 7 : inode->a.ino) %
+			info.block_count;
+	near = block / CHUNK * CHUNK + scatter(inode->a.ino) % CHUNK;
+	near = near < info.block_count ? near : near % info.block_count;
+	err = xn_find_free(fs->libfs.session, near, want, 2, out);
+	return err ? find_any(fs, near, want, out) : 0;
 }
 
 /* Where the file's block before this one is, plus one; 0: nowhere. */

@@ -6,9 +6,11 @@
  * explicit grouping and delayed writes; and ext4 on a loop device through system calls.
  *
  *	bench_small [--quick] [--files N] [--dirs N] [--bytes N] [--only cffs|ext4] [--libfs NAME]
+ *		    [--drive atlas1996|sata7200|nvme]
  *
- * Requests are counted as if the device took 64 KiB, or 1 MiB, at most.  Time is that of the
- * process, the device being memory.  The kernel's requests are those of /sys/block; comparing
+ * Requests are counted as if the device took 64 KiB, or 1 MiB, at most; "disk s" is what that
+ * drive would have taken (the 1996 one, unless asked).  Time is that of the process, the device
+ * being memory.  The kernel's requests are those of /sys/block; comparing
  * with it needs root and loop devices, and is left out without them.
  */
 #include <dirent.h>
@@ -46,12 +48,12 @@ struct shape {
 	unsigned files, dirs;
 	size_t bytes;
 	const char *libfs;
-	bool quick;
+	const struct bdev_model *drive;
 };
 
 struct result {
 	struct counts counts;
-	double ns_per_file;
+	double ns_per_file, disk_s;
 };
 
 static double now_ns(void)
@@ -71,7 +73,7 @@ static void name_of(char name[16], char kind, unsigned i)
 
 struct bench {
 	const struct shape *shape;
-	struct bdev *dev;
+	struct bdev *dev, *model;
 	struct xn *xn;
 	struct xn_session *session;
 	struct libfs *fs;
@@ -108,7 +110,8 @@ static void bench_make(struct bench *b, const char *mkfs_options)
 	struct bdev *mem;
 
 	MUST(bdev_mem_create(1ull << 30, &mem));
-	MUST(count_create(mem, &b->dev));
+	MUST(bdev_model_create(mem, b->shape->drive, &b->model));
+	MUST(count_create(b->model, &b->dev));
 	MUST(xn_format(b->dev, &format));
 	MUST(xn_open_dev(b->dev, &open, &b->xn));
 	MUST(xn_session_open(b->xn, &b->cred, XN_SESSION_ADMIN, &b->session));
@@ -194,6 +197,7 @@ static void run_libfs(const struct shape *shape, const char *mkfs, const char *m
 	struct bench b = { .shape = shape,
 			   .ctx = { .now = { 1700000000, 0 }, .umask = 022 },
 			   .buffer = calloc(1, shape->bytes) };
+	struct bdev_model_result disk;
 	struct counts idle;
 
 	if (!b.buffer)
@@ -210,10 +214,13 @@ static void run_libfs(const struct shape *shape, const char *mkfs, const char *m
 			bench_open(&b, mount);
 		}
 		count_take(b.dev, &idle);
+		bdev_model_reset(b.model);
 		start = now_ns();
 		all_files(&b, phase);
 		results[phase].ns_per_file = (now_ns() - start) / shape->files;
 		count_take(b.dev, &results[phase].counts);
+		bdev_model_result(b.model, &disk);
+		results[phase].disk_s = (double)disk.time_ns / 1e9;
 	}
 	bench_close(&b);
 	bdev_close(b.dev);
@@ -382,25 +389,26 @@ static struct result sum_of(const struct result results[PHASES])
 		sum.counts.read_sectors += c->read_sectors;
 		sum.counts.written_sectors += c->written_sectors;
 		sum.ns_per_file += results[p].ns_per_file;
+		sum.disk_s += results[p].disk_s;
 	}
 	return sum;
 }
 
 static void print_row(const char *what, const struct result *r)
 {
-	printf("  %-10s %9llu %9llu %10llu %10llu %8llu %10.2f\n", what,
+	printf("  %-10s %9llu %9llu %10llu %10llu %8llu %10.2f %8.2f\n", what,
 	       (unsigned long long)r->counts.requests[0], (unsigned long long)r->counts.requests[1],
 	       (unsigned long long)r->counts.read_sectors,
 	       (unsigned long long)r->counts.written_sectors, (unsigned long long)r->counts.flushes,
-	       r->ns_per_file / 1000);
+	       r->ns_per_file / 1000, r->disk_s);
 }
 
 static struct result print_table(const char *title, const struct result results[PHASES])
 {
 	struct result sum = sum_of(results);
 
-	printf("\n%s\n  %-10s %9s %9s %10s %10s %8s %10s\n", title, "phase", "req 64K", "req 1M",
-	       "sect read", "sect writ", "flushes", "us/file");
+	printf("\n%s\n  %-10s %9s %9s %10s %10s %8s %10s %8s\n", title, "phase", "req 64K",
+	       "req 1M", "sect read", "sect writ", "flushes", "us/file", "disk s");
 	for (enum phase p = CREATE; p < PHASES; p++)
 		print_row(phase_names[p], &results[p]);
 	print_row("sum", &sum);
@@ -409,11 +417,12 @@ static struct result print_table(const char *title, const struct result results[
 
 static void print_ratio(const char *what, const struct result *r, const struct result *best)
 {
-	printf("  %-36s %8llu %7.1f   %8llu %7.1f\n", what,
+	printf("  %-36s %8llu %7.1f   %8llu %7.1f   %8.2f %7.1f\n", what,
 	       (unsigned long long)r->counts.requests[0],
 	       (double)r->counts.requests[0] / (double)best->counts.requests[0],
 	       (unsigned long long)r->counts.requests[1],
-	       (double)r->counts.requests[1] / (double)best->counts.requests[1]);
+	       (double)r->counts.requests[1] / (double)best->counts.requests[1], r->disk_s,
+	       r->disk_s / best->disk_s);
 }
 
 /* ---- eight ways ---- */
@@ -443,8 +452,8 @@ static struct result run_ways(const struct shape *shape)
 		sums[way] = print_table(title, results);
 		fflush(stdout);
 	}
-	printf("\nrequests without stat, and how many times the first\n  %-36s %16s   %16s\n", "",
-	       "64 KiB", "1 MiB");
+	printf("\nwithout stat, and how many times the first\n  %-36s %16s   %16s   %16s\n", "",
+	       "requests 64 KiB", "requests 1 MiB", "disk s");
 	for (unsigned way = 0; way < WAYS; way++) {
 		way_options(way, mkfs, &mount, title);
 		print_ratio(title, &sums[way], &sums[0]);
@@ -479,14 +488,14 @@ static void compare_kernel(const struct shape *shape)
 
 int main(int argc, char **argv)
 {
-	struct shape shape = { .files = 10000, .dirs = 100, .bytes = 1024, .libfs = "cffs" };
+	struct shape shape = { 10000, 100, 1024, "cffs", bdev_model_find("atlas1996") };
 	const char *only = "";
 
 	for (int i = 1; i < argc; i++) {
 		const char *value = i + 1 < argc ? argv[i + 1] : "";
 
 		if (!strcmp(argv[i], "--quick"))
-			shape = (struct shape){ 400, 8, 1024, shape.libfs, true };
+			shape = (struct shape){ 400, 8, 1024, shape.libfs, shape.drive };
 		else if (!strcmp(argv[i], "--files"))
 			shape.files = (unsigned)atoi(value), i++;
 		else if (!strcmp(argv[i], "--dirs"))
@@ -497,10 +506,12 @@ int main(int argc, char **argv)
 			only = value, i++;
 		else if (!strcmp(argv[i], "--libfs"))
 			shape.libfs = value, i++;
+		else if (!strcmp(argv[i], "--drive"))
+			shape.drive = bdev_model_find(value), i++;
 		else
 			return fprintf(stderr, "bench_small: what is \"%s\"?\n", argv[i]), 2;
 	}
-	if (!shape.files || !shape.dirs || !shape.bytes)
+	if (!shape.files || !shape.dirs || !shape.bytes || !shape.drive)
 		return fprintf(stderr, "bench_small: nothing to do\n"), 2;
 	printf("%u files of %zu bytes in %u directories\n", shape.files, shape.bytes, shape.dirs);
 	if (strcmp(shape.libfs, "cffs") != 0)
