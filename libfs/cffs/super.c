@@ -397,6 +397,25 @@ static int mount_root(struct cffs *fs, const struct libfs_mount_opts *opts)
 	return err;
 }
 
+/* When changes are written: delayed, unless asked otherwise, or each before its call returns. */
+static int parse_options(struct cffs *fs, const struct libfs_mount_opts *opts)
+{
+	const char *at = opts->options ? opts->options : "";
+
+	while (*at) {
+		size_t len = strcspn(at, ",");
+
+		if (len == strlen("through") && memcmp(at, "through", len) == 0) {
+			fs->libfs.type = &cffs_through_type;
+		} else if (len && (len != strlen("delayed") || memcmp(at, "delayed", len) != 0)) {
+			say(opts, "cffs knows delayed and through, not \"%.*s\"", (int)len, at);
+			return -EINVAL;
+		}
+		at += len + (at[len] == ',');
+	}
+	return 0;
+}
+
 int cffs_mount(struct xn_session *session, const struct libfs_mount_opts *opts, struct libfs **out)
 {
 	struct cffs *fs;
@@ -407,7 +426,9 @@ int cffs_mount(struct xn_session *session, const struct libfs_mount_opts *opts, 
 	err = cffs_fs_create(session, opts->flags, &fs);
 	if (err)
 		return cffs_errno(err);
-	err = mount_root(fs, opts);
+	err = parse_options(fs, opts);
+	if (!err)
+		err = mount_root(fs, opts);
 	if (err) {
 		if (opts->why && opts->why_size && !opts->why[0])
 			say(opts, "root \"%s\": %s", opts->root, xn_strerror(err));

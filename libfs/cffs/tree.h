@@ -206,7 +206,7 @@ int cffs_mount(struct xn_session *session, const struct libfs_mount_opts *opts, 
 int cffs_unmount(struct libfs *libfs);
 int cffs_mkfs(struct xn_session *session, const struct libfs_mkfs_opts *opts);
 
-extern const struct libfs_type cffs_type;
+extern const struct libfs_type cffs_type, cffs_through_type;
 extern const struct libfs_checker cffs_checker;
 
 #endif
