@@ -51,6 +51,16 @@ static struct bdev *make_direct(struct fixture *fx)
 	return file_make(fx, BDEV_OPEN_DIRECT);
 }
 
+static struct bdev *make_threads(struct fixture *fx)
+{
+	return file_make(fx, BDEV_OPEN_THREADS);
+}
+
+static struct bdev *make_direct_threads(struct fixture *fx)
+{
+	return file_make(fx, BDEV_OPEN_DIRECT | BDEV_OPEN_THREADS);
+}
+
 static struct bdev *make_recorder(struct fixture *fx)
 {
 	struct bdev *dev;
@@ -93,8 +103,10 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-	{ "memory", make_memory },     { "file", make_file },   { "direct", make_direct },
-	{ "recorder", make_recorder }, { "fault", make_fault }, { "overlay", make_overlay },
+	{ "threads", make_threads }, { "direct, threads", make_direct_threads },
+	{ "memory", make_memory },   { "file", make_file },
+	{ "direct", make_direct },   { "recorder", make_recorder },
+	{ "fault", make_fault },     { "overlay", make_overlay },
 	{ "model", make_model },
 };
 

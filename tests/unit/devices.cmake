@@ -8,4 +8,9 @@ set_tests_properties(unit_loop PROPERTIES RESOURCE_LOCK loop)
 
 # The file device is made to meet a host that is slow, or fails.
 target_link_options(unit_file PRIVATE
-	-Wl,--wrap=preadv64 -Wl,--wrap=pwritev64v2 -Wl,--wrap=fdatasync -Wl,--wrap=fallocate64)
+	-Wl,--wrap=preadv64 -Wl,--wrap=pwritev64v2 -Wl,--wrap=fdatasync -Wl,--wrap=fallocate64
+	-Wl,--wrap=io_uring_queue_init)
+if(URING_FOUND)
+	target_link_libraries(unit_file PRIVATE PkgConfig::URING)
+	target_compile_definitions(unit_file PRIVATE XN_URING)
+endif()

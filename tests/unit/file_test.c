@@ -32,14 +32,33 @@ struct host {
 	size_t transfer_max; /* bytes the host moves at once, 0: any */
 	int interrupts;      /* so many transfers are interrupted first */
 	int syncs;
+	int reads;           /* that the caller or a thread asked for */
+	off_t bad;           /* reads that cover this byte fail; 0: none */
+	int rings, no_rings; /* made; refused once so many are */
 };
 
 static const struct host host_as_usual = {
 	.mutex = PTHREAD_MUTEX_INITIALIZER,
 	.changed = PTHREAD_COND_INITIALIZER,
+	.no_rings = 1000,
 };
 static struct host host = { .mutex = PTHREAD_MUTEX_INITIALIZER,
-			    .changed = PTHREAD_COND_INITIALIZER };
+			    .changed = PTHREAD_COND_INITIALIZER,
+			    .no_rings = 1000 };
+
+#ifdef XN_URING
+struct io_uring;
+int __real_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags);
+int __wrap_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags);
+
+int __wrap_io_uring_queue_init(unsigned entries, struct io_uring *ring, unsigned flags)
+{
+	if (host.rings >= host.no_rings)
+		return -EPERM;
+	host.rings++;
+	return __real_io_uring_queue_init(entries, ring, flags);
+}
+#endif
 
 ssize_t __real_preadv64(int fd, const struct iovec *iov, int count, off_t offset);
 ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int count, off_t offset);
@@ -80,6 +99,7 @@ ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int count, off_t offset
 	limit.tv_sec += 20;
 	pthread_mutex_lock(&host.mutex);
 	host.last_reader = pthread_self();
+	host.reads++;
 	host.inside++;
 	host.most = host.inside > host.most ? host.inside : host.most;
 	pthread_cond_broadcast(&host.changed);
@@ -88,6 +108,15 @@ ssize_t __wrap_preadv64(int fd, const struct iovec *iov, int count, off_t offset
 			break;
 	host.inside--;
 	pthread_mutex_unlock(&host.mutex);
+	if (host.bad && offset <= host.bad) {
+		off_t end = offset;
+
+		for (int i = 0; i < count; i++)
+			end += (off_t)iov[i].iov_len;
+		errno = EIO;
+		if (host.bad < end)
+			return -1;
+	}
 	if (host.transfer_max) {
 		struct iovec part = host_part(iov);
 
@@ -145,7 +174,8 @@ static int fixture_new(void **state)
 
 	snprintf(fx->path, sizeof(fx->path), "/tmp/xn-file-%d.img", getpid());
 	unlink(fx->path);
-	assert_ok(bdev_open(fx->path, BDEV_OPEN_RDWR | BDEV_OPEN_CREATE, DISK, &fx->dev));
+	assert_ok(bdev_open(fx->path, BDEV_OPEN_RDWR | BDEV_OPEN_CREATE | BDEV_OPEN_THREADS, DISK,
+			    &fx->dev));
 	assert_ok(bdev_queue_create(fx->dev, &fx->queue));
 	*state = fx;
 	return 0;
@@ -327,7 +357,7 @@ static void several_requests_overlap(void **state)
 	for (size_t i = 0; i < 8; i++) {
 		iov[i] = (struct iovec){ bytes + 512 * i, 512 };
 		requests[i] = (struct bdev_request){ .op = BDEV_READ,
-						     .offset = 512 * i,
+						     .offset = 1024 * i, /* no neighbours */
 						     .len = 512,
 						     .iov = &iov[i],
 						     .iov_count = 1 };
@@ -357,6 +387,218 @@ static void wait_for_none_does_not_wait(void **state)
 	pthread_cond_broadcast(&host.changed);
 	pthread_mutex_unlock(&host.mutex);
 	assert_int_equal(bdev_wait(fx->queue, done, 2, 2), 2);
+}
+
+/* ---- neighbours ---- */
+
+struct batch {
+	struct bdev_request requests[512], *submit[512], *done[512];
+	struct iovec iov[512];
+	uint8_t bytes[512][512];
+};
+
+/* `count` reads or writes of a sector each, every `step` sectors from the first on. */
+static struct batch *batch_new(enum bdev_op op, size_t count, uint64_t step)
+{
+	struct batch *b = calloc(1, sizeof(*b));
+
+	for (size_t i = 0; i < count; i++) {
+		memset(b->bytes[i], op == BDEV_WRITE ? (int)i + 1 : 0, 512);
+		b->iov[i] = (struct iovec){ b->bytes[i], 512 };
+		b->requests[i] = (struct bdev_request){ .op = op,
+							.offset = step * 512 * i,
+							.len = 512,
+							.iov = &b->iov[i],
+							.iov_count = 1 };
+		b->submit[i] = &b->requests[i];
+	}
+	return b;
+}
+
+static void batch_run(struct bdev_queue *queue, struct batch *b, size_t count)
+{
+	size_t got = 0;
+
+	bdev_submit(queue, b->submit, count);
+	while (got < count)
+		got += bdev_wait(queue, b->done, count - got, 1);
+}
+
+static void assert_batch_read(struct batch *b, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		assert_int_equal(b->requests[i].outcome, BDEV_DONE);
+		for (size_t k = 0; k < 512; k++)
+			assert_int_equal(b->bytes[i][k], (uint8_t)(i + 1));
+	}
+}
+
+static void neighbours_become_one_request(void **state)
+{
+	struct fixture *fx = *state;
+	struct batch *out = batch_new(BDEV_WRITE, 100, 1), *in = batch_new(BDEV_READ, 100, 1);
+
+	batch_run(fx->queue, out, 100);
+	host.reads = 0;
+	batch_run(fx->queue, in, 100);
+	assert_int_equal(host.reads, 2); /* 64 pieces at once, then the rest */
+	assert_batch_read(in, 100);
+	free(out);
+	free(in);
+}
+
+static void what_differs_in_kind_or_leaves_a_gap_is_no_neighbour(void **state)
+{
+	struct fixture *fx = *state;
+	struct batch *b = batch_new(BDEV_READ, 4, 1);
+
+	b->requests[1].op = BDEV_WRITE;
+	b->requests[3].offset += 512;
+	batch_run(fx->queue, b, 4);
+	assert_int_equal(host.reads, 3);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(b->requests[i].outcome, BDEV_DONE);
+	free(b);
+}
+
+static void of_neighbours_only_the_bad_one_fails(void **state)
+{
+	struct fixture *fx = *state;
+	struct batch *out = batch_new(BDEV_WRITE, 10, 1), *in = batch_new(BDEV_READ, 10, 1);
+
+	batch_run(fx->queue, out, 10);
+	host.bad = 512 * 7;
+	batch_run(fx->queue, in, 10);
+	assert_int_equal(in->requests[7].outcome, BDEV_FAILED);
+	assert_int_equal(in->requests[7].error, -EIO);
+	assert_batch_read(in, 7);
+	assert_int_equal(in->requests[9].outcome, BDEV_DONE);
+	assert_int_equal(in->bytes[9][0], 10);
+	free(out);
+	free(in);
+}
+
+/* ---- the ring ---- */
+
+static struct bdev_info info_of(const struct bdev *dev)
+{
+	struct bdev_info info;
+
+	bdev_info(dev, &info);
+	return info;
+}
+
+/* A queue of a device of its own, with the ring where there is one. */
+static struct bdev *given_ring(struct fixture *fx, struct bdev_queue **queue)
+{
+	struct bdev *dev = reopen(fx, BDEV_OPEN_RDWR);
+
+	assert_ok(bdev_queue_create(dev, queue));
+	return dev;
+}
+
+static void round_trip(struct bdev_queue *queue, size_t count, uint64_t step)
+{
+	struct batch *out = batch_new(BDEV_WRITE, count, step);
+	struct batch *in = batch_new(BDEV_READ, count, step);
+
+	batch_run(queue, out, count);
+	batch_run(queue, in, count);
+	assert_batch_read(in, count);
+	free(out);
+	free(in);
+}
+
+static void more_than_the_ring_holds_may_be_submitted(void **state)
+{
+	struct fixture *fx = *state;
+	struct bdev_queue *queue;
+	struct bdev *dev = given_ring(fx, &queue);
+
+	host.reads = 0;
+	round_trip(queue, 512, 3);
+	if (!strcmp(info_of(dev).engine, "io_uring"))
+		assert_int_equal(host.reads, 0); /* the kernel did them all */
+	bdev_queue_destroy(queue);
+	bdev_close(dev);
+}
+
+static void where_rings_are_refused_threads_do_it(void **state)
+{
+	struct fixture *fx = *state;
+	struct bdev_queue *queue;
+	struct bdev *dev;
+
+	host.no_rings = 0;
+	dev = given_ring(fx, &queue);
+	assert_string_equal(info_of(dev).engine, "threads");
+	round_trip(queue, 100, 2);
+	assert_int_equal(host.rings, 0);
+	bdev_queue_destroy(queue);
+	bdev_close(dev);
+}
+
+/* The first was to see; there is no memory for the second. */
+static void a_queue_that_gets_no_ring_uses_threads(void **state)
+{
+	struct fixture *fx = *state;
+	struct bdev_queue *queue;
+	struct bdev *dev;
+
+	host.no_rings = 1;
+	dev = given_ring(fx, &queue);
+	round_trip(queue, 100, 2);
+	assert_true(host.rings <= 1);
+	bdev_queue_destroy(queue);
+	bdev_close(dev);
+}
+
+static void who_asks_for_threads_gets_them(void **state)
+{
+	struct fixture *fx = *state;
+
+	assert_string_equal(info_of(fx->dev).engine, "threads");
+	round_trip(fx->queue, 100, 2);
+	assert_int_equal(host.rings, 0);
+}
+
+static void a_file_cut_by_somebody_else_fails_in_the_ring_too(void **state)
+{
+	struct fixture *fx = *state;
+	struct batch *b = batch_new(BDEV_READ, 4, 8);
+	struct bdev_queue *queue;
+	struct bdev *dev = given_ring(fx, &queue);
+
+	assert_int_equal(truncate(fx->path, 3 * 4096), 0);
+	batch_run(queue, b, 4);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(b->requests[i].outcome, BDEV_DONE);
+	assert_int_equal(b->requests[3].outcome, BDEV_FAILED);
+	assert_int_equal(b->requests[3].error, -EIO);
+	bdev_queue_destroy(queue);
+	bdev_close(dev);
+	free(b);
+}
+
+static void a_lost_flush_is_lost_in_the_ring_too(void **state)
+{
+	struct fixture *fx = *state;
+	struct batch *b = batch_new(BDEV_WRITE, 3, 2);
+	struct bdev_queue *queue;
+	struct bdev *dev = given_ring(fx, &queue);
+
+	b->requests[2] = (struct bdev_request){ .op = BDEV_FLUSH };
+	batch_run(queue, b, 3);
+	assert_int_equal(b->requests[2].outcome, BDEV_DONE);
+	host.sync_error = EIO;
+	assert_refused(bdev_flush(dev), XN_EUNKNOWN);
+	host.sync_error = 0;
+	batch_run(queue, b, 3);
+	assert_int_equal(b->requests[0].outcome, BDEV_DONE);
+	assert_int_equal(b->requests[2].outcome, BDEV_UNKNOWN);
+	bdev_queue_destroy(queue);
+	bdev_close(dev);
+	free(b);
 }
 
 /* ---- a host that does things by halves ---- */
@@ -595,6 +837,15 @@ int main(void)
 		T(a_file_cut_by_somebody_else_fails_the_read),
 		T(one_request_on_an_empty_queue_runs_in_the_callers_thread),
 		T(several_requests_overlap),
+		T(neighbours_become_one_request),
+		T(what_differs_in_kind_or_leaves_a_gap_is_no_neighbour),
+		T(of_neighbours_only_the_bad_one_fails),
+		T(more_than_the_ring_holds_may_be_submitted),
+		T(where_rings_are_refused_threads_do_it),
+		T(a_queue_that_gets_no_ring_uses_threads),
+		T(who_asks_for_threads_gets_them),
+		T(a_file_cut_by_somebody_else_fails_in_the_ring_too),
+		T(a_lost_flush_is_lost_in_the_ring_too),
 		T(wait_for_none_does_not_wait),
 		T(a_host_that_moves_little_at_once_is_asked_again),
 		T(a_failed_write_is_failed_and_a_failed_fua_write_unknown),

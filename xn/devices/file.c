@@ -2,31 +2,22 @@
 /*
  * A regular file or a block device of the host.
  *
- *  (1) A request on an empty queue runs in the caller's thread; more than one
- *      run in a few worker threads, started when first needed, so that they
- *      overlap.  Queues with work take turns.
- *  (2) A flush that failed is UNKNOWN, and so is every later one: the host
- *      reports a lost page once and forgets it.
- *  (3) With BDEV_OPEN_DIRECT, what is whole 4096-byte blocks bypasses the
- *      host's cache, through a copy if the memory is not aligned; the rest goes
- *      through it.  The host keeps the two coherent.
- *  (4) Readers and a writer exclude each other by open-file-description locks;
+ *  (1) A job on an empty queue runs in the caller's thread: nothing is faster.  More
+ *      than one overlap: in the kernel (io_uring) where that is to be had, else in a few
+ *      worker threads.
+ *  (2) Neighbours of one kind that are submitted one behind the other become one job;
+ *      if that fails they are done one by one, so that only the bad ones fail.
+ *  (3) Readers and a writer exclude each other by open-file-description locks;
  *      a writer of a block device holds it open exclusively as well, which also
  *      keeps out mounts.
- *
- * One mutex guards the lists of a device and of all its queues; it is not held
- * during I/O.
  */
-#include "device.h"
+#include "file.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/falloc.h>
 #include <linux/fs.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,294 +26,103 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WORKERS_MAX    4
-#define IOV_WINDOW     64
-#define ZERO_CHUNK     65536u
-#define DIRECT_ALIGN   4096u
 #define FILE_OPTIMAL   (1u << 20)
-#define LOCK_PAUSE_MAX 20 /* ms between two tries */
+#define MERGE_MAX      (1u << 20) /* bytes of a job of several requests */
+#define MERGE_IOV      1024       /* pieces; more the host does not take */
+#define LOCK_PAUSE_MAX 20         /* ms between two tries */
 
-struct file_queue {
-	struct bdev_queue queue;
-	struct bdev_request *waiting, **waiting_end; /* for a worker */
-	struct bdev_request *done, **done_end;
-	size_t running;
-	pthread_cond_t changed;      /* `done` grew, or `running` became 0 */
-	struct file_queue *next_due; /* among those with waiting requests */
-};
+/* ---- jobs ---- */
 
-struct file {
-	struct bdev bdev;
-	char *path;
-	int fd, direct_fd, exclusive_fd; /* the last two may be -1 */
-	bool writable, is_block;
-	uint32_t logical_block, optimal_io;
-	atomic_uint_least64_t size;
-	atomic_bool flush_lost;
-
-	pthread_mutex_t mutex;
-	pthread_cond_t work;
-	struct file_queue *due, **due_end;
-	bool stopping;
-	int workers, idle;
-	pthread_t threads[WORKERS_MAX];
-};
-
-/* ---- bytes ---- */
-
-/* The part of `iov` that begins `skip` bytes into it; returns its length in entries. */
-static int iov_window(const struct iovec *iov, int count, uint64_t skip, struct iovec *window)
-{
-	int used = 0;
-
-	for (int i = 0; i < count && used < IOV_WINDOW; i++) {
-		if (skip >= iov[i].iov_len) {
-			skip -= iov[i].iov_len;
-			continue;
-		}
-		window[used].iov_base = (uint8_t *)iov[i].iov_base + skip;
-		window[used++].iov_len = iov[i].iov_len - skip;
-		skip = 0;
-	}
-	return used;
-}
-
-static int transfer(int fd, const struct bdev_request *request, const struct iovec *iov, int count)
-{
-	int flags = request->op == BDEV_WRITE && (request->flags & BDEV_FUA) ? RWF_DSYNC : 0;
-	struct iovec window[IOV_WINDOW];
-	uint64_t moved = 0;
-
-	while (moved < request->len) {
-		int used = iov_window(iov, count, moved, window);
-		off_t at = (off_t)(request->offset + moved);
-		ssize_t got = request->op == BDEV_READ ? preadv(fd, window, used, at)
-						       : pwritev2(fd, window, used, at, flags);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (got == 0) /* somebody made the file shorter */
-			return -EIO;
-		moved += (uint64_t)got;
-	}
-	return 0;
-}
-
-static bool iov_is_aligned(const struct iovec *iov, int count)
-{
-	for (int i = 0; i < count; i++)
-		if ((uintptr_t)iov[i].iov_base % DIRECT_ALIGN || iov[i].iov_len % DIRECT_ALIGN)
-			return false;
-	return true;
-}
-
-static int transfer_bounced(int fd, const struct bdev_request *request)
-{
-	struct iovec iov = { NULL, request->len };
-	int err;
-
-	if (posix_memalign(&iov.iov_base, DIRECT_ALIGN, request->len))
-		return -ENOMEM;
-	if (request->op == BDEV_WRITE)
-		iov_gather(iov.iov_base, request->iov, request->len);
-	err = transfer(fd, request, &iov, 1);
-	if (!err && request->op == BDEV_READ)
-		iov_scatter(request->iov, iov.iov_base, request->len);
-	free(iov.iov_base);
-	return err;
-}
-
-static int file_transfer(struct file *file, const struct bdev_request *request)
-{
-	if (file->direct_fd < 0 || request->offset % DIRECT_ALIGN || request->len % DIRECT_ALIGN)
-		return transfer(file->fd, request, request->iov, request->iov_count);
-	if (iov_is_aligned(request->iov, request->iov_count))
-		return transfer(file->direct_fd, request, request->iov, request->iov_count);
-	return transfer_bounced(file->direct_fd, request);
-}
-
-static int file_discard(struct file *file, const struct bdev_request *request)
-{
-	uint64_t range[2] = { request->offset, request->len };
-	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-	int failed;
-
-	if (file->is_block)
-		failed = ioctl(file->fd, BLKDISCARD, range);
-	else
-		failed = fallocate(file->fd, mode, (off_t)range[0], (off_t)range[1]);
-	/* Old contents are a permitted outcome. */
-	if (failed && errno != EOPNOTSUPP && errno != ENOTTY)
-		return -errno;
-	return 0;
-}
-
-static int write_zeroes_by_hand(struct file *file, uint64_t offset, uint64_t len)
-{
-	uint8_t *zeroes = calloc(1, ZERO_CHUNK);
-	int err = zeroes ? 0 : -ENOMEM;
-
-	while (len && !err) {
-		struct iovec iov = { zeroes, len < ZERO_CHUNK ? len : ZERO_CHUNK };
-		struct bdev_request part = {
-			.op = BDEV_WRITE,
-			.offset = offset,
-			.len = iov.iov_len,
-		};
-
-		err = transfer(file->fd, &part, &iov, 1);
-		offset += iov.iov_len;
-		len -= iov.iov_len;
-	}
-	free(zeroes);
-	return err;
-}
-
-static int file_write_zeroes(struct file *file, const struct bdev_request *request)
-{
-	uint64_t range[2] = { request->offset, request->len };
-	int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-
-	if (file->is_block) {
-		if (!ioctl(file->fd, BLKZEROOUT, range))
-			return 0;
-	} else if (!fallocate(file->fd, mode, (off_t)range[0], (off_t)range[1])) {
-		return 0;
-	}
-	return write_zeroes_by_hand(file, request->offset, request->len);
-}
-
-/* ---- one request, done now ---- */
-
-static enum bdev_outcome flush_run(struct file *file, int *error)
-{
-	if (file->writable && !atomic_load(&file->flush_lost) && fdatasync(file->fd)) {
-		*error = -errno;
-		atomic_store(&file->flush_lost, true);
-		return BDEV_UNKNOWN;
-	}
-	*error = atomic_load(&file->flush_lost) ? -EIO : 0;
-	return *error ? BDEV_UNKNOWN : BDEV_DONE;
-}
-
-static void request_execute(struct file *file, struct bdev_request *request)
-{
-	enum bdev_outcome failed = BDEV_FAILED;
-	int err = -EINVAL;
-
-	switch (request->op) {
-	case BDEV_FLUSH: request->outcome = flush_run(file, &request->error); return;
-	case BDEV_READ: err = file_transfer(file, request); break;
-	case BDEV_WRITE:
-		err = file_transfer(file, request);
-		if (request->flags & BDEV_FUA) /* written but not synced, or neither */
-			failed = BDEV_UNKNOWN;
-		break;
-	case BDEV_DISCARD: err = file_discard(file, request); break;
-	case BDEV_WRITE_ZEROES: err = file_write_zeroes(file, request); break;
-	}
-	request->outcome = err ? failed : BDEV_DONE;
-	request->error = err;
-}
-
-/* ---- workers ---- */
-
-static void list_push(struct bdev_request ***end, struct bdev_request *request)
+void list_push(struct bdev_request ***end, struct bdev_request *request)
 {
 	request->next = NULL;
 	**end = request;
 	*end = &request->next;
 }
 
-static struct bdev_request *list_pop(struct bdev_request **head, struct bdev_request ***end)
+static bool requests_join(const struct bdev_request *a, const struct bdev_request *b)
 {
-	struct bdev_request *request = *head;
+	return (a->op == BDEV_READ || a->op == BDEV_WRITE) && a->op == b->op &&
+	       a->flags == b->flags && a->offset + a->len == b->offset;
+}
 
-	if (!request)
+/* How many of the requests, from the first, make one job; and of how many pieces. */
+static size_t job_size(struct bdev_request *requests[], size_t count, int *pieces)
+{
+	uint64_t len = requests[0]->len;
+	size_t n = 1;
+
+	*pieces = requests[0]->iov_count;
+	while (n < count && requests_join(requests[n - 1], requests[n]) &&
+	       len + requests[n]->len <= MERGE_MAX &&
+	       *pieces + requests[n]->iov_count <= MERGE_IOV) {
+		len += requests[n]->len;
+		*pieces += requests[n++]->iov_count;
+	}
+	return n;
+}
+
+static struct job *job_new(struct bdev_request *requests[], size_t n, int pieces)
+{
+	size_t len = sizeof(struct job) + n * sizeof(*requests) +
+		     (n > 1 ? (size_t)pieces : 0) * sizeof(struct iovec);
+	struct job *job = malloc(len);
+	struct iovec *iov;
+
+	if (!job)
 		return NULL;
-	*head = request->next;
-	if (!*head)
-		*end = head;
-	request->next = NULL;
-	return request;
+	memset(job, 0, sizeof(*job));
+	job->members = (struct bdev_request **)(job + 1);
+	memcpy(job->members, requests, n * sizeof(*requests));
+	job->n = n;
+	job->request = *requests[0];
+	if (n == 1)
+		return job;
+	job->request.iov = iov = (struct iovec *)(job->members + n);
+	job->request.iov_count = pieces;
+	job->request.len = 0;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(iov, requests[i]->iov, (size_t)requests[i]->iov_count * sizeof(*iov));
+		iov += requests[i]->iov_count;
+		job->request.len += requests[i]->len;
+	}
+	return job;
 }
 
-/* Mutex held. */
-static void due_push(struct file *file, struct file_queue *queue)
+void job_free(struct job *job)
 {
-	queue->next_due = NULL;
-	*file->due_end = queue;
-	file->due_end = &queue->next_due;
+	free(job->bounce);
+	free(job);
 }
 
-/* Mutex held: take the next request of the next queue, which goes to the end of the line. */
-static struct bdev_request *due_pop(struct file *file, struct file_queue **owner)
+static void jobs_free(struct job *jobs)
 {
-	struct file_queue *queue = file->due;
-	struct bdev_request *request;
+	struct job *job;
 
-	if (!queue)
-		return NULL;
-	file->due = queue->next_due;
-	if (!file->due)
-		file->due_end = &file->due;
-	request = list_pop(&queue->waiting, &queue->waiting_end);
-	if (queue->waiting)
-		due_push(file, queue);
-	*owner = queue;
-	return request;
+	while ((job = jobs)) {
+		jobs = job->next;
+		job_free(job);
+	}
 }
 
-static void *worker_main(void *arg)
+/* NULL: no memory. */
+static struct job *jobs_of(struct bdev_request *requests[], size_t count, size_t *n_jobs)
 {
-	struct file *file = arg;
-	struct file_queue *queue;
-	struct bdev_request *request;
+	struct job *jobs = NULL, **end = &jobs;
 
-	pthread_mutex_lock(&file->mutex);
-	for (;;) {
-		while (!(request = due_pop(file, &queue)) && !file->stopping) {
-			file->idle++;
-			pthread_cond_wait(&file->work, &file->mutex);
-			file->idle--;
+	*n_jobs = 0;
+	for (size_t i = 0; i < count; i += (*end)->n, end = &(*end)->next) {
+		int pieces;
+		size_t n = job_size(requests + i, count - i, &pieces);
+
+		*end = job_new(requests + i, n, pieces);
+		if (!*end) {
+			jobs_free(jobs);
+			return NULL;
 		}
-		if (!request)
-			break;
-		pthread_mutex_unlock(&file->mutex);
-		request_execute(file, request);
-		pthread_mutex_lock(&file->mutex);
-		list_push(&queue->done_end, request);
-		queue->running--;
-		pthread_cond_signal(&queue->changed);
+		++*n_jobs;
 	}
-	pthread_mutex_unlock(&file->mutex);
-	return NULL;
-}
-
-/* Mutex held: have enough workers for what waits; false if there is none at all. */
-static bool workers_wake(struct file *file, size_t wanted)
-{
-	size_t idle = (size_t)file->idle;
-
-	for (; idle < wanted && file->workers < WORKERS_MAX; idle++) {
-		if (pthread_create(&file->threads[file->workers], NULL, worker_main, file))
-			break;
-		file->workers++;
-	}
-	pthread_cond_broadcast(&file->work);
-	return file->workers > 0;
-}
-
-static void workers_stop(struct file *file)
-{
-	pthread_mutex_lock(&file->mutex);
-	file->stopping = true;
-	pthread_cond_broadcast(&file->work);
-	pthread_mutex_unlock(&file->mutex);
-	for (int i = 0; i < file->workers; i++)
-		pthread_join(file->threads[i], NULL);
+	return jobs;
 }
 
 /* ---- queues ---- */
@@ -331,9 +131,9 @@ static int file_queue_create(struct bdev *dev, struct bdev_queue **out)
 {
 	struct file_queue *queue = calloc(1, sizeof(*queue));
 
-	(void)dev;
 	if (!queue)
 		return -ENOMEM;
+	queue->no_uring = !((struct file *)dev)->use_uring;
 	queue->waiting_end = &queue->waiting;
 	queue->done_end = &queue->done;
 	pthread_cond_init(&queue->changed, NULL);
@@ -346,10 +146,8 @@ static void file_queue_destroy(struct bdev_queue *base)
 	struct file_queue *queue = (struct file_queue *)base;
 	struct file *file = (struct file *)base->dev;
 
-	pthread_mutex_lock(&file->mutex);
-	while (queue->running)
-		pthread_cond_wait(&queue->changed, &file->mutex);
-	pthread_mutex_unlock(&file->mutex);
+	pool_drain(file, queue);
+	uring_stop(file, queue);
 	pthread_cond_destroy(&queue->changed);
 	free(queue);
 }
@@ -359,10 +157,14 @@ static bool queue_is_empty(struct file *file, struct file_queue *queue)
 {
 	bool empty;
 
+	if (queue->queue.ready)
+		return false;
+	if (queue->uring)
+		return !queue->running && !queue->done;
 	pthread_mutex_lock(&file->mutex);
 	empty = !queue->running && !queue->done;
 	pthread_mutex_unlock(&file->mutex);
-	return empty && !queue->queue.ready;
+	return empty;
 }
 
 static void execute_here(struct file *file, struct bdev_queue *queue,
@@ -374,28 +176,46 @@ static void execute_here(struct file *file, struct bdev_queue *queue,
 	}
 }
 
+/* Done before anybody else could begin. */
+static void job_here(struct file *file, struct bdev_queue *queue, struct job *job)
+{
+	job_execute(file, job);
+	for (size_t i = 0; i < job->n; i++)
+		queue_complete(queue, job->members[i], job->members[i]->outcome,
+			       job->members[i]->error);
+	job_free(job);
+}
+
+/* The kernel does it, if it lets us; once on a queue, always. */
+static bool queue_uses_uring(struct file_queue *queue)
+{
+	if (!queue->uring && !queue->no_uring && !queue->running)
+		queue->no_uring = !uring_start(queue);
+	return queue->uring;
+}
+
 static void file_submit(struct bdev_queue *base, struct bdev_request *requests[], size_t count)
 {
 	struct file_queue *queue = (struct file_queue *)base;
 	struct file *file = (struct file *)base->dev;
-	bool have_workers;
+	size_t n_jobs;
+	struct job *jobs;
 
 	if (count == 1 && queue_is_empty(file, queue)) {
 		execute_here(file, base, requests, count);
 		return;
 	}
-	pthread_mutex_lock(&file->mutex);
-	have_workers = workers_wake(file, count);
-	if (have_workers) {
-		if (!queue->waiting)
-			due_push(file, queue);
-		for (size_t i = 0; i < count; i++)
-			list_push(&queue->waiting_end, requests[i]);
-		queue->running += count;
-	}
-	pthread_mutex_unlock(&file->mutex);
-	if (!have_workers)
+	jobs = jobs_of(requests, count, &n_jobs);
+	if (!jobs) {
 		execute_here(file, base, requests, count);
+	} else if (n_jobs == 1 && queue_is_empty(file, queue)) {
+		job_here(file, base, jobs);
+	} else if (queue_uses_uring(queue)) {
+		uring_submit(file, queue, jobs);
+	} else if (!pool_submit(file, queue, jobs, n_jobs)) {
+		execute_here(file, base, requests, count);
+		jobs_free(jobs);
+	}
 }
 
 static size_t file_wait(struct bdev_queue *base, struct bdev_request *done[], size_t max,
@@ -405,17 +225,18 @@ static size_t file_wait(struct bdev_queue *base, struct bdev_request *done[], si
 	struct file *file = (struct file *)base->dev;
 	size_t taken = 0;
 
+	if (queue->uring)
+		uring_wait(file, queue, min);
+	else
+		pool_wait(file, queue, min);
 	pthread_mutex_lock(&file->mutex);
-	for (;;) {
-		struct bdev_request *request;
-
-		while (taken < max && (request = list_pop(&queue->done, &queue->done_end)))
-			done[taken++] = request;
-		if (taken >= min)
-			break;
-		assert(queue->running); /* the caller waits for more than is in flight */
-		pthread_cond_wait(&queue->changed, &file->mutex);
+	while (taken < max && queue->done) {
+		done[taken] = queue->done;
+		queue->done = queue->done->next;
+		done[taken++]->next = NULL;
 	}
+	if (!queue->done)
+		queue->done_end = &queue->done;
 	pthread_mutex_unlock(&file->mutex);
 	return taken;
 }
@@ -504,6 +325,7 @@ static void file_info(const struct bdev *dev, struct bdev_info *info)
 		.can_resize = file->writable && !file->is_block,
 	};
 	snprintf(info->name, sizeof(info->name), "%s", file->path);
+	snprintf(info->engine, sizeof(info->engine), file->use_uring ? "io_uring" : "threads");
 }
 
 static int file_resize(struct bdev *dev, uint64_t size)
@@ -526,7 +348,7 @@ static void file_close(struct bdev *dev)
 {
 	struct file *file = (struct file *)dev;
 
-	workers_stop(file);
+	pool_stop(file);
 	if (file->exclusive_fd >= 0)
 		close(file->exclusive_fd);
 	if (file->direct_fd >= 0)
@@ -646,6 +468,7 @@ int bdev_file_open(const char *path, uint32_t flags, uint64_t create_size, struc
 	if (!file)
 		return -ENOMEM;
 	file->writable = flags & BDEV_OPEN_RDWR;
+	file->use_uring = !(flags & BDEV_OPEN_THREADS) && uring_is_there();
 	file->fd = file_open_fd(path, flags, create_size);
 	err = file->fd < 0 ? file->fd : file_measure(file);
 	if (err) {

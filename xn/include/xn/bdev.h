@@ -77,6 +77,7 @@ struct bdev_info {
 	bool can_fua, can_discard, can_write_zeroes;
 	bool can_resize; /* bdev_resize works (files) */
 	char name[256];  /* as people know it */
+	char engine[16]; /* how requests overlap: "io_uring", "threads"; "": they do not */
 };
 
 /* Who holds a disk; stored by the owner of the lock where others can read it. */
@@ -88,10 +89,11 @@ struct bdev_holder {
 
 /* ---- opening ---- */
 
-#define BDEV_OPEN_RDONLY 0u
-#define BDEV_OPEN_RDWR   1u
-#define BDEV_OPEN_CREATE 2u /* file: make it if missing, with size create_size */
-#define BDEV_OPEN_DIRECT 4u /* bypass the host's page cache where possible */
+#define BDEV_OPEN_RDONLY  0u
+#define BDEV_OPEN_RDWR    1u
+#define BDEV_OPEN_CREATE  2u /* file: make it if missing, with size create_size */
+#define BDEV_OPEN_DIRECT  4u /* bypass the host's page cache where possible */
+#define BDEV_OPEN_THREADS 8u /* file: worker threads even where there is io_uring */
 
 /*
  * Open a disk by name: "disk.img", "file:disk.img", "/dev/loop0", "mem:SIZE" (bytes, or with K, M,
