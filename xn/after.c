@@ -27,6 +27,8 @@ static void after_end(struct xn *xn, struct after *after)
 {
 	struct entry *object = after->object;
 
+	if (after->in_frozen && object->frozen)
+		object->frozen->unsound--;
 	after_free(after);
 	order_child_sound(xn, object, 1);
 }

@@ -46,6 +46,7 @@ static void group_add(struct xn *xn, struct group *group, struct entry *entry)
 	if (!group->listed)
 		TAILQ_INSERT_TAIL(&xn->groups, group, all);
 	group->listed = true;
+	freeze_drop(entry); /* it goes with the others, as it is then */
 	TAILQ_INSERT_TAIL(&group->members, entry, member);
 	entry->group = group;
 	group->n++;

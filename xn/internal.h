@@ -16,6 +16,7 @@
  *   ahead.c      blocks read before need     reclaim.c   blocks that a crash lost
  *   walk.c       everything that is owned    zero.c      blocks never written
  *   sparse.c     tables with holes           freemap_write.c  the map, to the disk
+ *   freeze.c     versions that a sync waits for
  *   log.c        the intent log              group.c     what goes together
  *   after.c      dependencies asked for      durable.c   xn_commit
  *   resize.c     a disk of another size
@@ -145,8 +146,9 @@ enum entry_flag {
 	E_SEEN_SOUND = 1u << 16,
 	E_PICKED = 1u << 17,
 	E_GROUPED = 1u << 18,
-	E_LINGERS = 1u << 30, /* on the list of those that wait to be named on disk */
-	E_EXEMPT = 1u << 20, /* object of a temporary root: nothing that survives names it */
+	E_IN_FROZEN = 1u << 31, /* its owner's frozen copy waits for it */
+	E_LINGERS = 1u << 30,   /* on the list of those that wait to be named on disk */
+	E_EXEMPT = 1u << 20,    /* object of a temporary root: nothing that survives names it */
 };
 
 /* A block range whose reuse waits for its former owner to be stable without it. */
@@ -165,9 +167,18 @@ LIST_HEAD(binding_list, binding);
 struct after {
 	struct entry *object, *prior;
 	uint64_t version;
+	bool in_frozen; /* the object's frozen copy waits, too */
 	LIST_ENTRY(after) of_object, of_prior, all;
 };
 LIST_HEAD(after_list, after);
+
+/* Bytes of an object as they were, to be written before the newest; see freeze.c. */
+struct frozen {
+	uint8_t *bytes;
+	uint64_t version, clock, map_seq;
+	uint64_t unsound; /* of what they name and wait for */
+	uint64_t changed[2];
+};
 
 /* Objects that reach the disk together. */
 struct group {
@@ -203,7 +214,8 @@ struct entry {
 	uint64_t sound_from;      /* no version below this one makes it sound */
 	uint64_t changed[2];      /* sectors changed since the last issue, one bit each */
 	uint64_t issuing[2];      /* ... issued, and not yet stable */
-	struct group *group;      /* with whom it must be written; NULL = alone */
+	struct frozen *frozen;
+	struct group *group; /* with whom it must be written; NULL = alone */
 	struct after_list waits, awaited;
 	uint32_t n_waits;
 	struct will_free *will_free;
@@ -519,6 +531,13 @@ int entry_readin(struct xn *xn, struct entry *entry); /* lock held; dropped whil
 bool ahead_take(struct xn *xn, struct entry *entry); /* fill its frame; may drop the lock */
 void ahead_forget(struct xn *xn, xn_blk_t start, uint64_t count); /* a write is issued */
 void ahead_fini(struct xn *xn);
+
+/* ---- freeze.c ---- */
+void freeze_take(struct xn *xn, struct entry *entry);
+void freeze_drop(struct entry *entry);
+void freeze_child_sound(struct entry *child);
+bool freeze_ready(const struct xn *xn, const struct entry *entry);
+void freeze_issue(struct entry *entry, uint8_t *copy);
 
 /* ---- log.c, group.c, after.c ---- */
 struct log_patch;

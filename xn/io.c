@@ -20,7 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAVES_MAX 1000u /* a tree that high, or somebody dirties faster than we write */
+#define RETURNS_WAVES 8u    /* of a whole sync, for blocks given back again and again */
+#define WAVES_MAX     1000u /* a tree that high, or somebody dirties faster than we write */
 
 struct bdev_queue *io_queue_get(struct xn *xn)
 {
@@ -288,6 +289,21 @@ void entry_issued(struct xn *xn, struct entry *entry)
 	entry->pins++;
 }
 
+/* The newest bytes for the device, or those that were frozen if only they may go. */
+static void entry_copy(struct xn *xn, struct entry *entry, uint8_t *copy)
+{
+	bool newest = !entry->frozen || order_names_only_sound(xn, entry);
+
+	if (!newest) {
+		ahead_forget(xn, entry->start, entry->blocks);
+		freeze_issue(entry, copy);
+		return;
+	}
+	freeze_drop(entry);
+	memcpy(copy, entry_bytes(entry), (size_t)entry->blocks * XN_BLOCK_SIZE);
+	entry_issued(xn, entry);
+}
+
 void entry_written(struct xn *xn, struct entry *entry, int result)
 {
 	entry->flags &= ~(uint32_t)E_WRITING;
@@ -337,8 +353,7 @@ static int write_batch(struct xn *xn, struct entry *entries[], size_t count)
 	}
 	for (size_t i = 0; i < count; i++) {
 		iov[i] = (struct iovec){ copy, (size_t)entries[i]->blocks * XN_BLOCK_SIZE };
-		memcpy(copy, entry_bytes(entries[i]), iov[i].iov_len);
-		entry_issued(xn, entries[i]);
+		entry_copy(xn, entries[i], copy);
 		copy += iov[i].iov_len;
 	}
 	n_runs = runs_of(entries, count, iov, BDEV_WRITE, runs);
@@ -504,15 +519,37 @@ static int collect_unit(struct collected *list, struct entry *entry)
 	return err;
 }
 
-/* What may be written now: at home, and through the log. */
-static int collect_root(struct xn *xn, struct root *root, struct collected *home,
-			struct collected *log)
+/* The waves of one sync. */
+struct waves {
+	struct root *only; /* NULL: all */
+	uint64_t since;    /* what became dirty later is no concern of it */
+	unsigned n;        /* done so far */
+	struct collected home, log;
+};
+
+/* What an earlier wave should have made writable, and somebody tainted anew. */
+static void keep_from_starving(struct xn *xn, struct entry *entry, uint64_t since)
 {
+	if (!entry->type || entry->frozen || entry->group || entry->dirty_since > since ||
+	    (entry->flags & (E_WRITING | E_READING | E_REAPED | E_DAMAGED)))
+		return;
+	if (order_names_only_sound(xn, entry) || log_holds(xn, entry->start, entry->blocks) ||
+	    order_reaped(entry))
+		return;
+	freeze_take(xn, entry);
+}
+
+/* What may be written now: at home, and through the log. */
+static int collect_root(struct xn *xn, struct root *root, struct waves *waves)
+{
+	struct collected *home = &waves->home, *log = &waves->log;
 	struct entry *entry;
 	int err = 0;
 
 	TAILQ_FOREACH(entry, &root->dirty, dirty)
 	{
+		if (waves->n > 0)
+			keep_from_starving(xn, entry, waves->since);
 		if (err || order_reaped(entry))
 			continue;
 		if (order_writable(xn, entry))
@@ -641,9 +678,9 @@ static bool left_dirty(const struct xn *xn, const struct root *only, uint64_t si
 }
 
 /* One wave of a sync; `*wrote` says whether it could write anything. */
-static int sync_wave(struct xn *xn, struct root *only, struct collected *home,
-		     struct collected *log, bool *wrote)
+static int sync_wave(struct xn *xn, struct waves *waves, bool *wrote)
 {
+	struct collected *home = &waves->home, *log = &waves->log;
 	uint64_t stable = xn->freemap.stable_seq;
 	bool again = false;
 	int err = 0;
@@ -651,11 +688,11 @@ static int sync_wave(struct xn *xn, struct root *only, struct collected *home,
 	for (size_t i = 0; i < xn->n_roots && !err; i++) {
 		struct root *root = xn->roots[i];
 
-		if (root_is_meant(root, only))
-			err = collect_root(xn, root, home, log);
+		if (root_is_meant(root, waves->only))
+			err = collect_root(xn, root, waves);
 	}
 	*wrote = home->n > 0 || log->n > 0 || xn->freemap.claim_seq > stable ||
-		 !TAILQ_EMPTY(&xn->unflushed) || (!only && xn->freemap.returned);
+		 !TAILQ_EMPTY(&xn->unflushed) || (!waves->only && xn->freemap.returned);
 	if (!err && log->n)
 		err = wave_log(xn, log, &again);
 	collected_release(xn, log);
@@ -663,36 +700,42 @@ static int sync_wave(struct xn *xn, struct root *only, struct collected *home,
 		err = wave_write(xn, home->v, home->n);
 	collected_release(xn, home);
 	if (!err && *wrote)
-		err = flush_wave(xn, only ? MAP_CLAIMS : MAP_ALL);
+		err = flush_wave(xn, waves->only ? MAP_CLAIMS : MAP_ALL);
+	waves->n++;
 	return err;
+}
+
+/* Nothing is left of what it was begun for; blocks given back meanwhile may wait a while. */
+static bool sync_is_done(const struct xn *xn, const struct waves *waves)
+{
+	return !left_dirty(xn, waves->only, waves->since) && TAILQ_EMPTY(&xn->unflushed) &&
+	       (waves->only || !xn->freemap.returned || waves->n > RETURNS_WAVES);
 }
 
 int sync_root(struct xn *xn, struct root *only)
 {
-	struct collected home = { 0 }, log = { 0 };
-	uint64_t since;
+	struct waves waves = { .only = only };
 	bool wrote = true;
 	int err;
 
 	if (!xn->writable)
 		return XN_EREADONLY;
 	wave_begin(xn);
-	since = xn->version_clock;
+	waves.since = xn->version_clock;
 	err = xn->broken;
-	for (unsigned n = 0; !err && wrote && n < WAVES_MAX; n++) {
-		err = sync_wave(xn, only, &home, &log, &wrote);
-		if (!left_dirty(xn, only, since) && TAILQ_EMPTY(&xn->unflushed) &&
-		    (only || !xn->freemap.returned))
+	while (!err && wrote && waves.n < WAVES_MAX) {
+		err = sync_wave(xn, &waves, &wrote);
+		if (sync_is_done(xn, &waves))
 			break;
 	}
-	if (!err && left_dirty(xn, only, since))
+	if (!err && left_dirty(xn, only, waves.since))
 		err = XN_ETAINTED;
 	/* Blocks that only records hold are space, too, when there is little of it. */
 	if (!err && xn->log.waiting && xn->freemap.free_blocks < xn->super.block_count / 64)
 		err = log_checkpoint(xn);
 	wave_end(xn);
-	free(home.v);
-	free(log.v);
+	free(waves.home.v);
+	free(waves.log.v);
 	return err;
 }
 

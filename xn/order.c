@@ -75,7 +75,7 @@ bool order_writable(const struct xn *xn, struct entry *entry)
 	if (order_exempt(entry))
 		return true;
 	if ((entry->flags & E_SOUND) || order_reachable(entry))
-		return order_names_only_sound(xn, entry);
+		return order_names_only_sound(xn, entry) || freeze_ready(xn, entry);
 	return true;
 }
 
@@ -109,6 +109,7 @@ static void set_sound(struct xn *xn, struct entry *entry)
 
 		entry->flags |= E_SOUND;
 		entry->flags &= ~(uint32_t)E_TAINTED_COPY;
+		freeze_child_sound(entry);
 		entry_settle(xn, entry);
 		if (!owner)
 			return;
@@ -218,6 +219,8 @@ bool order_free_at_once(const struct entry *owner, bool child_unsound)
 		return true; /* no pointer that survives a restart */
 	if (owner->flags & E_MOVED_IN)
 		return false; /* somebody else's issued version may name it */
+	if (owner->frozen)
+		return false; /* that copy may be written yet */
 	if (owner->issued_version == 0)
 		return true;
 	return child_unsound && !(owner->flags & E_TAINTED_COPY);
@@ -291,6 +294,7 @@ void order_orphan(struct xn *xn, struct entry *entry)
 		return;
 	entry_unbind_all(entry);
 	group_leave(xn, entry);
+	freeze_drop(entry);
 	after_forget(xn, entry);
 	if ((entry->flags & (E_DIRTY | E_WRITING)) || !(entry->flags & E_SOUND)) {
 		entry->flags |= E_HELD;

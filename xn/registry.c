@@ -63,6 +63,7 @@ static void fini_dead_owners(struct entry *entry)
 static void fini_ties(struct xn *xn, struct entry *entry)
 {
 	group_leave(xn, entry);
+	freeze_drop(entry);
 	after_forget(xn, entry);
 	fini_dead_owners(entry);
 }
@@ -213,6 +214,7 @@ static void entry_free(struct xn *xn, struct entry *entry)
 	entry_lose_frame(xn, entry);
 	if (entry->flags & E_UNFLUSHED)
 		TAILQ_REMOVE(&xn->unflushed, entry, unflushed);
+	freeze_drop(entry);
 	will_free_destroy(entry->will_free);
 	free(entry);
 	if (owner) {

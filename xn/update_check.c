@@ -878,8 +878,37 @@ static bool pending_bears(const struct plan *plan)
 	return n == 0 || allowance_left(owner->limit.pending, owner->pending, n);
 }
 
+/* Is one of these blocks a child that the object's frozen copy waits for? */
+static bool frozen_waits_for(struct xn *xn, const struct udf_extents *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		for (uint64_t b = 0; b < list->v[i].count; b++) {
+			const struct entry *child =
+				registry_find(&xn->registry, list->v[i].start + b);
+
+			if (child && (child->flags & E_IN_FROZEN))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * A frozen copy that could not be written any more, or not without harm, is given
+ * up now: what is free at once depends on it.
+ */
+static void frozen_check(struct plan *plan, struct change *change)
+{
+	if (change->fresh || !change->entry->frozen)
+		return;
+	if (change->out.n || frozen_waits_for(plan->xn, &change->given))
+		freeze_drop(change->entry);
+}
+
 static int frees_check(struct plan *plan)
 {
+	for (uint32_t i = 0; i < plan->n_changes; i++)
+		frozen_check(plan, &plan->changes[i]);
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
 		struct change *change = &plan->changes[i];
 

@@ -815,6 +815,79 @@ static void reserved_blocks_become_data_and_back(void **state)
 	sync_all(fx);
 }
 
+/* ---- frozen versions ---- */
+
+/* Somebody who goes on working in a directory while it is synced. */
+struct busy {
+	struct fixture *fx;
+	xn_blk_t dir, other;
+	xn_blk_t last; /* data of the newest record */
+	uint32_t record;
+	bool within;
+	enum { BUSY_CREATES, BUSY_REMOVES, BUSY_MOVES } does;
+};
+
+static void busy_work(void *context, struct bdev *dev, enum bdev_op op)
+{
+	struct busy *busy = context;
+	struct fixture *fx = busy->fx;
+	struct request rq;
+
+	(void)dev;
+	fixture_check_crashes(fx, 3);
+	/* What takes back what a copy waits for, ends the copy: that sync waits for its end. */
+	if (busy->within || op != BDEV_FLUSH || busy->record > (busy->does ? 12 : 60))
+		return;
+	busy->within = true;
+	if (busy->does == BUSY_REMOVES && busy->record > 3) {
+		/* The last one made is not sound yet: a frozen copy may wait for it. */
+		given_no_child(fx, busy->dir, busy->record - 1, busy->last, 1, T_DATA);
+	} else if (busy->does == BUSY_MOVES && busy->record > 3) {
+		request_move(&rq, busy->dir, 0, busy->other, busy->record,
+			     T_POINTER(T_START(node_word(fx, 0, busy->dir, 0)), 1, T_DATA));
+		if (node_word(fx, 0, busy->dir, 0))
+			assert_ok(request_run(&rq, fx->session));
+	}
+	busy->last = given_zeroes(fx, busy->dir, busy->record++, NULL);
+	busy->within = false;
+}
+
+static void sync_while_busy(struct fixture *fx, int does)
+{
+	struct busy busy = { .fx = fx, .record = 1, .does = does };
+	struct xn_stats before;
+
+	busy.dir = given_node(fx, fx->root, 0, NULL);
+	busy.other = given_node(fx, fx->root, 1, NULL);
+	given_zeroes(fx, busy.dir, 0, NULL);
+	sync_all(fx);
+	busy.last = given_zeroes(fx, busy.dir, busy.record++, NULL);
+	before = stats_of(fx);
+	crashdev_hook_set(fx->medium, busy_work, &busy);
+	assert_ok(xn_sync(fx->session, fx->root_id));
+	assert_ok(xn_sync(fx->session, fx->root_id));
+	crashdev_hook_set(fx->medium, NULL, NULL);
+	assert_true(stats_of(fx).flushes < before.flushes + 40);
+	assert_true(stats_of(fx).frozen > before.frozen);
+	fixture_crash(fx, 1);
+	assert_true(node_word(fx, 0, busy.dir, 8) != 0);
+}
+
+static void a_busy_directory_does_not_keep_a_sync_from_ending(void **state)
+{
+	sync_while_busy(*state, BUSY_CREATES);
+}
+
+static void freeze_a_directory_free_one_of_its_new_children_crash(void **state)
+{
+	sync_while_busy(*state, BUSY_REMOVES);
+}
+
+static void freeze_move_an_entry_out_crash(void **state)
+{
+	sync_while_busy(*state, BUSY_MOVES);
+}
+
 /* ---- faults ---- */
 
 /* The disk names them as reserved: that they are unwritten data now does not free them at once. */
@@ -915,6 +988,9 @@ int main(void)
 		TEST(nobody_waits_for_what_will_be_taken_apart),
 		TEST(reserved_blocks_become_data_and_back),
 		TEST(a_retyped_block_is_not_reused_while_the_disk_names_it),
+		TEST(a_busy_directory_does_not_keep_a_sync_from_ending),
+		TEST(freeze_a_directory_free_one_of_its_new_children_crash),
+		TEST(freeze_move_an_entry_out_crash),
 		TEST(a_failed_record_is_written_anew),
 	};
 
