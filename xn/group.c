@@ -119,13 +119,31 @@ uint32_t group_sectors(const struct group *group)
 	return n;
 }
 
+/*
+ * What it names is sound, or goes to the disk with it: an object that the disk names
+ * may be unsound itself, because of an older copy.
+ */
+static bool names_sound_or_members(const struct xn *xn, const struct entry *entry)
+{
+	const struct entry *member;
+	uint64_t with = 0;
+
+	if (!entry->group || entry->unsound == 0)
+		return order_names_only_sound(xn, entry);
+	TAILQ_FOREACH(member, &entry->group->members, member)
+	{
+		with += member->owner == entry && !(member->flags & E_SOUND);
+	}
+	return entry->unsound == with && entry->map_seq <= xn->freemap.stable_seq;
+}
+
 static bool member_ready(const struct xn *xn, struct entry *entry)
 {
 	if (entry->flags & (E_WRITING | E_READING | E_REAPED))
 		return false;
 	if (!entry->type || !((entry->flags & E_SOUND) || order_reachable(entry)))
 		return true;
-	return order_names_only_sound(xn, entry);
+	return names_sound_or_members(xn, entry);
 }
 
 /* May the entry go to the disk through the log now, with whoever must go with it? */
