@@ -577,6 +577,39 @@ static void a_disk_opened_for_reading_shows_what_the_log_holds(void **state)
 	assert_int_equal(node_word(fx, 0, a, T_NODE_RAW), 77);
 }
 
+/* The power goes while the log is carried out, again and again. */
+static void replay_may_be_cut_short_and_repeated(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t a = given_node(fx, fx->root, 0, NULL), b = given_node(fx, fx->root, 1, NULL);
+	struct request rq;
+
+	for (uint64_t seed = 1; seed <= 12; seed++) {
+		given_bound(fx, fx->root, 0, a, 1, T_NODE, BOTH | XN_READIN);
+		given_bound(fx, fx->root, 1, b, 1, T_NODE, BOTH | XN_READIN);
+		for (uint64_t i = 0; i < 3; i++) {
+			request_begin(&rq);
+			rq.update.flags = XN_ATOMIC;
+			request_word(&rq, a, T_NODE_RAW, seed * 10 + i);
+			request_word(&rq, b, T_NODE_RAW, seed * 10 + i);
+			assert_ok(request_run(&rq, fx->session));
+			sync_all(fx);
+		}
+		for (uint64_t again = 0; again < 4; again++) {
+			/* Opening writes what the records say; then the power goes at once. */
+			xn_abandon(fx->xn);
+			crashdev_crash(fx->medium, 0);
+			fixture_watch(fx, 6);
+			fixture_open(fx);
+			fixture_watch(fx, 0);
+			if (again < 3)
+				fixture_crash(fx, seed * 7 + again);
+		}
+		assert_int_equal(node_word(fx, 0, a, T_NODE_RAW), seed * 10 + 2);
+		assert_int_equal(node_word(fx, 1, b, T_NODE_RAW), seed * 10 + 2);
+	}
+}
+
 /* ---- xn_commit ---- */
 
 static struct xn_extent extent_of(struct fixture *fx, xn_blk_t block, enum t_child child)
@@ -978,6 +1011,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_evicted_object_is_read_as_the_log_has_it,
 						fixture_setup_small_cache, fixture_teardown),
 		TEST(a_disk_opened_for_reading_shows_what_the_log_holds),
+		TEST(replay_may_be_cut_short_and_repeated),
 		TEST(a_new_small_file_is_durable_with_one_flush),
 		TEST(a_new_path_is_durable_with_one_flush),
 		TEST(data_overwritten_in_place_needs_no_record),
