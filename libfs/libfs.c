@@ -357,13 +357,21 @@ off_t libfs_seek(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 	return fs->type->ops->seek(fs, ctx, ino, offset, whence);
 }
 
-/* In pieces, through memory: what every LibFS can. */
+/*
+ * In pieces, through memory: what every LibFS can.  Where the source ends is asked before: a copy
+ * within a file may move its end.
+ */
 static ssize_t copy_through(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t from,
 			    uint64_t from_offset, libfs_ino_t to, uint64_t to_offset, size_t len)
 {
-	char *bytes = malloc(COPY_PIECE);
+	struct libfs_attr source;
+	char *bytes;
 	ssize_t n = 0, done = 0;
 
+	TRY(libfs_getattr(fs, ctx, from, &source));
+	if (S_ISREG(source.mode) && from_offset < source.size && len > source.size - from_offset)
+		len = source.size - from_offset;
+	bytes = malloc(COPY_PIECE);
 	if (!bytes)
 		return -ENOMEM;
 	while ((size_t)done < len) {

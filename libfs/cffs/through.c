@@ -125,6 +125,7 @@ static const struct libfs_ops through_ops = {
 	.write = op_write,
 	.fallocate = op_fallocate,
 	.seek = cffs_seek,
+	.extents = cffs_extents,
 	.fsync = cffs_fsync,
 	.sync = op_sync,
 	.statfs = cffs_statfs,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes at random: reads, writes, truncates, punches, zeroes, allocates and seeks
- * in a few files at once, and compares with a model in memory.
+ * Bytes at random: reads, writes, copies, truncates, punches, zeroes, allocates and
+ * seeks in a few files at once, and compares with a model in memory.
  *
  *	fs_fsx LIBFS [OPERATIONS [SEED [CACHE_BYTES]]]
  *
@@ -30,6 +30,7 @@ enum kind {
 	ZERO_KEEP,
 	DATA,
 	HOLE,
+	COPY,
 	SYNC,
 	REMAKE,
 	KINDS
@@ -44,8 +45,8 @@ static const struct {
 	[ALLOC] = { "allocate", 3 },      [KEEP] = { "keep-size", 3 },
 	[PUNCH] = { "punch", 7 },         [ZERO] = { "zero", 3 },
 	[ZERO_KEEP] = { "zero-keep", 3 }, [DATA] = { "seek-data", 4 },
-	[HOLE] = { "seek-hole", 3 },      [SYNC] = { "fsync", 1 },
-	[REMAKE] = { "remake", 1 },
+	[HOLE] = { "seek-hole", 3 },      [COPY] = { "copy", 3 },
+	[SYNC] = { "fsync", 1 },          [REMAKE] = { "remake", 1 },
 };
 
 /* Where zones begin. */
@@ -238,6 +239,26 @@ static void do_seek(struct run *run, const struct file *file, enum kind kind, ui
 	}
 }
 
+/* From elsewhere in the row of files, as much as there is. */
+static void do_copy(struct run *run, struct file *to, uint64_t off, uint64_t len)
+{
+	const struct file *from = &run->file[chance(&run->seed) % FILES];
+	uint64_t at = place_of(to, off), source = chance(&run->seed) % ZONES * ZONE;
+	uint64_t from_off = from->base[source / ZONE], left;
+
+	left = from_off < from->size ? from->size - from_off : 0;
+	if (from == to && source / ZONE == at / ZONE)
+		return;
+	expect(run, "bytes copied",
+	       libfs_copy_range(run->fx->fs, fx_ctx(run->fx), from->ino, from_off, to->ino, off,
+				len),
+	       (int64_t)(len < left ? len : left));
+	len = len < left ? len : left;
+	memcpy(to->bytes + at, from->bytes + source, len);
+	if (len)
+		model_grow(to, off + len);
+}
+
 static void do_remake(struct run *run, struct file *file)
 {
 	fx_forget(run->fx, file->ino);
@@ -320,6 +341,7 @@ static void step(struct run *run)
 	case TRUNCATE: do_truncate(run, file, op.off); break;
 	case DATA:
 	case HOLE: do_seek(run, file, op.kind, op.off); break;
+	case COPY: do_copy(run, file, op.off, op.len); break;
 	case SYNC: expect(run, "fsync", libfs_fsync(run->fx->fs, file->ino, op.off & 1), 0); break;
 	case REMAKE:
 		if (op.off % 8 == 0)
