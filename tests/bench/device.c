@@ -108,7 +108,7 @@ static void pattern_run(const struct bench *bench, const struct pattern *pattern
 	struct iovec iov[BATCH];
 	uint64_t places = bench->bytes / pattern->len, at = 0, seed = 1;
 
-	for (uint64_t moved = 0; moved < volume;) {
+	for (uint64_t moved = 0; places && moved < volume;) {
 		for (unsigned i = 0; i < pattern->batch; i++, moved += pattern->len) {
 			uint64_t place = pattern->random ? chance(&seed) % places : at++ % places;
 

@@ -522,12 +522,23 @@ static void states_explore(struct explorer *e, size_t n_events)
 	states_each(e->slate, e->recorder, n_events, &e->opts.states, visit, e, count);
 }
 
+/* Whoever wrecks it on purpose is looked for in the states that come of it. */
+static bool order_kept(struct explorer *e, struct bdev *rules)
+{
+	const char *text;
+
+	if (e->opts.wreck.kind != WRECK_NOTHING || !bdev_check_violations(rules, &text))
+		return true;
+	violation(e, "before any crash", text);
+	return false;
+}
+
 unsigned explorer_run(struct explorer *e, const char *name, const char *text)
 {
 	size_t base = slate_mark(e->slate), n_events;
 	double started = seconds_now();
 	struct crash_mount mount;
-	struct bdev *dev;
+	struct bdev *dev, *rules;
 	char why[256];
 	unsigned fired;
 	bool good;
@@ -535,12 +546,13 @@ unsigned explorer_run(struct explorer *e, const char *name, const char *text)
 	e->name = name;
 	e->text = text;
 	e->wrong = 0;
-	must(bdev_recorder_create(slate_device(e->slate), &e->recorder), "recorder");
+	must(bdev_check_create(slate_device(e->slate), &rules), "checking device");
+	must(bdev_recorder_create(rules, &e->recorder), "recorder");
 	must(wreck_create(e->recorder, &e->opts.wreck, &fired, &dev), "wreck");
 	if (crash_mount(&mount, dev, e->opts.n_roots, why))
 		must(-1, why);
 	script_begin(e, &mount);
-	good = workload_run(e);
+	good = workload_run(e) && order_kept(e, rules);
 	n_events = bdev_recorder_count(e->recorder);
 	e->totals.fired += fired;
 	/* What this writes is not part of the log that counts. */

@@ -314,6 +314,8 @@ static void judge_fsck(struct world *w)
 
 	if (complaint)
 		world_fail(w, __FILE__, __LINE__, "%s", complaint);
+	if (bdev_check_violations(w->rules, &complaint))
+		world_fail(w, __FILE__, __LINE__, "the order of writes: %s", complaint);
 }
 
 /* Look for what the crash lost. */

@@ -233,6 +233,8 @@ static void fsck_look(struct mob *mob)
 
 	if (complaint)
 		mob_fail(__FILE__, __LINE__, "%s", complaint);
+	if (bdev_check_violations(mob->rules, &complaint))
+		mob_fail(__FILE__, __LINE__, "the order of writes: %s", complaint);
 }
 
 /* ---- the disk ---- */
@@ -243,7 +245,8 @@ static void mob_open(struct mob *mob)
 				     .cache_bytes = 3 * XN_CACHE_MIN };
 	struct xn_cred root = { 0 };
 
-	EXPECT_ERROR(xn_open_dev(mob->medium, &opts, &mob->xn), 0);
+	bdev_check_reset(mob->rules);
+	EXPECT_ERROR(xn_open_dev(mob->rules, &opts, &mob->xn), 0);
 	EXPECT_ERROR(xn_session_open(mob->xn, &root, XN_SESSION_ADMIN, &mob->admin), 0);
 }
 
@@ -284,7 +287,8 @@ static void mob_init(struct mob *mob, uint64_t seed, uint64_t calls)
 	mob->phases = calls / PHASE_CALLS + 4;
 	mob->calls_each = calls / (MOB_MEMBERS * mob->phases);
 	EXPECT_ERROR(crashdev_create((uint64_t)MOB_BLOCKS * XN_BLOCK, &mob->medium), 0);
-	EXPECT_ERROR(xn_format(mob->medium, &format), 0);
+	EXPECT_ERROR(bdev_check_create(mob->medium, &mob->rules), 0);
+	EXPECT_ERROR(xn_format(mob->rules, &format), 0);
 	mob_open(mob);
 	install_types(mob->admin, mob->type);
 	make_root(mob, "commons", 0, 0666, 0, &info);
@@ -380,7 +384,7 @@ static void mob_fini(struct mob *mob)
 	device_look(mob, 0);
 	fsck_look(mob);
 	medium_types_fini(&mob->types);
-	bdev_close(mob->medium);
+	bdev_close(mob->rules);
 }
 
 static uint64_t number_from(const char *name, uint64_t otherwise)

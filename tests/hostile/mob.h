@@ -95,6 +95,7 @@ struct member {
 
 struct mob {
 	struct bdev *medium;
+	struct bdev *rules; /* the checking device on it, what XN sees */
 	struct xn *xn;
 	struct xn_session *admin;
 	uint32_t type[T_CHILDREN];

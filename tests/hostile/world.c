@@ -422,7 +422,8 @@ void world_open(struct world *w)
 				     .why_size = sizeof(why) };
 	struct xn_cred cred = { 0 };
 
-	EXPECT_RESULT(w, xn_open_dev(w->medium, &opts, &w->xn), 0);
+	bdev_check_reset(w->rules);
+	EXPECT_RESULT(w, xn_open_dev(w->rules, &opts, &w->xn), 0);
 	EXPECT_RESULT(w, xn_session_open(w->xn, &cred, XN_SESSION_ADMIN, &w->admin), 0);
 	for (unsigned r = 0; r < WORLD_ROOTS; r++) {
 		cred.uid = cred.gid = 100 + r;
@@ -473,7 +474,8 @@ void world_init(struct world *w, uint64_t seed)
 	w->seed = w->first_seed = seed;
 	w->next_number = w->next_serial = 1;
 	EXPECT_RESULT(w, crashdev_create((uint64_t)WORLD_BLOCKS * XN_BLOCK, &w->medium), 0);
-	EXPECT_RESULT(w, xn_format(w->medium, &format), 0);
+	EXPECT_RESULT(w, bdev_check_create(w->medium, &w->rules), 0);
+	EXPECT_RESULT(w, xn_format(w->rules, &format), 0);
 	world_open(w);
 	install_types(w->admin, w->type);
 	for (unsigned r = 0; r < WORLD_ROOTS; r++)
@@ -498,5 +500,5 @@ void world_fini(struct world *w)
 		free(w->notes[r].v);
 	}
 	medium_types_fini(&w->types);
-	bdev_close(w->medium);
+	bdev_close(w->rules);
 }

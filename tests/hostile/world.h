@@ -90,6 +90,7 @@ struct world {
 	uint64_t seed, first_seed;
 	uint64_t op;
 	struct bdev *medium;
+	struct bdev *rules; /* the checking device on it, what XN sees */
 	struct xn *xn;
 	struct xn_session *admin, *session[WORLD_ROOTS];
 	uint32_t type[T_CHILDREN];

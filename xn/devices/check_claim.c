@@ -98,8 +98,12 @@ static void claim_end(struct checker *checker, struct claim *claim)
 
 static void object_end(struct checker *checker, struct object *object)
 {
-	while (!LIST_EMPTY(&object->claims))
-		claim_end(checker, LIST_FIRST(&object->claims));
+	struct claim *claim, *next;
+
+	for (claim = LIST_FIRST(&object->claims); claim; claim = next) {
+		next = LIST_NEXT(claim, of_owner);
+		claim_end(checker, claim);
+	}
 	for (uint64_t b = object->start; b < object->start + object->blocks; b++)
 		if (ck_block_get(checker, b)->object == object)
 			ck_block_get(checker, b)->object = NULL;
@@ -118,8 +122,12 @@ static void objects_end(struct checker *checker)
 
 void ck_dropped_end(struct checker *checker, struct atom *atom)
 {
-	while (!LIST_EMPTY(&atom->dropped))
-		claim_end(checker, LIST_FIRST(&atom->dropped));
+	struct claim *claim, *next;
+
+	for (claim = LIST_FIRST(&atom->dropped); claim; claim = next) {
+		next = LIST_NEXT(claim, of_atom);
+		claim_end(checker, claim);
+	}
 	objects_end(checker);
 }
 

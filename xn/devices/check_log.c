@@ -334,10 +334,11 @@ void ck_log_written(struct checker *checker, struct write *write)
 }
 
 /* What is written at a home that counting records hold. */
-static void home_written(struct checker *checker, uint64_t sector, const uint8_t *bytes,
+static void home_written(struct checker *checker, struct logged *newest, const uint8_t *bytes,
 			 const struct write *write)
 {
-	struct logged *newest = logged_find(checker, sector), *logged = newest;
+	struct logged *logged = newest;
+	uint64_t sector = newest->sector;
 
 	while (logged && memcmp(logged->bytes, bytes, BDEV_SECTOR) != 0)
 		logged = logged_older(logged);
@@ -367,12 +368,12 @@ unsigned ck_homes_written(struct checker *checker, uint64_t block, unsigned sect
 	memset(bytes, 0, sizeof(bytes));
 	ck_write_overlay(write, block * XN_BLOCK_SIZE, bytes, sizeof(bytes));
 	for (unsigned i = 0; i < XN_BLOCK_SECTORS; i++) {
-		uint64_t sector = block * XN_BLOCK_SECTORS + i;
+		struct logged *newest = logged_find(checker, block * XN_BLOCK_SECTORS + i);
 
-		if (!(sectors & 1u << i) || !logged_find(checker, sector))
+		if (!(sectors & 1u << i) || !newest)
 			continue;
 		held |= 1u << i;
-		home_written(checker, sector, bytes + i * BDEV_SECTOR, write);
+		home_written(checker, newest, bytes + i * BDEV_SECTOR, write);
 	}
 	return held;
 }
@@ -419,10 +420,12 @@ void ck_log_load(struct checker *checker)
 
 void ck_log_forget(struct checker *checker)
 {
-	struct record *record;
+	struct record *record, *next;
 
-	while ((record = TAILQ_FIRST(&checker->log.records)))
+	for (record = TAILQ_FIRST(&checker->log.records); record; record = next) {
+		next = TAILQ_NEXT(record, link);
 		record_free(checker, record);
+	}
 	free(checker->log.area);
 	free(checker->log.buckets);
 	checker->log.area = NULL;
