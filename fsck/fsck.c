@@ -42,6 +42,8 @@ int fsck_use_device(struct fsck *f, struct bdev *dev)
 		bdev_queue_destroy(f->queue);
 	f->queue = queue;
 	f->dev = dev;
+	if (f->check)
+		check_use_device(f->check, dev);
 	return 0;
 }
 

@@ -67,6 +67,11 @@ int check_create(struct bdev *dev, const struct check_opts *opts, struct check *
 	return 0;
 }
 
+void check_use_device(struct check *check, struct bdev *dev)
+{
+	check->dev = dev;
+}
+
 void check_destroy(struct check *check)
 {
 	if (!check)

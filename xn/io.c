@@ -739,6 +739,17 @@ int sync_root(struct xn *xn, struct root *only)
 	return err;
 }
 
+/* Blocks that records of the log hold become free with the records. */
+static int release_logged(struct xn *xn)
+{
+	int err;
+
+	wave_begin(xn);
+	err = log_checkpoint(xn);
+	wave_end(xn);
+	return err;
+}
+
 /* ---- public ---- */
 
 int xn_sync(struct xn_session *session, uint32_t root_id)
@@ -754,6 +765,8 @@ int xn_sync(struct xn_session *session, uint32_t root_id)
 		err = XN_ENOROOT;
 	else
 		err = sync_root(xn, root ? root_paying(root) : NULL);
+	if (!err && !root && xn->log.waiting)
+		err = release_logged(xn);
 	pthread_mutex_unlock(&xn->lock);
 	return err;
 }

@@ -59,13 +59,19 @@ static struct rung rung_above(const struct plan *plan, struct rung at)
 	return owner ? rung_of(owner) : (struct rung){ NULL, at.entry->owner };
 }
 
-/* The object that the disk names, at or above the change's; NULL under a temporary root. */
-static struct entry *anchor_of(const struct plan *plan, const struct change *change)
+/*
+ * The object that the disk names, at or above the change's; NULL under a temporary root.  *top: the
+ * block below it through which the disk will name the change's (0: the change's is that object).
+ */
+static struct entry *anchor_of(const struct plan *plan, const struct change *change, xn_blk_t *top)
 {
 	struct rung at = rung_of(change);
 
-	while (at.fresh || (at.entry && !order_reachable(at.entry)))
+	*top = 0;
+	while (at.fresh || (at.entry && !order_reachable(at.entry))) {
+		*top = at.fresh ? at.fresh->edits->object : at.entry->start;
 		at = rung_above(plan, at);
+	}
 	return at.entry;
 }
 
@@ -132,19 +138,13 @@ static int joins_above(struct plan *plan, const struct change *change)
 static int joins_of_changes(struct plan *plan)
 {
 	bool any = false;
+	xn_blk_t top;
 	int err = 0;
 
 	for (uint32_t i = 0; i < plan->n_changes && !err; i++) {
-		struct change *change = &plan->changes[i];
+		struct entry *anchor = anchor_of(plan, &plan->changes[i], &top);
 
-		if (change->fresh || !order_reachable(change->entry))
-			continue;
-		any = true;
-		err = join_add(plan, change->entry);
-	}
-	for (uint32_t i = 0; i < plan->n_changes && !err && any; i++) {
-		struct entry *anchor = anchor_of(plan, &plan->changes[i]);
-
+		any |= anchor && !top;
 		err = anchor ? join_add(plan, anchor) : 0;
 	}
 	for (uint32_t i = 0; i < plan->n_changes && !err && any; i++) {
@@ -154,19 +154,70 @@ static int joins_of_changes(struct plan *plan)
 	return err;
 }
 
-/* One object, one sector, and nobody who would go with it. */
-static bool is_one_sector(const struct plan *plan)
+static const struct change *change_of(const struct plan *plan, const struct entry *entry)
 {
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		const struct change *change = &plan->changes[i];
-
-		if (change->needs_log || change->in.n || change->out.n)
-			return false;
-		if (!change->fresh && change->entry == plan->joins[0] &&
-		    (change->entry->group || edit_sectors(change) > 1))
-			return false;
+		if (plan->changes[i].entry == entry)
+			return &plan->changes[i];
 	}
-	return plan->n_joins == 1;
+	return NULL;
+}
+
+#define NO_SECTOR UINT32_MAX
+
+/* The sector of the object, as it will be, whose record names that block; NO_SECTOR: not one. */
+static uint32_t sector_naming(struct plan *plan, struct entry *entry, xn_blk_t block)
+{
+	const struct change *change = change_of(plan, entry);
+	const struct udf_info *info = entry->type->info;
+	const uint8_t *bytes = change ? change->bytes : entry_bytes(entry);
+	struct udf_extents owned = { 0 };
+	uint32_t sector = NO_SECTOR;
+
+	if (!change && !(entry->flags & E_CACHED))
+		return NO_SECTOR;
+	for (uint32_t i = 0; i < info->rec_count && sector == NO_SECTOR; i++) {
+		uint32_t from = info->rec_off + i * info->rec_size;
+
+		owned.n = 0;
+		if (owns_record(plan->xn, entry->type, bytes, i, &plan->budget, &owned, NULL) ||
+		    from / XN_SECTOR_SIZE != (from + info->rec_size - 1) / XN_SECTOR_SIZE)
+			break;
+		for (size_t k = 0; k < owned.n; k++) {
+			if (block >= owned.v[k].start &&
+			    block - owned.v[k].start < owned.v[k].count)
+				sector = from / XN_SECTOR_SIZE;
+		}
+	}
+	udf_extents_fini(&owned);
+	return sector;
+}
+
+/* One object that the disk names, and one sector of it from which all that changes hangs. */
+static bool is_one_sector(struct plan *plan)
+{
+	uint32_t one = NO_SECTOR;
+
+	if (plan->n_joins != 1 || plan->joins[0]->group)
+		return false;
+	for (uint32_t i = 0; i < plan->n_changes; i++) {
+		const struct change *change = &plan->changes[i];
+		uint32_t sector = change->edits->offset / XN_SECTOR_SIZE;
+		struct entry *anchor;
+		xn_blk_t top;
+
+		anchor = anchor_of(plan, change, &top);
+		if (!anchor)
+			continue;
+		if (!top && (change->needs_log || edit_sectors(change) > 1))
+			return false;
+		if (top)
+			sector = sector_naming(plan, anchor, top);
+		if (sector == NO_SECTOR || (one != NO_SECTOR && sector != one))
+			return false;
+		one = sector;
+	}
+	return true;
 }
 
 /* Whoever gave up a member, or something above one. */

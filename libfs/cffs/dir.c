@@ -602,6 +602,63 @@ int cffs_dir_room(struct cffs *fs, struct cffs_inode *dir, uint32_t need, struct
 	}
 }
 
+/* ---- shrinking ---- */
+
+static bool block_is_empty(const struct cffs_dir *d, uint32_t block)
+{
+	for (uint32_t i = 0; i < CFFS_SECTORS; i++)
+		if (d->room[block * CFFS_SECTORS + i] != EMPTY_ROOM)
+			return false;
+	return true;
+}
+
+/* What stays: the first block, too, where names come and go. */
+static uint32_t used_blocks(struct cffs *fs, const struct cffs_inode *dir)
+{
+	uint32_t n, least = dir != fs->xdir && dir != fs->odir;
+
+	pthread_mutex_lock(&fs->lock);
+	n = dir->d ? dir->d->n_blocks : 0;
+	while (n > least && block_is_empty(dir->d, n - 1))
+		n--;
+	pthread_mutex_unlock(&fs->lock);
+	return n;
+}
+
+static int cut_tail(struct cffs *fs, struct cffs_inode *dir, uint32_t keep)
+{
+	struct cffs_dir *d = dir->d;
+	uint32_t n = d->n_blocks;
+	int err = cffs_map_remove(fs, dir, keep, n);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&fs->lock);
+	for (uint32_t i = keep; i < n; i++)
+		cffs_hold_drop_locked(fs, d->blocks[i]);
+	d->n_blocks = keep;
+	d->cursor = 0;
+	pthread_mutex_unlock(&fs->lock);
+	return 0;
+}
+
+int cffs_dir_shrink(struct cffs *fs, struct cffs_inode *dir)
+{
+	unsigned tries = 0;
+	int err = 0;
+
+	if (used_blocks(fs, dir) == cffs_dir_blocks(dir))
+		return 0;
+	pthread_rwlock_wrlock(&dir->lock);
+	/* Nobody adds or removes names now; what only changes does not empty a sector. */
+	do
+		if (dir->d && dir->a.nlink && used_blocks(fs, dir) < dir->d->n_blocks)
+			err = cut_tail(fs, dir, used_blocks(fs, dir));
+	while (err && cffs_retry(fs, err, &tries));
+	pthread_rwlock_unlock(&dir->lock);
+	return err;
+}
+
 /* ---- reading ---- */
 
 #define COOKIE_DOT    1u

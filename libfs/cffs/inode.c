@@ -531,12 +531,13 @@ static int doom(struct cffs *fs, struct cffs_inode *inode)
 
 int cffs_doomed(struct cffs *fs)
 {
-	int first = 0;
+	int first = 0, err;
 
 	pthread_mutex_lock(&fs->lock);
 	while (fs->doomed.lru_next != &fs->doomed) {
 		struct cffs_inode *inode = fs->doomed.lru_next;
-		int err = 0;
+
+		err = 0;
 
 		cffs_inode_pin_locked(fs, inode);
 		pthread_mutex_unlock(&fs->lock);
@@ -554,7 +555,11 @@ int cffs_doomed(struct cffs *fs)
 		pthread_mutex_lock(&fs->lock);
 	}
 	pthread_mutex_unlock(&fs->lock);
-	return first;
+	/* Where nothing is left, nothing is kept. */
+	err = cffs_dir_shrink(fs, fs->xdir);
+	first = first ? first : err;
+	err = cffs_dir_shrink(fs, fs->odir);
+	return first ? first : err;
 }
 
 /* ---- attributes ---- */

@@ -88,7 +88,7 @@ bool cffs_retry(struct cffs *fs, int error, unsigned *tries)
 
 static int flush_one(struct cffs *fs, struct cffs_inode *inode)
 {
-	int err = cffs_file_writeback(fs, inode);
+	int err = cffs_is_dir(inode) ? cffs_dir_shrink(fs, inode) : cffs_file_writeback(fs, inode);
 
 	if (!err && inode->a.nlink == 0 && inode->dir && inode->dir != fs->odir)
 		err = cffs_orphan_settle(fs, inode);

@@ -123,6 +123,8 @@ bool cffs_dir_is_empty(const struct cffs_inode *dir);
 /* Walk all names in order of place: from (*block, *sector); the sector is copied. 1, 0 at the end. */
 int cffs_dir_sector(struct cffs *fs, struct cffs_inode *dir, uint32_t block, uint32_t sector,
 		    uint8_t bytes[CFFS_SECTOR]);
+/* Empty blocks at its end are given back.  Takes dir->lock. */
+int cffs_dir_shrink(struct cffs *fs, struct cffs_inode *dir);
 uint32_t cffs_dir_blocks(const struct cffs_inode *dir);
 ssize_t cffs_readdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 		     uint64_t cookie, uint32_t flags, struct libfs_dirent *out, size_t max);

@@ -39,6 +39,8 @@ static const char *item_visit(void *context, const struct medium_item *item)
 {
 	struct meaning *meaning = context;
 
+	if (item->type == XN_RESERVED)
+		return NULL; /* owned, and read by nobody */
 	for (uint64_t b = 0; b < item->count; b++) {
 		const uint8_t *bytes = item->bytes + b * XN_BLOCK_SIZE;
 

@@ -112,6 +112,8 @@ struct check_opts {
 
 int check_create(struct bdev *dev, const struct check_opts *opts, struct check **out);
 void check_destroy(struct check *check);
+/* From now on blocks are read and written through this one (an overlay of the first). */
+void check_use_device(struct check *check, struct bdev *dev);
 
 /* Which root is being looked at; `owned` is asked for every block (bitmap of the disk, borrowed). */
 struct check_template_name {
