@@ -524,6 +524,7 @@ int collect(struct collected *list, struct entry *entry);
 void collected_release(struct xn *xn, struct collected *list);
 void entry_issued(struct xn *xn, struct entry *entry);
 void entry_written(struct xn *xn, struct entry *entry, int result);
+int sync_log(struct xn *xn);
 int sync_root(struct xn *xn, struct root *root);      /* NULL: all */
 int entry_readin(struct xn *xn, struct entry *entry); /* lock held; dropped while reading */
 

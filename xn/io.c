@@ -739,8 +739,8 @@ int sync_root(struct xn *xn, struct root *only)
 	return err;
 }
 
-/* Blocks that records of the log hold become free with the records. */
-static int release_logged(struct xn *xn)
+/* Blocks that only records of the log hold become free with the records. */
+int sync_log(struct xn *xn)
 {
 	int err;
 
@@ -765,8 +765,6 @@ int xn_sync(struct xn_session *session, uint32_t root_id)
 		err = XN_ENOROOT;
 	else
 		err = sync_root(xn, root ? root_paying(root) : NULL);
-	if (!err && !root && xn->log.waiting)
-		err = release_logged(xn);
 	pthread_mutex_unlock(&xn->lock);
 	return err;
 }

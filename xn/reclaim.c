@@ -641,7 +641,9 @@ int xn_reclaim(struct xn_session *session, uint64_t budget, struct xn_reclaim_pr
 	pthread_mutex_lock(&xn->lock);
 	if (!xn->writable)
 		more = XN_EREADONLY;
-	else if (xn->super.flags & XN_SUPER_RECLAIM)
+	else if (xn->log.waiting)
+		more = sync_log(xn);
+	if (!more && (xn->super.flags & XN_SUPER_RECLAIM))
 		more = reclaim_some(xn, budget, progress);
 	pthread_mutex_unlock(&xn->lock);
 	pthread_mutex_unlock(&xn->admin);

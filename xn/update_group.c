@@ -196,6 +196,7 @@ static uint32_t sector_naming(struct plan *plan, struct entry *entry, xn_blk_t b
 /* One object that the disk names, and one sector of it from which all that changes hangs. */
 static bool is_one_sector(struct plan *plan)
 {
+	bool moves = false, any = false;
 	uint32_t one = NO_SECTOR;
 
 	if (plan->n_joins != 1 || plan->joins[0]->group)
@@ -209,6 +210,8 @@ static bool is_one_sector(struct plan *plan)
 		anchor = anchor_of(plan, change, &top);
 		if (!anchor)
 			continue;
+		any |= !top;
+		moves |= change->in.n || change->out.n;
 		if (!top && (change->needs_log || edit_sectors(change) > 1))
 			return false;
 		if (top)
@@ -217,7 +220,7 @@ static bool is_one_sector(struct plan *plan)
 			return false;
 		one = sector;
 	}
-	return true;
+	return !(any && moves);
 }
 
 /* Whoever gave up a member, or something above one. */
@@ -312,6 +315,7 @@ static int ring_check(struct plan *plan)
 {
 	size_t n = plan->n_joins;
 	struct entry **entries;
+	xn_blk_t top;
 	int err;
 
 	if (LIST_EMPTY(&plan->xn->afters) || !(plan->whole || n))
@@ -322,7 +326,7 @@ static int ring_check(struct plan *plan)
 	if (n)
 		memcpy(entries, plan->joins, n * sizeof(struct entry *));
 	for (uint32_t i = 0; i < plan->n_changes && plan->whole; i++) {
-		entries[n] = anchor_of(plan, &plan->changes[i]);
+		entries[n] = anchor_of(plan, &plan->changes[i], &top);
 		n += entries[n] != NULL;
 	}
 	err = after_ring(plan, entries, n);

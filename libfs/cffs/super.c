@@ -18,9 +18,10 @@
 #include <string.h>
 #include <time.h>
 
-#define TRIES_MAX   3u
-#define REAP_BUDGET 256
-#define INO_STEP    65536u
+#define TRIES_MAX      3u
+#define REAP_BUDGET    256
+#define RECLAIM_BUDGET 1024
+#define INO_STEP       65536u
 
 int cffs_errno(int error)
 {
@@ -67,6 +68,7 @@ static bool reclaim(struct cffs *fs)
 		left = xn_reap(session, REAP_BUDGET);
 	} while (left > 0);
 	err = xn_sync(session, fs->root_id);
+	(void)xn_reclaim(session, RECLAIM_BUDGET, NULL); /* what the log, or a crash, keeps */
 	return err == 0 || err == XN_ETAINTED;
 }
 

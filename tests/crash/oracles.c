@@ -249,6 +249,8 @@ static bool settled(struct crash_mount *mount, uint64_t *free_blocks, char wrong
 	while (left > 0);
 	if (left == 0)
 		left = xn_sync(mount->session, 0);
+	while (left == 0 && xn_reclaim(mount->session, UINT64_MAX, NULL) > 0)
+		; /* and what records of the log held */
 	if (left < 0)
 		return say(wrong, "R8: settling: %s", xn_error_name((int)left));
 	xn_disk_info(mount->xn, &info);

@@ -832,7 +832,8 @@ struct xn_reclaim_progress {
  * while the disk is in use: call it again until it returns 0.  Each call reads at
  * most `budget` maps or objects; how often to call is the rate.  It takes two bits'
  * worth of memory for each block of the chunks in use, at most (64 MiB for a TiB),
- * and frees nothing before all that is owned was walked.  Root counters and the
+ * and frees nothing before all that is owned was walked.  Blocks that only records of
+ * the intent log hold become free at once.  Root counters and the
  * free count are exact when it is done.  Closing the disk or an error forgets how far
  * it came.  `progress` may be NULL.  Administrators only.
  *
