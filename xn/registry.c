@@ -230,17 +230,13 @@ void registry_drop(struct xn *xn, struct entry *entry)
 	entry_free(xn, entry);
 }
 
-/*
- * May the entry be forgotten and found again later without loss?  What is found
- * again counts as named on disk, so until it is, it is not forgotten.
- */
-static bool entry_is_idle(struct entry *entry)
+/* May the entry be forgotten and found again later without loss? */
+static bool entry_is_idle(const struct entry *entry)
 {
 	return entry->refs == 0 && entry->pins == 0 && LIST_EMPTY(&entry->bindings) &&
 	       LIST_EMPTY(&entry->waits) && LIST_EMPTY(&entry->awaited) && !entry->group &&
 	       !entry->will_free && (entry->flags & E_SOUND) &&
-	       !(entry->flags & (E_DIRTY | E_READING | E_WRITING | E_UNFLUSHED | E_DAMAGED)) &&
-	       (!entry->type || order_reachable(entry));
+	       !(entry->flags & (E_DIRTY | E_READING | E_WRITING | E_UNFLUSHED | E_DAMAGED));
 }
 
 /*
@@ -322,7 +318,8 @@ static bool registry_evict_one(struct xn *xn)
 	while ((entry = TAILQ_FIRST(&xn->registry.lru)) != NULL && entry != first) {
 		xn->stats.eviction_looks++;
 		/* What no disk names may become unsound again, and then is needed. */
-		if (entry->type && entry_evictable(entry) && !order_reachable(entry)) {
+		if (entry->type && entry_evictable(entry) && !order_exempt(entry) &&
+		    !order_reachable(entry)) {
 			TAILQ_REMOVE(&xn->registry.lru, entry, lru);
 			TAILQ_INSERT_TAIL(&xn->registry.lru, entry, lru);
 			first = first ? first : entry;
