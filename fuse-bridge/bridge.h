@@ -19,6 +19,8 @@
  *      are opened, flushed and closed.  It keeps its lookup count while a file is
  *      in use, so a removed one stays, by (3), until the last user has gone; and
  *      it checks permission itself (default_permissions), by what it was told.
+ *      Only where nobody but root may enter it does not: to check, it would ask
+ *      for a directory's attributes after each change in it.
  */
 #ifndef FUSE_BRIDGE_BRIDGE_H
 #define FUSE_BRIDGE_BRIDGE_H
@@ -43,13 +45,14 @@ struct bridge {
 	struct host *host;
 	struct bridge_root *roots;
 	unsigned n_roots;
-	bool many;      /* slot 0 is the top directory */
-	bool writeback; /* the kernel may cache writes */
-	bool sync;      /* every change is stable before it is answered */
-	double timeout; /* seconds the kernel may trust names and attributes */
-	bool xattr;     /* some root has extended attributes */
-	bool acl;       /* some root keeps POSIX ACLs */
-	bool no_open;   /* the kernel understands (6) */
+	bool many;          /* slot 0 is the top directory */
+	bool writeback;     /* the kernel may cache writes */
+	bool sync;          /* every change is stable before it is answered */
+	double timeout;     /* seconds the kernel may trust names and attributes */
+	bool xattr;         /* some root has extended attributes */
+	bool acl;           /* some root keeps POSIX ACLs */
+	bool no_open;       /* the kernel understands (6) */
+	bool kernel_checks; /* ... and checks permission */
 	struct timespec born;
 	int fd; /* /dev/fuse */
 	pthread_key_t scratch;

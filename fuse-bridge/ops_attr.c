@@ -102,8 +102,8 @@ static bool only_drops_setid(struct call *call, uint32_t mode)
  * What of a change is the kernel's own, though it comes in the name of whoever
  * was at hand: set-id bits dropped at a write, and, when it caches writes, the
  * mtime and ctime that it then keeps itself and sends along with a truncation,
- * with a `touch` by one who may write, or alone.  The mount always has
- * default_permissions, so the kernel has already refused what the caller may not.
+ * with a `touch` by one who may write, or alone.  Only where the kernel checks
+ * permission: there it has already refused what the caller may not.
  */
 static uint32_t part_of_kernel(struct call *call, const struct libfs_attr *attr, uint32_t which)
 {
@@ -124,7 +124,7 @@ static int setattr_in_parts(struct call *call, const struct libfs_attr *attr, ui
 	const uint32_t rest = which & ~kernel;
 	int err = 0;
 
-	if (!kernel)
+	if (!kernel || !call->bridge->kernel_checks)
 		return refusal;
 	if (rest & ~LIBFS_SET_OPEN)
 		err = setattr_asked(call, attr, rest, after);

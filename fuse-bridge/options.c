@@ -34,6 +34,8 @@ enum meaning {
 	NO_WRITEBACK,
 	NO_XATTR,
 	PLAIN,
+	OTHERS,
+	KERNEL_CHECKS,
 	FSNAME,
 	SUBTYPE,
 	REMOUNT,
@@ -65,8 +67,8 @@ static const struct word words[] = {
 	  "lock_wait=SECONDS  wait for a holder of IMAGE that is finishing (default 5)" },
 	{ "max_threads=", THREADS, 0, 0,
 	  "max_threads=N      requests served at once (default 10)" },
-	{ "allow_other", TO_FUSE, 0, 0, "allow_other        other users may enter" },
-	{ "allow_root", TO_FUSE, 0, 0, "allow_root         root may enter" },
+	{ "allow_other", OTHERS, 0, 0, "allow_other        other users may enter" },
+	{ "allow_root", OTHERS, 0, 0, "allow_root         root may enter" },
 	{ "auto_unmount", TO_FUSE, 0, 0, "auto_unmount       unmount should xn-fuse die" },
 	{ "fsname=", FSNAME, 0, 0, "fsname=NAME        shown as the source (default IMAGE)" },
 	{ "subtype=", SUBTYPE, 0, 0, "subtype=NAME       shown as fuse.NAME (default xn)" },
@@ -82,7 +84,8 @@ static const struct word words[] = {
 	{ "dirsync", TO_FUSE, 0, 0, NULL },
 	{ "remount", REMOUNT, 0, 0, NULL },
 	{ "rw", RW, 0, MS_RDONLY, NULL },
-	{ "default_permissions", IGNORE, 0, 0, NULL }, /* always on */
+	{ "default_permissions", KERNEL_CHECKS, 0, 0,
+	  "default_permissions  the kernel checks permission though root alone may enter" },
 	{ "async", IGNORE, 0, 0, NULL },
 	{ "relatime", IGNORE, MS_RELATIME, 0, NULL },
 	{ "norelatime", IGNORE, 0, 0, NULL },
@@ -247,6 +250,8 @@ static int word_apply(struct options *options, const struct word *word, const ch
 	case NO_WRITEBACK: options->writeback = false; return 0;
 	case NO_XATTR: options->no_xattr = true; return 0;
 	case PLAIN: options->plain = true; return 0;
+	case OTHERS: options->others = true; return tell_fuse(options, text);
+	case KERNEL_CHECKS: options->kernel_checks = true; return 0;
 	case FSNAME: return set_text(&options->fsname, value);
 	case SUBTYPE: return set_text(&options->subtype, value);
 	case REMOUNT: options->remount = true; return 0;
@@ -369,6 +374,7 @@ static int helper_defaults(struct options *options)
 		return 0;
 	if (tell_fuse(options, "allow_other"))
 		return -ENOMEM;
+	options->others = true;
 	return tell_fuse(options, "suid") || tell_fuse(options, "dev") ? -ENOMEM : 0;
 }
 
@@ -409,6 +415,9 @@ int options_parse(int argc, char **argv, struct options *options)
 		code = EXIT_SYS;
 	for (char **list = lists; !code && !options->done && list < end; list++)
 		code = list_parse(options, *list);
+	/* Where only root enters, there is nothing to check, and much to ask in order to check. */
+	if (options->others || geteuid() != 0)
+		options->kernel_checks = true;
 	if (!code && !options->done && default_names(options))
 		code = EXIT_SYS;
 	free(lists);

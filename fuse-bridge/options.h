@@ -25,8 +25,10 @@ struct options {
 	bool pretend; /* mount -f: check only */
 	bool sloppy;  /* mount -s: unknown options are no error */
 	bool rdonly, sync, writeback;
-	bool no_xattr; /* as if no LibFS had extended attributes */
-	bool plain;    /* never as fuseblk */
+	bool no_xattr;      /* as if no LibFS had extended attributes */
+	bool plain;         /* never as fuseblk */
+	bool others;        /* other users than the one who mounts may enter */
+	bool kernel_checks; /* the kernel checks permission (default_permissions) */
 	bool remount;
 	unsigned long remount_flags, remount_clear; /* MS_* to set and to clear */
 	uint64_t cache_bytes;                       /* 0 = default */

@@ -134,6 +134,7 @@ static int bridge_open(const struct options *options, struct daemon *daemon, str
 	*bridge = (struct bridge){
 		.writeback = options->writeback && !options->sync,
 		.sync = options->sync,
+		.kernel_checks = options->kernel_checks,
 		.timeout = KERNEL_TRUST_SECONDS,
 	};
 	clock_gettime(CLOCK_REALTIME, &bridge->born);
@@ -217,8 +218,9 @@ static char *session_options(const struct options *options)
 
 	if (options->fuse && fuse_opt_add_opt(&list, options->fuse))
 		goto failed;
-	if (fuse_opt_add_opt(&list,
-			     options->rdonly ? "default_permissions,ro" : "default_permissions"))
+	if (options->kernel_checks && fuse_opt_add_opt(&list, "default_permissions"))
+		goto failed;
+	if (fuse_opt_add_opt(&list, options->rdonly ? "ro" : "rw"))
 		goto failed;
 	if (is_fuseblk(options) && fuse_opt_add_opt(&list, "blkdev,blksize=4096"))
 		goto failed;

@@ -28,6 +28,7 @@ for kind in OPEN RELEASE FLUSH OPENDIR RELEASEDIR ACCESS; do
 done
 [ "$(count CREATE)" = 5 ] || fail "$(count CREATE) times CREATE"
 [ "$(count WRITE)" = 5 ] || fail "$(count WRITE) times WRITE"
+[ "$(count GETATTR)" -le 8 ] || fail "$(count GETATTR) times GETATTR, though root alone may enter"
 [ "$(count READ)" -le 5 ] || fail "$(count READ) times READ: more than once for a new file"
 
 mark
@@ -46,3 +47,22 @@ dd if=/dev/zero of=mnt/dir/big bs=4k count=100 status=none
 [ "$(count GETXATTR)" -le 2 ] || fail "$(count GETXATTR) times GETXATTR for 100 writes"
 stop mnt
 fsck_clean disk.img
+
+# Who is root by name only is let through where root alone enters, unless one says otherwise.
+as_if() { # user: root, but for the file system (as an NFS server acts for him)
+	python3 -c '
+import ctypes, sys
+ctypes.CDLL(None).setfsuid(int(sys.argv[1]))
+try:
+    open("mnt/dir/private").read()
+except PermissionError:
+    sys.exit(1)' "$1"
+}
+for words in allow_other default_permissions; do
+	serve disk.img mnt -o root=home,$words
+	echo x >mnt/dir/private
+	chmod 600 mnt/dir/private
+	as_if 0 || fail "root cannot read his file, with $words"
+	as_if 1234 && fail "$words: a file of mode 600 is read"
+	stop mnt
+done
