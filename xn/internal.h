@@ -11,6 +11,7 @@
  *   session.c    sessions, bindings          io.c        reads, waves, flushes
  *   bind.c       who owns an extent          update.c    check and commit
  *   acl.c        who may                     claim.c     blocks set aside
+ *   turn.c       who is next at the device
  *   share.c      shares of the cache         principal.c allowances of users
  *   data.c       bytes of data blocks        reap.c      subtrees taken apart
  *   ahead.c      blocks read before need     reclaim.c   blocks that a crash lost
@@ -117,6 +118,10 @@ struct root {
 	struct root *scratch_of; /* all of a scratch root but its object is this one's */
 	uint32_t n_scratch;      /* scratch roots of this one */
 	struct xn_root_stats stats;
+	uint64_t pass;         /* its clock, see turn.c */
+	uint32_t n_read_waits; /* reads that wait for their turn */
+	uint32_t n_sync_waits; /* syncs that wait for another's wave */
+	LIST_ENTRY(root) read_wait;
 	bool waits_reserve; /* on the list of those whose reserve is not full */
 	LIST_ENTRY(root) reserve_wait;
 };
@@ -387,6 +392,9 @@ struct xn {
 	struct root **roots; /* by slot */
 	size_t n_roots;
 	LIST_HEAD(, root) reserve_waits;
+	LIST_HEAD(, root) read_waits;
+	uint64_t turn_pass;          /* the furthest clock that was served, see turn.c */
+	uint32_t n_reads, reads_max; /* read requests under way */
 	LIST_HEAD(, principal) principals;
 	LIST_HEAD(, xn_session) sessions;
 	uint64_t n_sessions;
@@ -605,6 +613,11 @@ struct root *root_paying(struct root *root);
 void roots_end_temporary(struct xn *xn);
 int root_pool(struct xn *xn, struct root *root, bool metadata, struct pool **out);
 int roots_write_changed(struct xn *xn);
+
+/* ---- turn.c ---- */
+int turns_write(struct xn *xn, struct entry *entries[], size_t count);
+void turn_read_begin(struct xn *xn, struct root *root, uint64_t blocks);
+void turn_read_end(struct xn *xn);
 
 /* ---- share.c ---- */
 void entry_charge(struct xn *xn, struct entry *entry);

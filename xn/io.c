@@ -178,10 +178,16 @@ static int read_batch(struct xn *xn, struct entry *entries[], size_t count)
 {
 	struct entry *missing[BATCH_BLOCKS];
 	size_t n;
+	int err;
 
 	memcpy(missing, entries, count * sizeof(*missing));
 	n = batch_take_ahead(xn, missing, count);
-	return n ? device_read_batch(xn, missing, n) : 0;
+	if (n == 0)
+		return 0;
+	turn_read_begin(xn, missing[0]->root, n);
+	err = device_read_batch(xn, missing, n);
+	turn_read_end(xn);
+	return err;
 }
 
 /*
@@ -688,7 +694,7 @@ static int sync_wave(struct xn *xn, struct waves *waves, bool *wrote)
 	for (size_t i = 0; i < xn->n_roots && !err; i++) {
 		struct root *root = xn->roots[i];
 
-		if (root_is_meant(root, waves->only))
+		if (root_is_meant(root, waves->only) || (root->present && root->n_sync_waits))
 			err = collect_root(xn, root, waves);
 	}
 	*wrote = home->n > 0 || log->n > 0 || xn->freemap.claim_seq > stable ||
@@ -697,7 +703,7 @@ static int sync_wave(struct xn *xn, struct waves *waves, bool *wrote)
 		err = wave_log(xn, log, &again);
 	collected_release(xn, log);
 	if (!err && home->n)
-		err = wave_write(xn, home->v, home->n);
+		err = turns_write(xn, home->v, home->n);
 	collected_release(xn, home);
 	if (!err && *wrote)
 		err = flush_wave(xn, waves->only ? MAP_CLAIMS : MAP_ALL);
@@ -720,7 +726,11 @@ int sync_root(struct xn *xn, struct root *only)
 
 	if (!xn->writable)
 		return XN_EREADONLY;
+	if (only)
+		only->n_sync_waits++; /* whoever writes meanwhile writes this, too */
 	wave_begin(xn);
+	if (only)
+		only->n_sync_waits--;
 	waves.since = xn->version_clock;
 	err = xn->broken;
 	while (!err && wrote && waves.n < WAVES_MAX) {

@@ -685,6 +685,7 @@ int xn_root_stats(struct xn *xn, uint32_t id, struct xn_root_stats *stats)
 		stats->reserved = root->reserved;
 		stats->dirty_pages = root->n_dirty;
 		stats->held_pages = root->account.held;
+		stats->waiting = root->n_read_waits + root->n_sync_waits;
 	}
 	pthread_mutex_unlock(&xn->lock);
 	return root ? 0 : XN_ENOROOT;

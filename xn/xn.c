@@ -245,6 +245,8 @@ static struct xn *xn_alloc(struct bdev *dev, const struct xn_open_opts *opts)
 	LIST_INIT(&xn->afters);
 	LIST_INIT(&xn->sessions);
 	LIST_INIT(&xn->reserve_waits);
+	LIST_INIT(&xn->read_waits);
+	xn->reads_max = opts->reads_max ? opts->reads_max : XN_READS_DEFAULT;
 	LIST_INIT(&xn->principals);
 	xn->reap_tail = &xn->reap_head;
 	xn->dev = dev;

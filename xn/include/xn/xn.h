@@ -117,11 +117,13 @@ int xn_format(struct bdev *dev, const struct xn_format_opts *opts);
 
 #define XN_CACHE_DEFAULT (64ull << 20)
 #define XN_CACHE_MIN     (512ull << 10)
+#define XN_READS_DEFAULT 32u
 
 struct xn_open_opts {
 	uint32_t flags;
 	uint32_t lock_timeout_ms; /* wait that long for a holder that is finishing; 0 = do not */
 	uint64_t cache_bytes;     /* bound of the cache; 0 = XN_CACHE_DEFAULT */
+	uint32_t reads_max;       /* batches read at once; 0 = XN_READS_DEFAULT */
 	char *why; /* receives a sentence on failure (who holds it, what is damaged) */
 	size_t why_size;
 };
@@ -408,6 +410,7 @@ struct xn_root_stats {
 	uint64_t dirty_pages, held_pages; /* in the cache, see xn_revocation() */
 	uint64_t blocks_in, blocks_out;   /* read and written since the disk was opened */
 	uint64_t updates;
+	uint64_t waiting; /* reads and syncs that wait for others at the device */
 };
 /* Of a scratch root: those of its root. XN_ENOROOT */
 int xn_root_stats(struct xn *xn, uint32_t id, struct xn_root_stats *stats);
@@ -426,6 +429,7 @@ int xn_root_next(struct xn *xn, uint32_t after, struct xn_root_info *info);
  */
 int xn_root_set_quota(struct xn_session *session, const char *name, uint64_t quota);
 int xn_root_set_reserve(struct xn_session *session, const char *name, uint64_t reserve);
+/* The share of the device that a root gets when roots compete for it; 1 to XN_WEIGHT_MAX. */
 int xn_root_set_weight(struct xn_session *session, const char *name, uint32_t weight);
 /*
  * Remove a root and all it owns, also one that was cut short while a LibFS made
