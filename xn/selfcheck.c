@@ -76,7 +76,7 @@ static bool check_entry(struct xn *xn, const struct entry *entry, struct verdict
 		return broken(v, 6, entry->start, "registered but free");
 	if (!entry->type && freemap_unwritten(xn, entry->start))
 		return broken(v, 6, entry->start, "cached but marked unwritten");
-	if (!(entry->flags & (E_SOUND | E_CACHED | E_READING)))
+	if (!(entry->flags & (E_SOUND | E_CACHED | E_READING)) && !order_exempt(entry))
 		return broken(v, 7, entry->start, "unsound bytes left the cache");
 	if (!xn->wave && entry->account != (entry->frame.pool ? account_of(entry) : NULL))
 		return broken(v, 9, entry->start, "a page is charged to the wrong account");
