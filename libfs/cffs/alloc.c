@@ -38,6 +38,7 @@
 #define CHUNK        16384u /* blocks of one map of XN */
 #define CHUNKS_TRIED 8u
 #define STREAMS      4u
+#define DECAY        64u /* small files gone, until a directory is looked at */
 
 struct range {
 	xn_blk_t next, end; /* [next, end) is to be used; next == end: nothing is left */
@@ -48,6 +49,7 @@ struct group {
 	struct range window;
 	xn_blk_t hole[HOLES]; /* given back by its files; 0: none */
 	uint32_t next_hole;
+	uint32_t given_back; /* since it was last looked at */
 };
 
 struct large {
@@ -79,6 +81,7 @@ struct cffs_places {
 	struct large file[LARGES];
 	struct stream ahead[STREAMS];
 	uint32_t next_ahead;
+	uint64_t decayed; /* a directory that regroup.c should look at; 0: none */
 };
 
 /* Under fs->lock only to be made once. */
@@ -332,17 +335,65 @@ static int place_in_group(struct cffs *fs, struct cffs_places *places, const str
 	return find_any(fs, group->window.end, want, out);
 }
 
+/* With places->lock held. */
+static void hole_note(struct cffs_places *places, uint64_t dir, xn_blk_t start)
+{
+	bool fresh;
+	struct group *group = group_of(places, dir, &fresh);
+
+	group->hole[group->next_hole++ % HOLES] = start;
+	if (++group->given_back < DECAY)
+		return;
+	group->given_back = 0;
+	places->decayed = dir;
+}
+
 void cffs_place_hole(struct cffs *fs, struct cffs_inode *dir, xn_blk_t start, uint64_t count)
 {
 	struct cffs_places *places = places_of(fs);
-	struct group *group;
-	bool fresh;
 
 	if (!places || !dir || count == 0)
 		return;
 	pthread_mutex_lock(&places->lock);
-	group = group_of(places, dir->a.ino, &fresh);
-	group->hole[group->next_hole++ % HOLES] = start;
+	hole_note(places, dir->a.ino, start);
+	pthread_mutex_unlock(&places->lock);
+}
+
+void cffs_place_removed(struct cffs *fs, const struct cffs_inode *inode)
+{
+	const struct cffs_slot *slot = &inode->b.slot[0];
+
+	if (!fs->places || !inode->dir || slot->class != CFFS_CLASS_DATA ||
+	    slot->count > CFFS_SMALL)
+		return;
+	pthread_mutex_lock(&fs->places->lock);
+	hole_note(fs->places, inode->dir->a.ino, slot->start);
+	pthread_mutex_unlock(&fs->places->lock);
+}
+
+uint64_t cffs_place_decayed(struct cffs *fs)
+{
+	struct cffs_places *places = places_of(fs);
+	uint64_t ino = 0;
+
+	if (!places || (fs->params.options & CFFS_O_NO_GROUP))
+		return 0;
+	pthread_mutex_lock(&places->lock);
+	ino = places->decayed;
+	places->decayed = 0;
+	pthread_mutex_unlock(&places->lock);
+	return ino;
+}
+
+void cffs_place_anew(struct cffs *fs, struct cffs_inode *dir)
+{
+	struct cffs_places *places = places_of(fs);
+	bool fresh;
+
+	if (!places)
+		return;
+	pthread_mutex_lock(&places->lock);
+	*group_of(places, dir->a.ino, &fresh) = (struct group){ .dir = dir->a.ino };
 	pthread_mutex_unlock(&places->lock);
 }
 

@@ -357,6 +357,8 @@ static int attempt(struct running *r)
 			      deal->edits[i].bytes, deal->edits[i].len);
 	if (!err)
 		err = cffs_change_apply(fs, &r->change);
+	if (!err && deal->freed)
+		cffs_place_removed(fs, deal->freed);
 	if (err)
 		tweaks_undo(deal);
 	else

@@ -443,6 +443,22 @@ static int move_small(struct cffs *fs, struct cffs_inode *inode, uint64_t want)
 	return err;
 }
 
+int cffs_file_regroup(struct cffs *fs, struct cffs_inode *inode)
+{
+	const struct cffs_slot *slot = &inode->b.slot[0];
+	int err = 0;
+
+	pthread_rwlock_wrlock(&inode->lock);
+	if (inode->a.nlink && inode->dir && slot->class == CFFS_CLASS_DATA && slot->logical == 0 &&
+	    slot->count <= CFFS_SMALL && inode->b.blocks == slot->count && file_of(inode)) {
+		pthread_rwlock_rdlock(&fs->gate);
+		err = move_small(fs, inode, 0);
+		pthread_rwlock_unlock(&fs->gate);
+	}
+	pthread_rwlock_unlock(&inode->lock);
+	return err;
+}
+
 static bool should_move(const struct cffs_inode *inode, uint64_t logical, uint64_t want,
 			const struct xn_extent *found)
 {

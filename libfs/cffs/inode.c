@@ -495,6 +495,7 @@ static int doomed_remove(struct cffs *fs, struct cffs_inode *inode, struct cffs_
 		err = cffs_change_apply(fs, &change);
 	}
 	if (!err) {
+		cffs_place_removed(fs, inode);
 		cffs_holds_drop_slots(fs, &inode->b);
 		cffs_dir_set_room(dir, inode->block, inode->sector,
 				  cffs_sector_room(change.s[0].bytes));

@@ -257,9 +257,18 @@ int cffs_place_small(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode 
 void cffs_places_free(struct cffs *fs);
 /* Small files of `dir` gave these back: good for the next. */
 void cffs_place_hole(struct cffs *fs, struct cffs_inode *dir, xn_blk_t start, uint64_t count);
+/* The same of all that a removed file had.  With fs->lock held. */
+void cffs_place_removed(struct cffs *fs, const struct cffs_inode *inode);
+/* A directory many of whose small files went, by number; 0: none. */
+uint64_t cffs_place_decayed(struct cffs *fs);
+/* The directory's next file begins a fresh window. */
+void cffs_place_anew(struct cffs *fs, struct cffs_inode *dir);
 
 /* `block`, of a small file or a directory, will be read: its window now, if it is not at hand. */
 void cffs_ahead_group(struct cffs *fs, xn_blk_t block);
+
+/* A small file goes where its directory's files go now.  Takes inode->lock. */
+int cffs_file_regroup(struct cffs *fs, struct cffs_inode *inode);
 
 /* Memory that file.c, map.c keep of an inode goes (nothing is written). */
 void cffs_file_forget(struct cffs *fs, struct cffs_inode *inode);

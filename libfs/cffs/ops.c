@@ -6,7 +6,11 @@
 
 static int op_sync(struct libfs *libfs)
 {
-	return cffs_errno(cffs_sync(cffs_of(libfs)));
+	struct cffs *fs = cffs_of(libfs);
+
+	/* That files could not be moved together is no failure of a sync. */
+	cffs_regroup(fs);
+	return cffs_errno(cffs_sync(fs));
 }
 
 static const struct libfs_ops cffs_ops = {

@@ -160,6 +160,11 @@ int cffs_orphan_place(struct cffs *fs, struct cffs_inode *inode);
 /* At mount: what lies there is freed. */
 int cffs_orphans_recover(struct cffs *fs);
 
+/* ---- regroup.c ---- */
+
+/* If a directory's group has decayed, form it again; some of the work of a sync.  No lock held. */
+int cffs_regroup(struct cffs *fs);
+
 /* ---- attr.c ---- */
 
 /* Reads directories until it finds the number; pinned.  -ESTALE */

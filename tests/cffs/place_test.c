@@ -192,6 +192,75 @@ static void a_directory_goes_on_where_it_was_after_a_mount(void **state)
 	assert_int_equal(after.start, before.start + 1);
 }
 
+static unsigned windows_of(struct fx *fx, libfs_ino_t dir, unsigned files, uint64_t *blocks)
+{
+	xn_blk_t seen[1024];
+	unsigned n = 0;
+
+	*blocks = 0;
+	for (unsigned i = 0; i < files; i++) {
+		struct libfs_attr attr;
+		struct place place;
+		char name[16];
+		unsigned k = 0;
+
+		snprintf(name, sizeof(name), "f%u", i);
+		if (libfs_lookup(fx->fs, fx_ctx(fx), dir, name, &attr))
+			continue;
+		place = place_of(fx, attr.ino);
+		fx_forget(fx, attr.ino);
+		*blocks += place.count;
+		while (k < n && seen[k] != place.start / WINDOW)
+			k++;
+		if (k == n)
+			seen[n++] = place.start / WINDOW;
+	}
+	return n;
+}
+
+static uint8_t byte_of(unsigned file)
+{
+	return (uint8_t)(file * 7 + 1);
+}
+
+/* Nine of ten files go: what is left comes together again, as it was. */
+static void a_group_that_decayed_is_formed_again(void **state)
+{
+	struct fx *fx = *state;
+	libfs_ino_t dir = fx_mkdir(fx, FX_ROOT, "d");
+	char bytes[6000], name[16];
+	uint64_t blocks;
+	unsigned before;
+
+	for (unsigned i = 0; i < 400; i++) {
+		libfs_ino_t f;
+
+		snprintf(name, sizeof(name), "f%u", i);
+		memset(bytes, byte_of(i), sizeof(bytes));
+		f = fx_create(fx, dir, name);
+		fx_write(fx, f, 0, bytes, 3000 + i % 2 * 3000);
+		fx_forget(fx, f);
+	}
+	fx_settle(fx);
+	for (unsigned i = 0; i < 400; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		if (i % 10)
+			assert_ok(fx_unlink(fx, dir, name));
+	}
+	before = windows_of(fx, dir, 400, &blocks);
+	assert_true(before > 2 * (blocks / WINDOW + 1));
+	fx_settle(fx);
+	assert_true(windows_of(fx, dir, 400, &blocks) <= blocks / WINDOW + 2);
+	fx_crash(fx, false);
+	dir = fx_find(fx, FX_ROOT, "d");
+	for (unsigned i = 0; i < 400; i += 10) {
+		snprintf(name, sizeof(name), "f%u", i);
+		memset(bytes, byte_of(i), sizeof(bytes));
+		assert_content(fx, fx_find(fx, dir, name), bytes, 3000 + i % 2 * 3000);
+	}
+	assert_true(windows_of(fx, dir, 400, &blocks) <= blocks / WINDOW + 2);
+}
+
 /* ---- growing ---- */
 
 static void a_small_file_that_cannot_grow_moves_as_a_whole(void **state)
@@ -418,6 +487,7 @@ int main(void)
 		CASE(directories_made_in_a_row_leave_no_gaps),
 		CASE(directories_that_grow_together_keep_apart),
 		CASE(what_was_removed_is_filled_again),
+		CASE(a_group_that_decayed_is_formed_again),
 		CASE(a_directory_goes_on_where_it_was_after_a_mount),
 		CASE(a_small_file_that_cannot_grow_moves_as_a_whole),
 		CASE(large_files_written_together_are_in_few_pieces),
