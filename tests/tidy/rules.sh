@@ -23,17 +23,17 @@ headers_allowed() {
 
 	case $1 in
 	udf) echo "udf/udf.h udf/abi.h udf/xn_udf.h udf/xn_template.h" ;;
-	xn) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h" ;;
+	xn) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h xn/log_format.h" ;;
 	libfs) echo "$xn xn/bdev.h $host libfs/check.h" ;;
 	libfs/xnfs) echo "$host libfs/walk.h xnfs/xnfs.h" ;;
 	libfs/*) echo "$xn libfs/libfs.h" ;;
 	fuse-bridge) echo "$host" ;;
-	fsck) echo "udf/udf.h udf/abi.h $disk xn/format.h libfs/check.h fsck/fsck.h" ;;
-	images) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h $host libfs/walk.h libfs/check.h" ;;
+	fsck) echo "udf/udf.h udf/abi.h $disk xn/format.h xn/log_format.h libfs/check.h fsck/fsck.h" ;;
+	images) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h xn/log_format.h $host libfs/walk.h libfs/check.h" ;;
 	esac
 }
 
-public_headers="udf/udf.h udf/abi.h xn/xn.h xn/error.h xn/endian.h xn/bdev.h xn/format.h
+public_headers="udf/udf.h udf/abi.h xn/xn.h xn/error.h xn/endian.h xn/bdev.h xn/format.h xn/log_format.h
 libfs/libfs.h libfs/host.h libfs/ioctl.h libfs/walk.h libfs/check.h xnfs/xnfs.h fsck/fsck.h"
 
 header_is_allowed() { # file header

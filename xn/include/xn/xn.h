@@ -183,7 +183,7 @@ struct xn_stats {
 	uint64_t cache_hits, cache_misses, cache_refusals, evictions;
 	uint64_t eviction_looks; /* pages looked at by them */
 	uint64_t objects, reap_queue;
-	uint64_t frozen; /* versions set aside for a sync */
+	uint64_t frozen;                                    /* versions set aside for a sync */
 	uint64_t log_records, log_sectors, log_checkpoints; /* of the intent log */
 };
 void xn_stats(struct xn *xn, struct xn_stats *stats);
