@@ -51,6 +51,7 @@ struct plan {
 	struct udf_extents added, removed; /* as `owns` says, normalised */
 	struct udf_extents moved;          /* in both */
 	uint64_t n_blocks;                 /* allocated */
+	bool map_news;                     /* ... and not on the disk's map yet */
 	struct entry **fresh;              /* entries of new objects, not yet owned */
 	size_t n_fresh;
 	struct freed *freed;
