@@ -154,6 +154,23 @@ int fsck_roots_run_checkers(struct fsck *f);
 int fsck_roots_count_used(struct fsck *f);
 
 int fsck_walk_roots(struct fsck *f);
+
+/* counted.c */
+struct counted {
+	uint64_t block, type; /* block 0: an empty slot */
+	uint64_t met;
+	uint32_t said;
+	bool known; /* what it says */
+};
+struct counted_table {
+	struct counted *v;
+	size_t n, cap;
+};
+int counted_meet(struct counted_table *table, uint64_t block, uint64_t type);
+void counted_say(struct counted_table *table, uint64_t block, const struct type *type,
+		 const uint8_t *bytes);
+void counted_compare(struct fsck *f, struct counted_table *table);
+void counted_fini(struct counted_table *table);
 int fsck_map_check(struct fsck *f);
 
 /* Make room for one more in an array of `size`-byte members. */

@@ -99,6 +99,8 @@ static const struct problem problems[FSCK_PROBLEM_COUNT] = {
 	    "check of the object at block %b (%s) faulted: %t", "", REPORT, false),
 	ROW(OBJECT_OWNS_FAULT, "object/owns-fault",
 	    "what the object at block %b (%s) owns is not known: %t", "", REPORT, false),
+	ROW(OBJECT_MISCOUNTED, "object/miscounted",
+	    "object at block %b (%s) says it has %t owners, there are %n", "", REPORT, false),
 
 	ROW(EXTENT_OUTSIDE, "extent/outside",
 	    "object at block %o (%s) names %n blocks from %b on, which lie outside the disk", "",

@@ -22,6 +22,7 @@ struct visit {
 	const struct type *type; /* of the object whose pointers are looked at */
 	uint64_t object;         /* its block; 0 = the root's own entry */
 	struct udf_extents extents;
+	struct counted_table counted;
 };
 
 static void visit_found(struct visit *visit, enum fsck_problem_id id, const struct udf_extent *at,
@@ -86,6 +87,34 @@ static int push(struct fsck *f, uint64_t start, uint64_t count, uint64_t type)
 		return -ENOMEM;
 	f->stack[f->n_stack++] = (struct pending){ start, count, type };
 	return 0;
+}
+
+static int extent_visit(struct visit *visit, const struct udf_extent *at, uint64_t type_id);
+
+/* Objects that count their owners: each by itself, and those that were met before only counted. */
+static int counted_visit(struct visit *visit, const struct udf_extent *at, uint64_t type_id,
+			 uint32_t blocks)
+{
+	for (uint64_t k = 0; k < at->count; k += blocks) {
+		struct udf_extent one = { at->start + k, blocks, at->child, 0 };
+		int met = counted_meet(&visit->counted, one.start, type_id);
+
+		if (met == 0)
+			met = extent_visit(visit, &one, type_id);
+		if (met < 0)
+			return met;
+	}
+	return 0;
+}
+
+static bool is_counted(const struct fsck *f, uint64_t type_id, uint32_t *blocks)
+{
+	const struct type *type = type_id == XN_TYPE_DATA || type_id == XN_TYPE_RESERVED
+					  ? NULL
+					  : fsck_type_find(f, type_id);
+
+	*blocks = type ? type->blocks : 1;
+	return type && type->info->has[UDF_FN_REFCNT];
 }
 
 /* One extent that the object names, of a global type. */
@@ -172,6 +201,8 @@ static int object_visit(struct visit *visit, const uint8_t *bytes)
 	if (err)
 		return err;
 	visit->f->result->objects++;
+	if (visit->type->info->has[UDF_FN_REFCNT])
+		counted_say(&visit->counted, visit->object, visit->type, bytes);
 	visit->extents.n = 0;
 	memset(&fault, 0, sizeof(fault));
 	err = udf_owns_object(visit->type->tmpl, bytes, &budget, &visit->extents, &fault);
@@ -184,8 +215,13 @@ static int object_visit(struct visit *visit, const uint8_t *bytes)
 	}
 	for (size_t i = 0; i < visit->extents.n; i++) {
 		const struct udf_extent *at = &visit->extents.v[i];
+		uint64_t type_id = fsck_type_child(visit->type, at->child);
+		uint32_t blocks;
 
-		err = extent_visit(visit, at, fsck_type_child(visit->type, at->child));
+		if (is_counted(visit->f, type_id, &blocks) && at->count % blocks == 0)
+			err = counted_visit(visit, at, type_id, blocks);
+		else
+			err = extent_visit(visit, at, type_id);
 		if (err)
 			return err;
 	}
@@ -259,6 +295,9 @@ static int walk_root(struct fsck *f, struct root *root)
 		err = batch_visit(&visit);
 		walk_progress(f);
 	}
+	if (!err && !fsck_stopped(f))
+		counted_compare(f, &visit.counted);
+	counted_fini(&visit.counted);
 	udf_extents_fini(&visit.extents);
 	return err;
 }

@@ -185,8 +185,11 @@ static int object_entry(struct xn *xn, const struct xn_bind_request *request, st
 	struct entry *entry = registry_find(&xn->registry, request->extent.start);
 
 	if (entry) {
-		if (entry->type != type || entry->owner != owner)
+		if (entry->type != type || entry->root != owner->root ||
+		    (entry->owner != owner && !type_is_counted(type)))
 			return conflict(xn, owner, entry->owner, request->why, entry->start);
+		if (type_is_counted(type))
+			owner_learn(entry, owner, request->record);
 	} else {
 		if (freemap_chunk(xn, request->extent.start / XN_CHUNK_BLOCKS) &&
 		    !freemap_in_use(xn, request->extent.start))
@@ -195,7 +198,8 @@ static int object_entry(struct xn *xn, const struct xn_bind_request *request, st
 		if (!entry)
 			return -ENOMEM;
 	}
-	entry->owner_record = request->record;
+	if (entry->owner == owner)
+		entry->owner_record = request->record;
 	*out = entry;
 	return 0;
 }

@@ -20,7 +20,7 @@
  *   freeze.c     versions that a sync waits for
  *   log.c        the intent log              group.c     what goes together
  *   after.c      dependencies asked for      durable.c   xn_commit
- *   resize.c     a disk of another size      foresight.c claims ahead of need
+ *   resize.c     a disk of another size      counted.c   objects of several owners
  *   xn.c         open, close, looking        selfcheck.c the truths, executed
  */
 #ifndef XN_INTERNAL_H
@@ -37,11 +37,12 @@
 #include "xn/log_format.h"
 #include "xn/xn.h"
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define NO_RECORD    UDF_RECORD_NONE
-#define BATCH_BLOCKS 256u /* blocks copied and written in one go */
-#define QUEUES_KEPT  8u
-#define DAMAGED_MAX  1024u
+#define ARRAY_LEN(a)   (sizeof(a) / sizeof((a)[0]))
+#define NO_RECORD      UDF_RECORD_NONE
+#define BATCH_BLOCKS   256u /* blocks copied and written in one go */
+#define QUEUES_KEPT    8u
+#define SHARED_BUCKETS 256u
+#define DAMAGED_MAX    1024u
 
 /* ---- cache ---- */
 
@@ -201,7 +202,8 @@ struct entry {
 	uint32_t flags;
 	struct type *type; /* NULL: DATA */
 	struct root *root;
-	struct entry *owner;   /* NULL: the root's own object */
+	struct entry
+		*owner; /* NULL: the root's own object; of a counted one: one owner, if known */
 	uint32_t owner_record; /* a hint; NO_RECORD = not known */
 	uint32_t refs;         /* entries that name this one as owner */
 	uint32_t pins;         /* bindings and calls that need the bytes to stay */
@@ -256,18 +258,8 @@ struct chunk {
 	uint8_t used[XN_MAP_CHUNK_BYTES];
 	uint8_t *unwritten; /* allocated DATA never written; NULL = none */
 	uint32_t n_unwritten;
-	uint32_t next;               /* behind what was taken last */
-	struct foresight *foresight; /* NULL: none */
-	TAILQ_ENTRY(chunk) foreseen;
 };
 TAILQ_HEAD(chunk_list, chunk);
-
-/* Free blocks that the disk's map shows in use, so that taking them tells it nothing new. */
-struct foresight {
-	uint32_t n, n_pending;
-	uint8_t bits[XN_MAP_CHUNK_BYTES];
-	uint8_t pending[XN_MAP_CHUNK_BYTES]; /* written, and not yet flushed */
-};
 
 #define LOG_CLAIMS_MAX 64u /* of one record */
 
@@ -282,9 +274,6 @@ struct freemap {
 	struct sparse chunks;              /* those that were touched; marked: full */
 	struct chunk_list claims, returns; /* by state */
 	uint64_t n_claims, n_returns;
-	struct chunk_list foreseen;         /* chunks with foresight */
-	uint64_t n_foreseen;                /* blocks */
-	bool closing;                       /* claim nothing ahead any more */
 	struct taken taken[LOG_CLAIMS_MAX]; /* by seq; what a record can say of the map */
 	uint32_t n_taken;
 	uint64_t unsaid_seq; /* takes up to here are not all in taken[] */
@@ -420,6 +409,7 @@ struct xn {
 	struct will_free *wave_free; /* free when the wave in flight has ended */
 	struct reclaim *reclaim;     /* NULL: none is under way */
 	struct reap_item *reap_head, **reap_tail;
+	struct shared *shared[SHARED_BUCKETS]; /* counted objects of removed roots, by hash */
 	uint64_t n_reap;
 	xn_blk_t damaged_objects[DAMAGED_MAX];
 	size_t n_damaged;
@@ -470,7 +460,7 @@ int freemap_load(struct xn *xn, uint64_t chunk);                  /* drops the l
 struct chunk *freemap_chunk(const struct xn *xn, uint64_t chunk); /* NULL: not loaded */
 int freemap_check_free(const struct xn *xn, xn_blk_t start, uint64_t count);
 int freemap_prepare_unwritten(struct xn *xn, xn_blk_t start, uint64_t count);
-bool freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten); /* news? */
+void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten);
 void freemap_set_unwritten(struct xn *xn, xn_blk_t start, uint64_t count);
 void freemap_give(struct xn *xn, xn_blk_t start, uint64_t count);
 bool freemap_in_use(const struct xn *xn, xn_blk_t block);
@@ -492,16 +482,6 @@ void freemap_cut(struct xn *xn, uint64_t n_chunks);
 /* ---- freemap_write.c ---- */
 void chunk_told(struct xn *xn, struct chunk *chunk); /* it does not differ any more */
 void chunk_differs(struct xn *xn, struct chunk *chunk, enum chunk_state how);
-
-/* ---- foresight.c ---- */
-bool foresight_covers(const struct xn *xn, xn_blk_t start, uint64_t count);
-void foresight_taken(struct xn *xn, struct chunk *chunk, uint32_t bit, uint32_t count);
-void foresight_extend(struct xn *xn, struct chunk *chunk);
-void foresight_show(const struct chunk *chunk, uint8_t *bitmap);
-void foresight_flushed(struct xn *xn, bool stable);
-void foresight_bound(struct xn *xn);
-void foresight_end(struct xn *xn);
-void foresight_drop(struct xn *xn, struct chunk *chunk);
 int freemap_write(struct xn *xn, bool all, uint64_t *seq); /* lock held; dropped while writing */
 
 /* ---- reclaim.c: what it must be told while it runs ---- */
@@ -725,6 +705,15 @@ void acl_bound(struct acl_request *request, const struct entry *entry,
 	       const struct acl_above *under);
 int acl_ask(struct xn *xn, const struct acl_request *request, struct udf_budget *budget,
 	    struct xn_refusal *why);
+
+/* ---- counted.c ---- */
+bool type_is_counted(const struct type *type);
+bool type_leads_to(const struct xn *xn, const struct type *from, const struct type *to);
+int object_count(struct xn *xn, const struct type *type, const uint8_t *bytes,
+		 struct udf_budget *budget, uint32_t *count);
+void owner_learn(struct entry *entry, struct entry *owner, uint32_t record);
+int shared_is_last(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *bytes);
+void shared_fini(struct xn *xn);
 
 /* ---- reap.c, zero.c, walk.c, xn.c ---- */
 void reap_add(struct xn *xn, struct root *root, struct type *type, xn_blk_t start);

@@ -142,13 +142,21 @@ static int reap_object(struct xn *xn, struct reap_item *item, uint8_t *buffer)
 	struct udf_extents owned = { 0 };
 	const uint8_t *bytes = NULL;
 	struct will_free *waiting;
-	int err;
+	int err, last;
 
 	if (entry) {
 		order_orphan(xn, entry);
 		entry->pins++;
 	}
 	err = object_bytes(xn, item, entry, buffer, &bytes);
+	if (!err && type_is_counted(item->type)) {
+		last = shared_is_last(xn, item->type, item->start, bytes);
+		if (last <= 0) { /* it goes when the reaper came from all its owners */
+			if (entry)
+				entry->pins--;
+			return last;
+		}
+	}
 	if (!err)
 		err = owns_object(xn, item->type, bytes, NULL, &owned, NULL);
 	if (!err)

@@ -454,7 +454,7 @@ static int extent_visit(struct xn *xn, const struct place *place, const struct u
 
 	if (!type && e->child >= XN_TYPE_FIRST)
 		return XN_ENOTEMPLATE;
-	if (names_odd_block(xn, e->start, e->count))
+	if (!type_is_counted(type) && names_odd_block(xn, e->start, e->count))
 		return XN_EOBJDAMAGED;
 	if (type)
 		reclaim_push(xn, place->root, type, e->start, e->count);
@@ -491,11 +491,16 @@ static int place_visit(struct xn *xn, const struct place *place)
 	return xn->reclaim->error;
 }
 
-/* An object met a second time: it was moved or is reaped, or else the disk has a ring. */
+/*
+ * An object met a second time: it was moved, is reaped, or has several owners; or else
+ * the disk has a ring.
+ */
 static int place_passed(struct xn *xn, const struct place *place)
 {
 	struct suspects *suspects = suspects_need(xn, place->start);
 
+	if (type_is_counted(place->type))
+		return 0;
 	return suspects && suspects->stirred ? 0 : give_up(xn, place, XN_EOBJDAMAGED);
 }
 

@@ -49,8 +49,6 @@ static int flags_check(const struct xn_update *update)
 {
 	if (update->flags & ~(XN_ATOMIC | XN_REAP | XN_FREEING))
 		return -EINVAL;
-	if (update->n_links || update->n_unlinks)
-		return -ENOSYS;
 	return 0;
 }
 
@@ -69,6 +67,7 @@ static int plan_init(struct plan *plan, struct xn_session *session, const struct
 	update->edits = NULL;
 	update->allocs = update->frees = NULL;
 	update->retypes = NULL;
+	update->links = update->unlinks = NULL;
 	err = flags_check(update);
 	if (!err)
 		err = cred_choose(session, from->cred, &plan->stated, &plan->cred);
@@ -87,6 +86,12 @@ static int plan_init(struct plan *plan, struct xn_session *session, const struct
 	if (!err)
 		err = copy_array(from->retypes, from->n_retypes, sizeof(*from->retypes),
 				 XN_UPDATE_EXTENTS_MAX, (const void **)&update->retypes);
+	if (!err)
+		err = copy_array(from->links, from->n_links, sizeof(*from->links),
+				 XN_UPDATE_OBJECTS_MAX, (const void **)&update->links);
+	if (!err)
+		err = copy_array(from->unlinks, from->n_unlinks, sizeof(*from->unlinks),
+				 XN_UPDATE_OBJECTS_MAX, (const void **)&update->unlinks);
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < update->n_edits; i++)
@@ -109,6 +114,8 @@ static void change_fini(struct change *change)
 	udf_extents_fini(&change->removed);
 	udf_extents_fini(&change->taken);
 	udf_extents_fini(&change->given);
+	udf_extents_fini(&change->linked);
+	udf_extents_fini(&change->unlinked);
 	udf_extents_fini(&change->in);
 	udf_extents_fini(&change->out);
 	udf_extents_fini(&change->fresh_data);
@@ -127,6 +134,8 @@ static void plan_fini(struct plan *plan)
 	udf_extents_fini(&plan->retyped[0]);
 	udf_extents_fini(&plan->retyped[1]);
 	udf_extents_fini(&plan->moved);
+	udf_extents_fini(&plan->links);
+	udf_extents_fini(&plan->unlinks);
 	free(plan->joins);
 	free(plan->group); /* of nobody, if it is still here */
 	while (plan->nodes) {
@@ -142,6 +151,8 @@ static void plan_fini(struct plan *plan)
 	free((void *)(uintptr_t)plan->update.allocs);
 	free((void *)(uintptr_t)plan->update.frees);
 	free((void *)(uintptr_t)plan->update.retypes);
+	free((void *)(uintptr_t)plan->update.links);
+	free((void *)(uintptr_t)plan->update.unlinks);
 }
 
 /* One attempt; `*chunk` is told when a map must be read first. */

@@ -17,12 +17,13 @@ struct change {
 	uint8_t *bytes;              /* the object as it will be */
 	const struct xn_edit *edits; /* of this object, by offset */
 	uint32_t n_edits;
-	bool needs_log;                    /* what it changes may tear on disk */
-	struct udf_extents added, removed; /* as its records say */
-	struct udf_extents taken, given;   /* of these, allocated and freed */
-	struct udf_extents in, out;        /* ... moved here, and away */
-	struct udf_extents fresh_data;     /* ... RESERVED that became DATA */
-	struct udf_extents idle;           /* ... DATA that became RESERVED */
+	bool needs_log;                      /* what it changes may tear on disk */
+	struct udf_extents added, removed;   /* as its records say */
+	struct udf_extents taken, given;     /* of these, allocated and freed */
+	struct udf_extents in, out;          /* ... moved here, and away */
+	struct udf_extents linked, unlinked; /* ... shared with other owners */
+	struct udf_extents fresh_data;       /* ... RESERVED that became DATA */
+	struct udf_extents idle;             /* ... DATA that became RESERVED */
 };
 
 /* One freed object of a template. */
@@ -50,8 +51,8 @@ struct plan {
 	struct udf_extents retyped[2];     /* as declared: before, after; normalised */
 	struct udf_extents added, removed; /* as `owns` says, normalised */
 	struct udf_extents moved;          /* in both */
+	struct udf_extents links, unlinks; /* as declared, normalised */
 	uint64_t n_blocks;                 /* allocated */
-	bool map_news;                     /* ... and not on the disk's map yet */
 	struct entry **fresh;              /* entries of new objects, not yet owned */
 	size_t n_fresh;
 	struct freed *freed;
@@ -84,6 +85,16 @@ struct change *plan_new_owner(const struct plan *plan, const struct entry *entry
 
 /* after.c */
 int after_ring(const struct plan *plan, struct entry *const entries[], size_t count);
+
+bool may_hang_below(struct plan *plan, const struct change *at, const struct entry *top);
+void moved_in(struct entry *entry);
+
+/* counted.c */
+int links_declared(struct plan *plan);
+int counts_check(struct plan *plan);
+bool owners_unknown(struct plan *plan, const struct entry *entry);
+int last_owner_check(struct plan *plan, const struct entry *owner, const struct entry *entry);
+void links_commit(struct plan *plan);
 
 /* update_group.c */
 int plan_joins(struct plan *plan);

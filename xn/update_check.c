@@ -392,19 +392,24 @@ static int classify_retypes(struct plan *plan, struct change *change, struct udf
 /* What of a change was taken, given up, moved or retyped. */
 static int classify(struct plan *plan, struct change *change)
 {
-	struct udf_extents rest = { 0 }, came = { 0 }, went = { 0 };
+	struct udf_extents rest = { 0 }, more = { 0 }, came = { 0 }, went = { 0 };
 	int err = part(&change->added, &plan->moved, &change->in, &rest);
 
 	if (!err)
-		err = part(&rest, &plan->retyped[1], &came, &change->taken);
-	rest.n = 0;
+		err = part(&rest, &plan->retyped[1], &came, &more);
+	if (!err)
+		err = part(&more, &plan->links, &change->linked, &change->taken);
+	rest.n = more.n = 0;
 	if (!err)
 		err = part(&change->removed, &plan->moved, &change->out, &rest);
 	if (!err)
-		err = part(&rest, &plan->retyped[0], &went, &change->given);
+		err = part(&rest, &plan->retyped[0], &went, &more);
+	if (!err)
+		err = part(&more, &plan->unlinks, &change->unlinked, &change->given);
 	if (!err)
 		err = classify_retypes(plan, change, &came, &went);
 	udf_extents_fini(&rest);
+	udf_extents_fini(&more);
 	udf_extents_fini(&came);
 	udf_extents_fini(&went);
 	return err;
@@ -478,6 +483,8 @@ static int conserve(struct plan *plan)
 			       &freed);
 	if (!err)
 		err = declared_retypes(plan);
+	if (!err)
+		err = links_declared(plan);
 	for (uint32_t i = 0; i < plan->n_changes && !err; i++)
 		err = classify(plan, &plan->changes[i]);
 	if (!err)
@@ -541,7 +548,7 @@ static struct entry *claimant_of(struct entry *entry)
 }
 
 /* Does the change's object hang, after the update, below `top`?  Or in a ring of moved ones? */
-static bool hangs_below(const struct plan *plan, const struct change *at, const struct entry *top)
+bool may_hang_below(struct plan *plan, const struct change *at, const struct entry *top)
 {
 	const struct entry *entry = at->fresh ? NULL : at->entry;
 	uint64_t hops = blocks_of(&plan->moved) + plan->n_changes;
@@ -552,6 +559,8 @@ static bool hangs_below(const struct plan *plan, const struct change *at, const 
 
 		if (entry && entry == top)
 			return true;
+		if (entry && owners_unknown(plan, entry))
+			return type_leads_to(plan->xn, top->type, entry->type);
 		if (!next) {
 			entry = entry->owner;
 			if (!entry)
@@ -581,13 +590,14 @@ static int moved_check(struct plan *plan, const struct change *change)
 
 			if (!entry)
 				continue;
-			if (entry->type != type || entry->owner != giver->entry) {
+			if (entry->type != type ||
+			    (entry->owner != giver->entry && !type_is_counted(type))) {
 				entry_damage(plan->xn, giver->entry);
 				entry_damage(plan->xn, claimant_of(entry));
 				return refuse(plan->update.why, XN_EOBJDAMAGED, entry->start,
 					      "the moved object is registered under another owner");
 			}
-			if (hangs_below(plan, change, entry))
+			if (may_hang_below(plan, change, entry))
 				return refuse(plan->update.why, XN_ECYCLE, entry->start,
 					      "the object would hang below itself");
 		}
@@ -808,7 +818,12 @@ static int freed_object(struct plan *plan, struct entry *owner, struct type *typ
 				 false };
 	for (const struct entry *above = owner; above; above = above->owner)
 		freed->depth++;
-	if (freed->entry && (freed->entry->type != type || freed->entry->owner != owner)) {
+	err = type_is_counted(type) ? last_owner_check(plan, owner, freed->entry) : 0;
+	if (err && err != XN_EOBJDAMAGED)
+		return refuse(plan->update.why, err, start,
+			      "the freed object has other owners, or nobody can tell");
+	if (freed->entry && (freed->entry->type != type ||
+			     (freed->entry->owner != owner && !type_is_counted(type)) || err)) {
 		entry_damage(plan->xn, owner);
 		entry_damage(plan->xn, claimant_of(freed->entry));
 		return refuse(plan->update.why, XN_EOBJDAMAGED, start,
@@ -816,7 +831,7 @@ static int freed_object(struct plan *plan, struct entry *owner, struct type *typ
 	}
 	err = freed->entry ? owns_nothing(plan, freed) : XN_ENOTCACHED;
 	if ((err == XN_ENOTEMPTY || err == XN_ENOTCACHED || err == XN_EFUEL) &&
-	    (plan->update.flags & XN_REAP)) {
+	    (plan->update.flags & XN_REAP) && !type_leads_to(plan->xn, type, NULL)) {
 		freed->reap = true;
 		err = 0;
 	}
@@ -1038,6 +1053,8 @@ int plan_check(struct plan *plan)
 		err = conserve(plan);
 	if (!err)
 		err = rings_check(plan);
+	if (!err)
+		err = counts_check(plan);
 	if (!err)
 		err = plan_acl_check(plan);
 	if (!err)

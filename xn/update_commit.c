@@ -35,7 +35,7 @@ static void take_blocks(struct plan *plan)
 	for (size_t i = 0; i < plan->allocs.n; i++) {
 		const struct udf_extent *e = &plan->allocs.v[i];
 
-		plan->map_news |= freemap_take(plan->xn, e->start, e->count, e->child == XN_DATA);
+		freemap_take(plan->xn, e->start, e->count, e->child == XN_DATA);
 	}
 	if (plan->n_blocks > 0)
 		root_charge(plan->root, plan->n_blocks);
@@ -86,8 +86,7 @@ static void attach(struct plan *plan, struct change *change)
 		const struct udf_extent *e = &change->taken.v[i];
 		struct type *type = type_find(plan->xn, e->child);
 
-		if (plan->map_news)
-			owner->map_seq = plan->xn->freemap.claim_seq;
+		owner->map_seq = plan->xn->freemap.claim_seq;
 		if (e->child == XN_DATA)
 			order_child_unsound(owner, e->count);
 		if (!type)
@@ -107,9 +106,15 @@ static void attach(struct plan *plan, struct change *change)
 
 /* ---- moves ---- */
 
-static void adopt(struct xn *xn, struct entry *child, struct entry *owner)
+static void adopt(struct xn *xn, struct entry *child, struct entry *from, struct entry *owner)
 {
 	struct entry *old = child->owner;
+
+	if (type_is_counted(child->type) && old != from) {
+		order_reachable(child);
+		owner_learn(child, owner, NO_RECORD);
+		return;
+	}
 
 	order_reachable(child); /* what names it on disk now, names it until the group is written */
 	child->owner_record = NO_RECORD;
@@ -162,7 +167,7 @@ static void move_data(struct xn *xn, struct entry *from, struct entry *to, xn_bl
 			order_child_unsound(to, 1);
 		}
 		if (page && !page->type && page->owner == from)
-			adopt(xn, page, to);
+			adopt(xn, page, from, to);
 	}
 }
 
@@ -178,6 +183,13 @@ static struct change *giver_run(const struct plan *plan, xn_blk_t at, xn_blk_t e
 			*run = (e->start + e->count < end ? e->start + e->count : end) - at;
 	}
 	return giver;
+}
+
+/* Whoever takes one of them apart must know, however deep it lies below. */
+void moved_in(struct entry *entry)
+{
+	for (; entry && !order_reachable(entry); entry = entry->owner)
+		entry->flags |= E_MOVED_IN;
 }
 
 static void move_in(struct plan *plan, struct change *change)
@@ -203,13 +215,12 @@ static void move_in(struct plan *plan, struct change *change)
 				struct entry *child = registry_find(&xn->registry, at + b);
 
 				if (child)
-					adopt(xn, child, owner);
+					adopt(xn, child, from, owner);
 			}
 		}
 	}
-	/* Whoever takes one of them apart must know, however deep it lies below. */
-	for (; change->in.n && owner && !order_reachable(owner); owner = owner->owner)
-		owner->flags |= E_MOVED_IN;
+	if (change->in.n)
+		moved_in(owner);
 }
 
 /* Forget what is known of a data block that its owner gave up. */
@@ -327,6 +338,7 @@ void plan_commit(struct plan *plan)
 		attach(plan, &plan->changes[i]);
 	for (uint32_t i = 0; i < plan->n_changes; i++)
 		move_in(plan, &plan->changes[i]);
+	links_commit(plan);
 	plan_join(plan);
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
 		struct change *change = &plan->changes[i];

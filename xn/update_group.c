@@ -85,7 +85,8 @@ static bool is_exempt(const struct plan *plan, const struct change *change)
 
 static bool is_whole(const struct plan *plan)
 {
-	bool whole = (plan->update.flags & XN_ATOMIC) || plan->moved.n > 0;
+	bool whole = (plan->update.flags & XN_ATOMIC) || plan->moved.n > 0 || plan->links.n > 0 ||
+		     plan->unlinks.n > 0;
 
 	for (uint32_t i = 0; i < plan->n_changes; i++)
 		whole |= plan->changes[i].needs_log;
@@ -114,6 +115,8 @@ static uint32_t edit_sectors(const struct change *change)
 
 static bool gains_objects(const struct plan *plan, const struct change *change)
 {
+	if (change->linked.n > 0)
+		return true;
 	for (size_t i = 0; i < change->in.n; i++) {
 		if (type_find(plan->xn, change->in.v[i].child))
 			return true;

@@ -189,7 +189,8 @@ static int walker_push_children(struct xn_walker *walker, const struct udf_exten
 		if (seen < 0)
 			return seen;
 		if (seen) {
-			item->error = XN_EOBJDAMAGED;
+			if (!type_is_counted(type))
+				item->error = XN_EOBJDAMAGED;
 			continue;
 		}
 		err = walker_push(walker, (struct place){ e->start + at, type, walker->at.root,

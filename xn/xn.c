@@ -203,6 +203,7 @@ static void xn_free(struct xn *xn)
 {
 	sessions_close(xn);
 	reap_fini(xn);
+	shared_fini(xn);
 	reclaim_fini(xn);
 	while (xn->wave_free) {
 		struct will_free *next = xn->wave_free->next;
@@ -358,10 +359,6 @@ static int mark_clean(struct xn *xn)
 {
 	int err = roots_write_changed(xn);
 
-	if (!err)
-		err = super_fence(xn); /* whoever has it now has a map of his own */
-	if (!err)
-		foresight_end(xn);
 	if (!err)
 		err = sync_root(xn, NULL);
 	if (!err) { /* also what a call wrote that failed before its own flush */

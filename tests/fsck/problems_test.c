@@ -482,8 +482,10 @@ static const struct scenario scenarios[] = {
 };
 
 /* Only a device that fails can provoke these: faults_test.c. */
-static const char *const elsewhere[] = { "object/unreadable", "map/unreadable",
-					 "template/unreadable" };
+static const char *const elsewhere[] = {
+	"object/unreadable", "map/unreadable", "template/unreadable",
+	"object/miscounted", /* tests/xn/counted_test.c */
+};
 
 static struct disk *disk_broken(const struct scenario *scenario)
 {

@@ -12,6 +12,7 @@
  *   6  the caller's own wish about what is owned (visit)
  *   7  of a clean disk, where nothing is to be reclaimed: the map shows nothing else in
  *      use, and all counters are exact
+ *   8  an object whose template counts its owners has as many as it says
  */
 #ifndef TESTS_MEDIUM_H
 #define TESTS_MEDIUM_H

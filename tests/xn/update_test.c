@@ -627,22 +627,6 @@ static void one_update_stays_in_one_root(void **state)
 	assert_request_refused(fx, &rq, -EINVAL);
 }
 
-static void links_are_not_built_yet(void **state)
-{
-	struct fixture *fx = *state;
-	xn_blk_t data = given_data(fx, fx->root, 0, 1, NULL);
-	struct request rq;
-
-	for (unsigned i = 0; i < 2; i++) {
-		request_begin(&rq);
-		request_word(&rq, fx->root, T_NODE_RAW, 1);
-		rq.update.links = rq.update.unlinks = &data;
-		rq.update.n_links = i == 0;
-		rq.update.n_unlinks = i == 1;
-		assert_request_refused(fx, &rq, -ENOSYS);
-	}
-}
-
 /* No disk names it yet, so nothing can tear. */
 static void a_new_object_may_change_in_any_way(void **state)
 {
@@ -816,7 +800,6 @@ int main(void)
 		TEST(everything_lies_inside),
 		TEST(nonsense_is_invalid),
 		TEST(one_update_stays_in_one_root),
-		TEST(links_are_not_built_yet),
 		TEST(a_new_object_may_change_in_any_way),
 		TEST(only_administrators_state_credentials),
 		TEST(acl_judges_changes_and_frees),

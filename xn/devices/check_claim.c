@@ -158,9 +158,19 @@ static bool same_fate(const struct atom *by, const struct atom *atom)
 	return by == atom || (atom && by->kind == ATOM_RECORD && atom->kind == ATOM_RECORD);
 }
 
-/* What stands in the way of a new name, or NULL. */
+static bool is_counted(struct checker *checker, uint32_t type_id)
+{
+	const struct type *type = ck_type_find(checker, type_id);
+
+	return type && type->info->has[UDF_FN_REFCNT];
+}
+
+/*
+ * What stands in the way of a new name, or NULL.  An object whose template counts its owners
+ * (`counted`: its type) may have several names.
+ */
 static const struct claim *claim_rival(struct checker *checker, const struct block *block,
-				       const struct atom *atom)
+				       const struct atom *atom, uint32_t counted)
 {
 	const struct claim *left = NULL;
 	bool handed_over = false;
@@ -168,6 +178,8 @@ static const struct claim *claim_rival(struct checker *checker, const struct blo
 	for (const struct claim *claim = block->claims; claim; claim = claim->next) {
 		const struct atom *by = claim_leaves(checker, claim, 0);
 
+		if (counted && claim->type == counted)
+			continue;
 		if (!by)
 			return claim;
 		if (same_fate(by, atom))
@@ -182,7 +194,8 @@ static bool check_rival(struct checker *checker, struct block *block, const stru
 			uint32_t record, const struct named *named, uint64_t number,
 			const struct atom *atom)
 {
-	const struct claim *rival = claim_rival(checker, block, atom);
+	uint32_t counted = is_counted(checker, named->type) ? named->type : 0;
+	const struct claim *rival = claim_rival(checker, block, atom, counted);
 	const struct atom *by = rival ? claim_leaves(checker, rival, 0) : NULL;
 	char who[64], other[64];
 

@@ -34,7 +34,9 @@
  *		layout; returns 0.  It sees one record and the header, nothing else.
  *		Of the initial object it must emit nothing.
  *	XN_REFCNT(NAME)(record, record_size, index, header, header_len)
- *		returns how many owners the record's object has.
+ *		returns how many records own this object; it is run on record 0.  Of a
+ *		new object that must be 1 (XN_INIT, or an edit of the same update); then
+ *		it follows the links and unlinks of xn_update().
  *	XN_SIZE(NAME)(object, object_size)
  *		returns the bytes in use, at most object_size.
  *	XN_ACL(NAME)(object, object_size, proposed, args, args_len)

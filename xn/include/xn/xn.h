@@ -611,7 +611,7 @@ struct xn_update {
 	const struct xn_extent *allocs;
 	const struct xn_extent *frees;
 	const struct xn_retype *retypes;
-	const xn_blk_t *links; /* -ENOSYS yet, as unlinks */
+	const xn_blk_t *links; /* objects that one more record names, or one less; see below */
 	const xn_blk_t *unlinks;
 	uint32_t n_expects, n_edits, n_allocs, n_frees, n_retypes, n_links, n_unlinks;
 	uint32_t flags;
@@ -640,12 +640,23 @@ struct xn_update {
  * them.  A freed object must own nothing after the edits, or XN_REAP be given.
  * Freed blocks are reusable once no pointer to them can be on disk.
  *
+ * An object of a template with `refcnt` may have as many owners, under one root, as
+ * it says: `links` names those that one more record owns afterwards, `unlinks` those
+ * that one less does, and each is edited by the same update, so that its count
+ * changes by one.  Such an update is whole on disk.  Only an object that is on disk
+ * with all it names is linked (XN_ETAINTED: sync the root and try again), and only
+ * where the owner cannot be below it (XN_ECYCLE: it is, or has several owners above
+ * it and its type does not exclude it).  The last owner frees it; XN takes nothing
+ * apart from which a counted object can be reached.
+ *
  * Fails with
  *   XN_ECHANGED    an object's version is not the expected one (value: the one found)
  *   XN_ENOTBOUND   an edited object is not bound for writing by this session
  *   XN_ENOTCACHED  an edited or freed object's bytes are not read in
  *   XN_ENOTOBJECT  an edit names a block that is no object
- *   XN_EOWNS       the records own something else afterwards than declared
+ *   XN_EOWNS       the records own something else afterwards than declared, or an object counts
+ *                  other owners than it has
+ *   XN_ETAINTED    an object to link is not on disk yet
  *   XN_EFAULT      `owns` faulted on the old or the new bytes
  *   XN_EFUEL       all runs together cost too much
  *   XN_EACL        `acl` of a touched template denies it; a new object that is edited is judged
@@ -664,7 +675,8 @@ struct xn_update {
  *                  xn_sync() the root and try again
  *   XN_ECYCLE      an object would hang below itself; or what must go together would wait, by
  *                  xn_after(), for itself
- *   -ENOSYS        links, unlinks; on a disk too small for an intent log, what needs one
+ *   -ENOSYS        on a disk too small for an intent log, what needs one; links under a temporary
+ *                  root
  *   XN_ESTALE, XN_EREADONLY, XN_ECRED, -EINVAL, -ENOMEM
  * and on failure nothing has changed.
  */
