@@ -165,6 +165,30 @@ static void reap(struct host *host)
 	}
 }
 
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/*
+ * XN wants pages of the cache back.  What is dirty is written; a LibFS binds for as
+ * long as a call lasts, so its pins answer themselves.  What nobody gives in time
+ * is taken, from whatever session keeps it.
+ */
+static void answer_revocations(struct host *host)
+{
+	struct xn_revocation request;
+
+	for (struct mount *mount = mounts_now(host); mount; mount = mount->next) {
+		if (xn_revocation(mount->session, &request) && request.root && request.pages)
+			(void)libfs_sync(mount->fs);
+	}
+	(void)xn_revoke_overdue(host->session, now_ns());
+}
+
 static void reclaim_report(struct host *host, int error)
 {
 	char text[200];
@@ -200,6 +224,7 @@ static void *syncer_main(void *arg)
 		int err = sync_mounts(host, &where);
 
 		report_once(host, where, err);
+		answer_revocations(host);
 		reap(host);
 		reclaim(host);
 	}

@@ -293,6 +293,72 @@ static void sync_makes_every_root_stable(void **state)
 	assert_false(file_survives(fx, "home", "too-late"));
 }
 
+/* Bind every object of a root and never let go; returns how many XN let it have. */
+static unsigned bind_all(struct host *host, struct xn_session *hog, const char *root)
+{
+	struct xn_walker *walker;
+	struct xn_walk_item item;
+	struct xn_root_info info;
+	xn_binding_t binding;
+	xn_blk_t object;
+	unsigned n = 1;
+
+	assert_int_equal(xn_root_find(host_disk(host), root, &info), 0);
+	assert_int_equal(xn_bind_root(hog, root, XN_READ | XN_READIN, &binding, &object), 0);
+	assert_int_equal(xn_walker_create(host_session(host), info.id, &walker), 0);
+	while (xn_walker_next(walker, &item) == 1) {
+		struct xn_bind_request request = { .owner = item.owner,
+						   .record = item.record,
+						   .access = XN_READ | XN_READIN,
+						   .extent = item.extent };
+
+		if (item.depth == 0 || item.extent.type == XN_DATA)
+			continue;
+		if (xn_bind(hog, &request, &binding) == XN_ECACHEFULL)
+			break;
+		n++;
+	}
+	xn_walker_destroy(walker);
+	return n;
+}
+
+/* A session that keeps what it has got is asked, and then made, to give; the others go on. */
+static void a_session_that_keeps_the_cache_loses_it_in_time(void **state)
+{
+	struct fixture *fx = *state;
+	struct host_opts opts = { .sync_ms = 20, .cache_bytes = XN_CACHE_MIN };
+	struct host *host = host_at(fx, 0, 0);
+	const struct xn_cred cred = { .uid = 0 };
+	struct xn_session *hog;
+	xn_binding_t taken[64];
+	unsigned bound;
+	char name[16];
+	int n = 0;
+
+	for (unsigned i = 0; i < 2000; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		make_file(mounted(fx, host, "home"), name);
+	}
+	close_well(host);
+	assert_int_equal(host_open(fx->image, &opts, &host), 0);
+	assert_int_equal(xn_session_open(host_disk(host), &cred, 0, &hog), 0);
+	bound = bind_all(host, hog, "home");
+	assert_true(bound > 60 && bound < 110);
+	make_file(mounted(fx, host, "work"), "meanwhile");
+	for (unsigned i = 0; i < 600 && n == 0; i++) {
+		usleep(50000);
+		n = xn_taken(hog, taken, 64);
+	}
+	assert_true(n > 0);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(xn_readin(hog, taken[i], 0, 1), XN_ESTALE);
+	make_file(mounted(fx, host, "work"), "afterwards");
+	xn_session_close(hog);
+	close_well(host);
+	assert_true(file_survives(fx, "work", "meanwhile"));
+	assert_true(file_survives(fx, "work", "afterwards"));
+}
+
 static uint64_t checksum(const char *path)
 {
 	uint64_t sum = 14695981039346656037u;
@@ -372,6 +438,7 @@ int main(void)
 		on_disk(closing_writes_back_and_dying_does_not),
 		on_disk(the_syncer_writes_back_by_itself),
 		on_disk(sync_makes_every_root_stable),
+		on_disk(a_session_that_keeps_the_cache_loses_it_in_time),
 		on_disk(a_read_only_host_writes_nothing),
 		on_disk(space_is_the_disks),
 		cmocka_unit_test(a_context_carries_its_credentials),

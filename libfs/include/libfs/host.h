@@ -12,7 +12,8 @@
  *  (3) A writable host writes back by itself: all its instances are synced every
  *      `sync_ms`, and subtrees that wait to be reaped are taken apart meanwhile.
  *      With sync_ms 0 this is the caller's task (host_sync).  What a crash lost is
- *      looked for then, too, so many objects a second (`reclaim_rate`).
+ *      looked for then, too, so many objects a second (`reclaim_rate`), and pages of
+ *      the cache that XN wants back are given, or in the end taken.
  *  (4) A read-only host writes nothing.
  *  (5) Errors are -errno; the finer name of XN is in the sentence (`why`).
  *
