@@ -10,7 +10,10 @@
  *  (3) Resident frames over all pools never exceed the limit: a frame that was
  *      touched counts until it is given back to the host, in use or not.
  *  (4) An object's frames are consecutive.
- *  (5) Some frames are kept for xn_close(), which must give blocks that were never
+ *  (5) Looking for a frame costs the same in a large pool as in a small one: a bit
+ *      for each word of 64 frames says whether one in it may do, and is cleared
+ *      when it was found to lie.
+ *  (6) Some frames are kept for xn_close(), which must give blocks that were never
  *      written a content before the objects that fill the cache can go.
  */
 #include "internal.h"
@@ -33,6 +36,7 @@ struct pool {
 	uint32_t next; /* where the search goes on */
 	uint64_t *used;
 	uint64_t *resident;
+	uint64_t *idle; /* a bit per word of the two: frames that are resident and not used */
 };
 
 int cache_init(struct cache *cache, uint64_t bytes)
@@ -108,7 +112,8 @@ int pool_create(struct cache *cache, struct pool **out)
 	words = (pool->n_frames + WORD_BITS - 1) / WORD_BITS;
 	pool->used = calloc(words, sizeof(uint64_t));
 	pool->resident = calloc(words, sizeof(uint64_t));
-	if (!pool->used || !pool->resident)
+	pool->idle = calloc((words + WORD_BITS - 1) / WORD_BITS, sizeof(uint64_t));
+	if (!pool->used || !pool->resident || !pool->idle)
 		goto free_pool;
 	err = pool_map(pool);
 	if (err)
@@ -120,6 +125,7 @@ int pool_create(struct cache *cache, struct pool **out)
 free_pool:
 	free(pool->used);
 	free(pool->resident);
+	free(pool->idle);
 	free(pool);
 	return err;
 }
@@ -138,34 +144,56 @@ void pool_destroy(struct cache *cache, struct pool *pool)
 	munmap((void *)(uintptr_t)pool->ro, len);
 	free(pool->used);
 	free(pool->resident);
+	free(pool->idle);
 	free(pool);
+}
+
+/* The first word with an idle frame, from word `from` on; the number of words if there is none. */
+static uint32_t idle_word(struct pool *pool, uint32_t from)
+{
+	uint32_t words = (pool->n_frames + WORD_BITS - 1) / WORD_BITS;
+
+	while (from < words) {
+		uint64_t left = pool->idle[from / WORD_BITS] >> (from % WORD_BITS);
+
+		if (left == 0) {
+			from = (from / WORD_BITS + 1) * WORD_BITS;
+			continue;
+		}
+		from += (uint32_t)__builtin_ctzll(left);
+		if (pool->resident[from] & ~pool->used[from])
+			return from;
+		bit_clear(pool->idle, from);
+	}
+	return words;
+}
+
+/* Give a run of idle frames that begins in that word back to the host, `want` at most. */
+static uint64_t word_punch(struct cache *cache, struct pool *pool, uint32_t word, uint64_t want)
+{
+	uint64_t idle = pool->resident[word] & ~pool->used[word];
+	uint32_t from = word * WORD_BITS + (uint32_t)__builtin_ctzll(idle), i = from;
+
+	while (i < pool->n_frames && i - from < want && bit_get(pool->resident, i) &&
+	       !bit_get(pool->used, i))
+		bit_clear(pool->resident, i++);
+	madvise(pool->rw + (size_t)from * XN_BLOCK_SIZE, (size_t)(i - from) * XN_BLOCK_SIZE,
+		MADV_REMOVE);
+	pool->n_resident -= i - from;
+	cache->resident_frames -= i - from;
+	return i - from;
 }
 
 /* Give a pool's unused resident frames back to the host until `want` are. */
 static void pool_punch(struct cache *cache, struct pool *pool, uint64_t want)
 {
-	uint32_t i = 0;
+	uint32_t word = 0;
 
-	while (i < pool->n_frames && want > 0 && pool->n_resident > pool->n_used) {
-		uint32_t from;
-
-		if (pool->resident[i / WORD_BITS] == 0) {
-			i = (i / WORD_BITS + 1) * WORD_BITS;
-			continue;
-		}
-		if (!bit_get(pool->resident, i) || bit_get(pool->used, i)) {
-			i++;
-			continue;
-		}
-		for (from = i; i < pool->n_frames && i - from < want &&
-			       bit_get(pool->resident, i) && !bit_get(pool->used, i);
-		     i++)
-			bit_clear(pool->resident, i);
-		madvise(pool->rw + (size_t)from * XN_BLOCK_SIZE, (size_t)(i - from) * XN_BLOCK_SIZE,
-			MADV_REMOVE);
-		pool->n_resident -= i - from;
-		cache->resident_frames -= i - from;
-		want -= i - from;
+	while (want > 0 && pool->n_resident > pool->n_used) {
+		word = idle_word(pool, word);
+		if (word >= (pool->n_frames + WORD_BITS - 1) / WORD_BITS)
+			return;
+		want -= word_punch(cache, pool, word, want);
 	}
 }
 
@@ -193,6 +221,21 @@ static bool run_is_free(const struct pool *pool, uint32_t at, uint32_t count, ui
 			return false;
 		*fresh += !bit_get(pool->resident, i);
 	}
+	return true;
+}
+
+/* Any frame that is resident and idle. */
+static bool pool_find_idle(struct pool *pool, uint32_t *at)
+{
+	uint32_t words = (pool->n_frames + WORD_BITS - 1) / WORD_BITS;
+	uint32_t word = idle_word(pool, pool->next / WORD_BITS);
+
+	if (word >= words)
+		word = idle_word(pool, 0);
+	if (word >= words)
+		return false;
+	*at = word * WORD_BITS +
+	      (uint32_t)__builtin_ctzll(pool->resident[word] & ~pool->used[word]);
 	return true;
 }
 
@@ -236,7 +279,8 @@ bool cache_take(struct cache *cache, struct pool *pool, uint32_t count, struct f
 
 	if (cache->used_frames + count + cache->reserve_frames > cache->limit_frames)
 		return false;
-	if (pool->n_resident - pool->n_used < count || !pool_find(pool, count, true, &at)) {
+	if (pool->n_resident - pool->n_used < count ||
+	    !(count == 1 ? pool_find_idle(pool, &at) : pool_find(pool, count, true, &at))) {
 		if (!cache_room(cache, count) || !pool_find(pool, count, false, &at))
 			return false;
 	}
@@ -262,8 +306,10 @@ void cache_give(struct cache *cache, struct frame *frame)
 
 	if (!pool)
 		return;
-	for (uint32_t i = frame->index; i < frame->index + frame->count; i++)
+	for (uint32_t i = frame->index; i < frame->index + frame->count; i++) {
 		bit_clear(pool->used, i);
+		bit_set(pool->idle, i / WORD_BITS);
+	}
 	pool->n_used -= frame->count;
 	cache->used_frames -= frame->count;
 	pool->next = frame->index;
