@@ -80,6 +80,10 @@ int fsck_log_check(struct fsck *f)
 
 	if (xn_log_sectors(&f->super) < XN_LOG_SECTORS_MIN)
 		return 0;
+	if (f->super.log_start + f->super.log_blocks > f->dev_blocks) {
+		f->complete = false; /* cut off; pass 1 said so */
+		return 0;
+	}
 	area = malloc(len);
 	if (!area)
 		return -ENOMEM;

@@ -31,7 +31,7 @@ static void change(struct disk *disk, const char *how)
 		snprintf(disk->super.holder_command, sizeof(disk->super.holder_command), "xn-fuse");
 	}
 	if (strcmp(how, "newer") == 0)
-		disk->super.incompat = 1;
+		disk->super.incompat |= 1ull << 40;
 	disk_write(disk);
 }
 

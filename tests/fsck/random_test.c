@@ -353,7 +353,7 @@ static void a_newer_disk_is_refused_as_such(void **state)
 
 	(void)state;
 	sector_read(disk->dev, 0, sector);
-	sector[0x78] = 1; /* incompat */
+	sector[0x78 + 7] = 0x80; /* incompat, a bit that nobody knows */
 	sector_seal(&disk->super, sector, true);
 	sector_write(disk->dev, 0, sector);
 	result = run(disk->dev, CHECK_YES);
