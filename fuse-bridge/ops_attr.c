@@ -240,6 +240,13 @@ static void reply_xattr(struct call *call, ssize_t n, size_t size, const void *b
 		fuse_reply_buf(call->req, bytes, (size_t)n);
 }
 
+/* Where one root keeps ACLs the kernel asks for those of all files: elsewhere there are none. */
+static bool has_no_acls(const struct call *call, const char *name)
+{
+	return strncmp(name, "system.posix_acl_", 17) == 0 && call->bridge->acl &&
+	       !(call->fs->type->features & LIBFS_HAS_ACL);
+}
+
 static void read_xattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t size)
 {
 	struct call call;
@@ -254,6 +261,8 @@ static void read_xattr(fuse_req_t req, fuse_ino_t node, const char *name, size_t
 			n = name ? -ENODATA : 0;
 		else if (!bytes || size > SCRATCH_SIZE)
 			n = -ENOMEM;
+		else if (name && has_no_acls(&call, name))
+			n = -ENODATA;
 		else if (name)
 			n = libfs_getxattr(call.fs, &call.who.libfs, call.ino, name, bytes, size);
 		else
