@@ -87,6 +87,7 @@ int freemap_init(struct xn *xn)
 	sparse_init(&map->chunks, map->n_chunks);
 	TAILQ_INIT(&map->claims);
 	TAILQ_INIT(&map->returns);
+	TAILQ_INIT(&map->foreseen);
 	return 0;
 }
 
@@ -99,6 +100,7 @@ void freemap_fini(struct xn *xn)
 		struct chunk *chunk = sparse_get(chunks, i);
 
 		free(chunk->unwritten);
+		free(chunk->foresight);
 		free(chunk);
 	}
 	sparse_fini(chunks);
@@ -312,33 +314,47 @@ static void claim_note(struct freemap *map, xn_blk_t start, uint64_t count)
 	}
 }
 
-void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten)
+static void chunk_take(struct xn *xn, const struct span *span, bool unwritten)
+{
+	struct chunk *chunk = span->chunk;
+
+	reclaim_stir(xn, chunk);
+	foresight_taken(xn, chunk, span->bit, span->count);
+	for (uint32_t i = span->bit; i < span->bit + span->count; i++) {
+		assert(!map_get(chunk->used, i));
+		map_set(chunk->used, i);
+		if (unwritten)
+			map_set(chunk->unwritten, i);
+	}
+	if (unwritten)
+		chunk->n_unwritten += span->count;
+	chunk->free -= span->count;
+	sparse_mark(&xn->freemap.chunks, chunk->index, chunk->free == 0);
+}
+
+/* Is it news for the disk, so that whoever names the blocks must wait for the map? */
+bool freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten)
 {
 	struct freemap *map = &xn->freemap;
+	bool news = !foresight_covers(xn, start, count);
 
-	map->claim_seq++;
-	claim_note(map, start, count);
+	map->free_blocks -= count;
+	if (news) {
+		map->claim_seq++;
+		claim_note(map, start, count);
+	}
 	while (count > 0) {
 		struct span span = span_of(xn, start, count);
-		struct chunk *chunk = span.chunk;
 
-		assert(chunk);
-		reclaim_stir(xn, chunk);
-		for (uint32_t i = span.bit; i < span.bit + span.count; i++) {
-			assert(!map_get(chunk->used, i));
-			map_set(chunk->used, i);
-			if (unwritten)
-				map_set(chunk->unwritten, i);
-		}
-		if (unwritten)
-			chunk->n_unwritten += span.count;
-		chunk->free -= span.count;
-		sparse_mark(&map->chunks, chunk->index, chunk->free == 0);
-		chunk_differs(xn, chunk, CHUNK_CLAIMS);
-		map->free_blocks -= span.count;
+		assert(span.chunk);
+		chunk_take(xn, &span, unwritten);
+		if (news)
+			chunk_differs(xn, span.chunk, CHUNK_CLAIMS);
 		start += span.count;
 		count -= span.count;
 	}
+	foresight_bound(xn);
+	return news;
 }
 
 /* Blocks in use become unwritten; freemap_prepare_unwritten() came before. */
@@ -644,6 +660,7 @@ void freemap_cut(struct xn *xn, uint64_t n)
 	     i = sparse_next(&map->chunks, i + 1)) {
 		struct chunk *chunk = sparse_get(&map->chunks, i);
 
+		foresight_drop(xn, chunk);
 		chunk_told(xn, chunk);
 		sparse_mark(&map->chunks, i, false);
 		sparse_put(&map->chunks, i, NULL);

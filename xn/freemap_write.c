@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define DRIFT_MIN 4096u
 
@@ -75,10 +76,15 @@ static int map_write(struct xn *xn, uint64_t index, const uint8_t *bitmap)
 static int chunk_write(struct xn *xn, struct chunk *chunk)
 {
 	enum chunk_state how = chunk->state;
+	uint8_t shown[XN_MAP_CHUNK_BYTES];
 	int err;
 
+	if (how == CHUNK_CLAIMS)
+		foresight_extend(xn, chunk);
+	memcpy(shown, chunk->used, sizeof(shown));
+	foresight_show(chunk, shown);
 	chunk_told(xn, chunk); /* what changes from here on is news again */
-	err = map_write(xn, chunk->index, chunk->used);
+	err = map_write(xn, chunk->index, shown);
 	if (err)
 		chunk_differs(xn, chunk, how);
 	return err;
@@ -144,6 +150,7 @@ int freemap_write(struct xn *xn, bool all, uint64_t *seq)
 	int err;
 
 	*seq = map->claim_seq;
+	foresight_flushed(xn, false); /* what a call wrote that did not come to its flush */
 	err = higher ? high_water_fill(xn, mark) : 0;
 	if (!err)
 		err = list_write(xn, &map->claims, map->n_claims);

@@ -20,7 +20,8 @@
  *   freeze.c     versions that a sync waits for
  *   log.c        the intent log              group.c     what goes together
  *   after.c      dependencies asked for      durable.c   xn_commit
- *   resize.c     a disk of another size      counted.c   objects of several owners
+ *   resize.c     a disk of another size      foresight.c claims ahead of need
+ *   counted.c    objects of several owners
  *   xn.c         open, close, looking        selfcheck.c the truths, executed
  */
 #ifndef XN_INTERNAL_H
@@ -258,8 +259,18 @@ struct chunk {
 	uint8_t used[XN_MAP_CHUNK_BYTES];
 	uint8_t *unwritten; /* allocated DATA never written; NULL = none */
 	uint32_t n_unwritten;
+	uint32_t next;               /* behind what was taken last */
+	struct foresight *foresight; /* NULL: none */
+	TAILQ_ENTRY(chunk) foreseen;
 };
 TAILQ_HEAD(chunk_list, chunk);
+
+/* Free blocks that the disk's map shows in use, so that taking them tells it nothing new. */
+struct foresight {
+	uint32_t n, n_pending;
+	uint8_t bits[XN_MAP_CHUNK_BYTES];
+	uint8_t pending[XN_MAP_CHUNK_BYTES]; /* written, and not yet flushed */
+};
 
 #define LOG_CLAIMS_MAX 64u /* of one record */
 
@@ -274,6 +285,9 @@ struct freemap {
 	struct sparse chunks;              /* those that were touched; marked: full */
 	struct chunk_list claims, returns; /* by state */
 	uint64_t n_claims, n_returns;
+	struct chunk_list foreseen;         /* chunks with foresight */
+	uint64_t n_foreseen;                /* blocks */
+	bool closing;                       /* claim nothing ahead any more */
 	struct taken taken[LOG_CLAIMS_MAX]; /* by seq; what a record can say of the map */
 	uint32_t n_taken;
 	uint64_t unsaid_seq; /* takes up to here are not all in taken[] */
@@ -460,7 +474,7 @@ int freemap_load(struct xn *xn, uint64_t chunk);                  /* drops the l
 struct chunk *freemap_chunk(const struct xn *xn, uint64_t chunk); /* NULL: not loaded */
 int freemap_check_free(const struct xn *xn, xn_blk_t start, uint64_t count);
 int freemap_prepare_unwritten(struct xn *xn, xn_blk_t start, uint64_t count);
-void freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten);
+bool freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten); /* news? */
 void freemap_set_unwritten(struct xn *xn, xn_blk_t start, uint64_t count);
 void freemap_give(struct xn *xn, xn_blk_t start, uint64_t count);
 bool freemap_in_use(const struct xn *xn, xn_blk_t block);
@@ -482,6 +496,16 @@ void freemap_cut(struct xn *xn, uint64_t n_chunks);
 /* ---- freemap_write.c ---- */
 void chunk_told(struct xn *xn, struct chunk *chunk); /* it does not differ any more */
 void chunk_differs(struct xn *xn, struct chunk *chunk, enum chunk_state how);
+
+/* ---- foresight.c ---- */
+bool foresight_covers(const struct xn *xn, xn_blk_t start, uint64_t count);
+void foresight_taken(struct xn *xn, struct chunk *chunk, uint32_t bit, uint32_t count);
+void foresight_extend(struct xn *xn, struct chunk *chunk);
+void foresight_show(const struct chunk *chunk, uint8_t *bitmap);
+void foresight_flushed(struct xn *xn, bool stable);
+void foresight_bound(struct xn *xn);
+void foresight_end(struct xn *xn);
+void foresight_drop(struct xn *xn, struct chunk *chunk);
 int freemap_write(struct xn *xn, bool all, uint64_t *seq); /* lock held; dropped while writing */
 
 /* ---- reclaim.c: what it must be told while it runs ---- */

@@ -448,6 +448,7 @@ static int flush_wave(struct xn *xn, enum map_part map)
 		io_break(xn);
 	else
 		order_map_stable(xn, seq);
+	foresight_flushed(xn, !err && map != MAP_NONE);
 	while (last) {
 		entry = TAILQ_FIRST(&xn->unflushed);
 		TAILQ_REMOVE(&xn->unflushed, entry, unflushed);

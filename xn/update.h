@@ -53,6 +53,7 @@ struct plan {
 	struct udf_extents moved;          /* in both */
 	struct udf_extents links, unlinks; /* as declared, normalised */
 	uint64_t n_blocks;                 /* allocated */
+	bool map_news;                     /* ... and not on the disk's map yet */
 	struct entry **fresh;              /* entries of new objects, not yet owned */
 	size_t n_fresh;
 	struct freed *freed;

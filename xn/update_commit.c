@@ -35,7 +35,7 @@ static void take_blocks(struct plan *plan)
 	for (size_t i = 0; i < plan->allocs.n; i++) {
 		const struct udf_extent *e = &plan->allocs.v[i];
 
-		freemap_take(plan->xn, e->start, e->count, e->child == XN_DATA);
+		plan->map_news |= freemap_take(plan->xn, e->start, e->count, e->child == XN_DATA);
 	}
 	if (plan->n_blocks > 0)
 		root_charge(plan->root, plan->n_blocks);
@@ -86,7 +86,8 @@ static void attach(struct plan *plan, struct change *change)
 		const struct udf_extent *e = &change->taken.v[i];
 		struct type *type = type_find(plan->xn, e->child);
 
-		owner->map_seq = plan->xn->freemap.claim_seq;
+		if (plan->map_news)
+			owner->map_seq = plan->xn->freemap.claim_seq;
 		if (e->child == XN_DATA)
 			order_child_unsound(owner, e->count);
 		if (!type)

@@ -360,6 +360,10 @@ static int mark_clean(struct xn *xn)
 	int err = roots_write_changed(xn);
 
 	if (!err)
+		err = super_fence(xn); /* whoever has it now has a map of his own */
+	if (!err)
+		foresight_end(xn);
+	if (!err)
 		err = sync_root(xn, NULL);
 	if (!err) { /* also what a call wrote that failed before its own flush */
 		pthread_mutex_unlock(&xn->lock);
