@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Many threads on one disk: sessions that build and free in one root, while others
- * sync, flush, write back, reap, look and walk.  Then everything is as it should be.
+ * sync, flush, write back, reap, reclaim, look and walk.  Then everything is as it should be.
  */
 #include "expect.h"
 
@@ -190,6 +190,7 @@ static void *meddle(void *argument)
 			(void)xn_writeback(w->session, &out[i], 1);
 		MUST(xn_flush(w->session) == 0);
 		MUST(xn_reap(w->session, 3) >= 0);
+		MUST(xn_reclaim(w->session, 1, NULL) >= 0);
 		MUST(xn_walker_create(w->session, 0, &walker) == 0);
 		for (unsigned i = 0; i < 50 && xn_walker_next(walker, &item) == 1; i++)
 			;
@@ -244,6 +245,9 @@ static void threads_do_not_disturb_the_law(void **state)
 	spec.type = sh.type[T_NODE];
 	assert_ok(xn_root_create(admin, &spec, &info));
 	sh.root_id = info.id;
+	xn_abandon(sh.xn); /* a crash, so that there is something to reclaim meanwhile */
+	assert_ok(xn_open_dev(sh.dev, &opts, &sh.xn));
+	assert_ok(xn_session_open(sh.xn, &cred, XN_SESSION_ADMIN, &admin));
 	for (uint32_t i = 0; i < WORKERS + 2; i++)
 		worker_start(&sh, &workers[i], i, i < WORKERS ? work : meddle);
 	for (uint32_t i = 0; i < WORKERS + 2; i++)
@@ -253,6 +257,7 @@ static void threads_do_not_disturb_the_law(void **state)
 	for (uint32_t i = 0; i < WORKERS + 2; i++)
 		pthread_join(workers[i].thread, NULL);
 	assert_ok(xn_sync(admin, 0));
+	assert_int_equal(xn_reclaim(admin, UINT64_MAX, NULL), 0);
 	assert_ok(xn_close(sh.xn));
 	if (medium_check_dev(sh.dev, stamps_visit, NULL, &report))
 		fail_msg("truth %d: %s", report.truth, report.text);
