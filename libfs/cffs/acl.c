@@ -15,9 +15,12 @@
 
 bool cffs_xattr_next(const uint8_t *bytes, size_t len, size_t *at, struct cffs_xattr *out)
 {
-	const uint8_t *p = bytes + *at;
+	const uint8_t *p;
 
-	if (len < HEAD || *at > len - HEAD || p[0] == 0 || p[1] == 0)
+	if (len < HEAD || *at > len - HEAD)
+		return false;
+	p = bytes + *at;
+	if (p[0] == 0 || p[1] == 0)
 		return false;
 	out->name_len = (uint8_t)(p[0] - 1);
 	out->family = p[1];

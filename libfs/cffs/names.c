@@ -96,6 +96,45 @@ static int lookup_in(struct cffs *fs, struct cffs_inode *dir, const char *name,
 	return *out ? 0 : -ENOENT;
 }
 
+/*
+ * One name is left of a file that had more: its inode comes back from XDIR to that name.  If it
+ * cannot, all stays as it is, which is as right.
+ */
+static void come_back(struct cffs *fs, struct cffs_inode *dir, const char *name,
+		      struct cffs_inode *inode)
+{
+	struct cffs_loc loc, external;
+	struct cffs_deal deal;
+
+	pthread_rwlock_wrlock(&inode->lock);
+	if (cffs_dir_find(fs, dir, name, &loc) || loc.kind != CFFS_KIND_LINK ||
+	    loc.ino != inode->a.ino || cffs_dir_lock(fs, fs->xdir, true))
+		goto unlock;
+	if (inode->a.nlink == 1 && inode->dir == fs->xdir) {
+		cffs_loc_of(inode, &external);
+		cffs_deal_init(&deal, inode->a.ctime);
+		cffs_deal_cut(&deal, fs->xdir, &external, "");
+		cffs_deal_cut(&deal, dir, &loc, name);
+		cffs_deal_put(&deal, dir, name, &loc)->inode = inode;
+		(void)cffs_deal_run(fs, &deal);
+	}
+	pthread_rwlock_unlock(&fs->xdir->lock);
+unlock:
+	pthread_rwlock_unlock(&inode->lock);
+}
+
+static bool should_come_back(struct cffs *fs, const struct cffs_inode *inode)
+{
+	bool should;
+
+	if ((fs->params.options & CFFS_O_NO_EMBED) || (fs->libfs.flags & LIBFS_MOUNT_RDONLY))
+		return false;
+	pthread_mutex_lock(&fs->lock);
+	should = inode->dir == fs->xdir && inode->a.nlink == 1;
+	pthread_mutex_unlock(&fs->lock);
+	return should;
+}
+
 int cffs_lookup(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir_ino,
 		const char *name, struct libfs_attr *out)
 {
@@ -106,6 +145,11 @@ int cffs_lookup(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t di
 	if (err)
 		return cffs_errno(err);
 	err = lookup_in(fs, dir, name, &inode);
+	if (!err && should_come_back(fs, inode)) {
+		pthread_rwlock_unlock(&dir->lock);
+		pthread_rwlock_wrlock(&dir->lock);
+		come_back(fs, dir, name, inode);
+	}
 	if (!err) {
 		give(fs, inode, out);
 		cffs_inode_put(fs, inode);

@@ -109,16 +109,25 @@ int cffs_orphan_place(struct cffs *fs, struct cffs_inode *inode)
 	return err;
 }
 
-/* Reading a directory meets the nameless, and nobody uses them yet. */
-int cffs_orphans_recover(struct cffs *fs)
-{
-	int err;
+/* A crash may have kept blocks of XDIR that nothing lies in any more: looked at if that is cheap. */
+#define GLANCE 16u
 
-	if (fs->odir->b.slot[0].class == CFFS_CLASS_NONE)
-		return 0;
-	err = cffs_dir_lock(fs, fs->odir, true);
-	if (err)
-		return err;
-	pthread_rwlock_unlock(&fs->odir->lock);
-	return cffs_doomed(fs);
+static void glance_at_xdir(struct cffs *fs)
+{
+	if (fs->xdir->b.blocks == 0 || fs->xdir->b.blocks > GLANCE ||
+	    cffs_dir_lock(fs, fs->xdir, true))
+		return;
+	pthread_rwlock_unlock(&fs->xdir->lock);
+}
+
+/*
+ * Reading a directory meets the nameless, and nobody uses them yet.  What cannot be read or freed
+ * keeps nobody from mounting: xn-fsck will say it.
+ */
+void cffs_orphans_recover(struct cffs *fs)
+{
+	glance_at_xdir(fs);
+	if (fs->odir->b.blocks && cffs_dir_lock(fs, fs->odir, true) == 0)
+		pthread_rwlock_unlock(&fs->odir->lock);
+	(void)cffs_doomed(fs);
 }

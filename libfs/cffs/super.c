@@ -395,7 +395,7 @@ static int mount_root(struct cffs *fs, const struct libfs_mount_opts *opts)
 	if (!err)
 		err = system_inode(fs, CFFS_INO_ODIR, &fs->odir);
 	if (!err && !(fs->libfs.flags & LIBFS_MOUNT_RDONLY))
-		err = cffs_orphans_recover(fs);
+		cffs_orphans_recover(fs);
 	return err;
 }
 

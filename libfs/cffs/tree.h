@@ -158,7 +158,7 @@ int cffs_orphans_leave(struct cffs *fs, struct cffs_inode *dir);
 /* A removed file that has no place gets one there. */
 int cffs_orphan_place(struct cffs *fs, struct cffs_inode *inode);
 /* At mount: what lies there is freed. */
-int cffs_orphans_recover(struct cffs *fs);
+void cffs_orphans_recover(struct cffs *fs);
 
 /* ---- regroup.c ---- */
 

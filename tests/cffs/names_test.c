@@ -179,6 +179,30 @@ static void numbers_are_not_used_twice_by_mounts_in_one_opening(void **state)
 	assert_true(second > first);
 }
 
+/* The inode of a file with one name lies at that name, whatever it was before. */
+static void the_last_name_gets_its_inode_back(void **state)
+{
+	struct fx *fx = *state;
+	libfs_ino_t d = fx_mkdir(fx, FX_ROOT, "d"), f = fx_file(fx, d, "f", "content");
+	struct libfs_attr was = fx_attr(fx, f);
+	uint64_t before;
+
+	fx_create(fx, FX_ROOT, "other");
+	fx_settle(fx);
+	before = fx_free_blocks(fx);
+	assert_ok(fx_link(fx, f, FX_ROOT, "g"));
+	assert_ok(fx_unlink(fx, d, "f"));
+	fx_settle(fx);
+	assert_true(fx_free_blocks(fx) < before); /* where inodes with several names lie */
+	assert_int_equal(fx_find(fx, FX_ROOT, "g"), f);
+	fx_settle(fx);
+	assert_int_equal(fx_free_blocks(fx), before);
+	assert_content(fx, f, "content", 7);
+	assert_int_equal(fx_attr(fx, f).generation, was.generation);
+	fx_remount(fx);
+	assert_content(fx, fx_find(fx, FX_ROOT, "g"), "content", 7);
+}
+
 /* ---- attributes that do not fit the entry ---- */
 
 static void attributes_of_any_size_come_back(void **state)
@@ -398,6 +422,7 @@ int main(void)
 		CASE(a_reader_sees_once_what_stays),
 		CASE(a_number_finds_its_file_after_a_remount),
 		CASE(numbers_are_not_used_twice_by_mounts_in_one_opening),
+		CASE(the_last_name_gets_its_inode_back),
 		CASE(attributes_of_any_size_come_back),
 		CASE(xn_itself_keeps_others_from_what_is_not_theirs),
 		CASE(an_entry_that_makes_no_sense_is_refused),
