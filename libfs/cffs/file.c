@@ -15,6 +15,9 @@
  *      of one covers it whole.
  *  (5) A small file is one extent: if it cannot grow where it is, it moves.
  *  (6) What is dirty of a file is remembered as a few ranges, for fsync.
+ *  (7) The data of the small files read last stay bound: reading them again is one
+ *      call.  What changes an inode's extents lets go first, and XN refuses a
+ *      binding whose blocks went, so a stale one is only slower.
  *
  * All static functions are called with inode->lock held, for writing if they write.
  */
@@ -79,9 +82,53 @@ static struct cffs_file *file_of(struct cffs_inode *inode)
 	return inode->file;
 }
 
+/* ---- bindings kept ---- */
+
+/* With fs->lock held. */
+static void unbind_locked(struct cffs *fs, struct cffs_inode *inode)
+{
+	if (!inode->bound)
+		return;
+	xn_unbind(fs->libfs.session, inode->bound);
+	fs->bound[inode->bound_at] = NULL;
+	inode->bound = 0;
+}
+
+void cffs_unbind(struct cffs *fs, struct cffs_inode *inode)
+{
+	pthread_mutex_lock(&fs->lock);
+	unbind_locked(fs, inode);
+	pthread_mutex_unlock(&fs->lock);
+}
+
+void cffs_unbind_all(struct cffs *fs)
+{
+	pthread_mutex_lock(&fs->lock);
+	for (uint32_t i = 0; i < CFFS_BOUND; i++)
+		if (fs->bound[i])
+			unbind_locked(fs, fs->bound[i]);
+	pthread_mutex_unlock(&fs->lock);
+}
+
+/* Keep the binding for the next read, in the place of the one that was kept longest. */
+static void bound_keep(struct cffs *fs, struct cffs_inode *inode, xn_binding_t binding)
+{
+	pthread_mutex_lock(&fs->lock);
+	if (inode->bound) {
+		xn_unbind(fs->libfs.session, binding); /* another reader was quicker */
+	} else {
+		inode->bound_at = fs->next_bound++ % CFFS_BOUND;
+		if (fs->bound[inode->bound_at])
+			unbind_locked(fs, fs->bound[inode->bound_at]);
+		fs->bound[inode->bound_at] = inode;
+		inode->bound = binding;
+	}
+	pthread_mutex_unlock(&fs->lock);
+}
+
 void cffs_file_forget(struct cffs *fs, struct cffs_inode *inode)
 {
-	(void)fs;
+	cffs_unbind(fs, inode);
 	free(inode->file);
 	inode->file = NULL;
 }
@@ -313,9 +360,54 @@ static int read_mapped(struct cffs *fs, struct cffs_inode *inode, uint64_t off, 
 	return err;
 }
 
+static bool is_small(const struct cffs_inode *inode)
+{
+	const struct cffs_slot *slot = &inode->b.slot[0];
+
+	return slot->class == CFFS_CLASS_DATA && slot->logical == 0 && slot->count <= CFFS_SMALL &&
+	       inode->b.blocks == slot->count;
+}
+
+/* Of a small file, through a binding that stays.  1: not so; it may be stale, or the cache full. */
+static int read_small(struct cffs *fs, struct cffs_inode *inode, uint64_t off, uint8_t *to,
+		      uint64_t len)
+{
+	struct cffs_run run = { .start = inode->b.slot[0].start, .count = inode->b.slot[0].count };
+	xn_binding_t binding;
+	int err;
+
+	if (off + len > run.count * BLK)
+		return 1;
+	pthread_mutex_lock(&fs->lock);
+	binding = inode->bound;
+	pthread_mutex_unlock(&fs->lock);
+	if (binding && xn_read(fs->libfs.session, binding, off, to, len) == 0)
+		return 0;
+	if (binding)
+		cffs_unbind(fs, inode);
+	err = cffs_inode_owner(fs, inode, &run.owner, &run.record);
+	if (err)
+		return err;
+	read_ahead(fs, inode, &run, 0, BLK);
+	err = run_bind(fs, &run, &binding);
+	run_put(fs, &run);
+	if (err)
+		return 1;
+	err = xn_read(fs->libfs.session, binding, off, to, len);
+	if (err)
+		xn_unbind(fs->libfs.session, binding);
+	else
+		bound_keep(fs, inode, binding);
+	return err != 0;
+}
+
 static int read_bytes(struct cffs *fs, struct cffs_inode *inode, uint64_t off, uint8_t *to,
 		      uint64_t len)
 {
+	int err = is_small(inode) ? read_small(fs, inode, off, to, len) : 1;
+
+	if (err <= 0)
+		return err;
 	if (is_mapped(inode))
 		return read_mapped(fs, inode, off, to, len);
 	memset(to, 0, len);
@@ -1121,7 +1213,9 @@ static ssize_t write_locked(struct cffs *fs, const struct libfs_ctx *ctx, struct
 	len = min64(len, SIZE_MAX_B - off);
 	if (!file_of(inode))
 		return -ENOMEM;
+	pthread_mutex_lock(&fs->lock);
 	before_it = inode->a;
+	pthread_mutex_unlock(&fs->lock);
 	touch_changed(fs, inode, ctx);
 	pthread_rwlock_rdlock(&fs->gate);
 	n = write_bytes(fs, inode, off, bytes, len);

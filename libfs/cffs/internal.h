@@ -92,6 +92,8 @@ struct cffs_inode {
 	struct cffs_inode *parent;  /* directories: pinned */
 	struct cffs_dir *d;         /* directories */
 	struct cffs_file *file;     /* file.c's own; NULL at first */
+	xn_binding_t bound;        /* of slot 0 of a small file, kept for reading; 0: none */
+	uint32_t bound_at;         /* its place in fs->bound */
 	_Atomic uint64_t next_read; /* where who reads in order would go on */
 };
 
@@ -162,6 +164,8 @@ static inline bool cffs_is_dir(const struct cffs_inode *inode)
 
 /* ---- super.c ---- */
 
+#define CFFS_BOUND 128u
+
 struct cffs {
 	struct libfs libfs; /* first: libfs.h hands us this */
 	struct xn *xn;
@@ -187,6 +191,9 @@ struct cffs {
 	struct cffs_hold **holds;
 	size_t n_holds, n_hold_buckets, holds_max;
 	struct cffs_hold hold_lru;
+
+	struct cffs_inode *bound[CFFS_BOUND]; /* small files whose data stay bound; file.c's */
+	uint32_t next_bound;
 
 	struct cffs_places *places; /* alloc.c's own; NULL at first */
 };
@@ -269,6 +276,10 @@ void cffs_ahead_group(struct cffs *fs, xn_blk_t block);
 
 /* A small file goes where its directory's files go now.  Takes inode->lock. */
 int cffs_file_regroup(struct cffs *fs, struct cffs_inode *inode);
+
+/* Bindings that are kept between calls go: of one inode; of all, when the cache is full. */
+void cffs_unbind(struct cffs *fs, struct cffs_inode *inode);
+void cffs_unbind_all(struct cffs *fs);
 
 /* Memory that file.c, map.c keep of an inode goes (nothing is written). */
 void cffs_file_forget(struct cffs *fs, struct cffs_inode *inode);

@@ -670,6 +670,7 @@ static int map_fate(struct cffs *fs, struct cffs_inode *inode, const struct fate
 
 	if (!change)
 		return -ENOMEM;
+	cffs_unbind(fs, inode);
 	while (at < fate->last && !err) {
 		err = fate_once(fs, inode, fate, change, &at);
 		if (err == 1)
@@ -710,6 +711,7 @@ int cffs_map_move(struct cffs *fs, struct cffs_inode *inode, uint64_t logical, x
 
 	if (!change)
 		return -ENOMEM;
+	cffs_unbind(fs, inode);
 	err = change_begin(fs, inode, logical, change);
 	if (err)
 		goto free_change;

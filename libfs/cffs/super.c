@@ -38,6 +38,7 @@ static bool sync_helps(struct cffs *fs)
 {
 	int err;
 
+	cffs_unbind_all(fs);
 	pthread_mutex_lock(&fs->lock);
 	cffs_holds_trim(fs, 0);
 	pthread_mutex_unlock(&fs->lock);
