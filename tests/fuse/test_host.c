@@ -262,6 +262,27 @@ static void make_and_sync(struct fixture *fx, struct host *host)
 	make_file(mounted(fx, host, "home"), "too-late");
 }
 
+/* The syncer looks for what the one that died lost; it takes as long as it takes. */
+static void a_host_reclaims_what_a_crash_lost(void **state)
+{
+	struct fixture *fx = *state;
+	struct xn_disk_info info;
+	struct host *host;
+
+	killed_after(fx, 0, make_and_sync);
+	host = host_at(fx, 0, 10);
+	do {
+		usleep(1000);
+		assert_int_equal(xn_disk_info(host_disk(host), &info), 0);
+	} while (info.reclaimable);
+	assert_false(info.was_clean || info.free_estimated);
+	close_well(host);
+	host = host_at(fx, 0, 0);
+	assert_int_equal(xn_disk_info(host_disk(host), &info), 0);
+	assert_true(info.was_clean && !info.reclaimable);
+	close_well(host);
+}
+
 static void closing_writes_back_and_dying_does_not(void **state)
 {
 	struct fixture *fx = *state;
@@ -436,6 +457,7 @@ int main(void)
 		on_disk(roots_are_listed_and_found_by_name),
 		on_disk(a_root_is_mounted_once),
 		on_disk(closing_writes_back_and_dying_does_not),
+		on_disk(a_host_reclaims_what_a_crash_lost),
 		on_disk(the_syncer_writes_back_by_itself),
 		on_disk(sync_makes_every_root_stable),
 		on_disk(a_session_that_keeps_the_cache_loses_it_in_time),
