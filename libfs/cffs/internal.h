@@ -92,8 +92,8 @@ struct cffs_inode {
 	struct cffs_inode *parent;  /* directories: pinned */
 	struct cffs_dir *d;         /* directories */
 	struct cffs_file *file;     /* file.c's own; NULL at first */
-	xn_binding_t bound;        /* of slot 0 of a small file, kept for reading; 0: none */
-	uint32_t bound_at;         /* its place in fs->bound */
+	xn_binding_t bound;         /* of slot 0 of a small file, kept for reading; 0: none */
+	uint32_t bound_at;          /* its place in fs->bound */
 	_Atomic uint64_t next_read; /* where who reads in order would go on */
 };
 
