@@ -17,20 +17,30 @@
 
 void udf_extents_fini(struct udf_extents *list)
 {
-	free(list->v);
-	memset(list, 0, sizeof(*list));
+	if (list->v != list->few)
+		free(list->v);
+	list->v = NULL;
+	list->n = list->cap = 0;
 }
 
 static int extents_grow(struct udf_extents *list)
 {
-	size_t cap = list->cap ? 2 * list->cap : FIRST_CAPACITY;
+	size_t cap = list->cap > UDF_EXTENTS_FEW ? 2 * list->cap : FIRST_CAPACITY;
+	bool few = list->v == list->few;
 	struct udf_extent *v;
 
+	if (!list->v) {
+		list->v = list->few;
+		list->cap = UDF_EXTENTS_FEW;
+		return 0;
+	}
 	if (cap > SIZE_MAX / sizeof(*v))
 		return UDF_ENOMEM;
-	v = realloc(list->v, cap * sizeof(*v));
+	v = realloc(few ? NULL : list->v, cap * sizeof(*v));
 	if (!v)
 		return UDF_ENOMEM;
+	if (few)
+		memcpy(v, list->few, sizeof(list->few));
 	list->v = v;
 	list->cap = cap;
 	return 0;

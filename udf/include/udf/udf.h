@@ -192,10 +192,15 @@ struct udf_extent {
 	uint32_t tag;   /* 0 as emitted; the caller's to use, ignored by the set functions */
 };
 
-/* A growing list of extents.  Zero-initialise; fini frees. */
+/*
+ * A growing list of extents.  Zero-initialise; fini frees.  Most are short: the first few
+ * need no memory of their own, so a list that is in use stays where it is.
+ */
+#define UDF_EXTENTS_FEW 2u
 struct udf_extents {
 	struct udf_extent *v;
 	size_t n, cap;
+	struct udf_extent few[UDF_EXTENTS_FEW];
 };
 
 void udf_extents_fini(struct udf_extents *list);
