@@ -9,6 +9,7 @@
 #include "image.h"
 #include "tool.h"
 
+int cmd_allowance(struct tool *tool, const struct args *args);
 int cmd_cat(struct tool *tool, const struct args *args);
 int cmd_completion(struct tool *tool, const struct args *args);
 int cmd_cp(struct tool *tool, const struct args *args);
@@ -26,6 +27,7 @@ int cmd_probe(struct tool *tool, const struct args *args);
 int cmd_resize(struct tool *tool, const struct args *args);
 int cmd_rm(struct tool *tool, const struct args *args);
 int cmd_root_remove(struct tool *tool, const struct args *args);
+int cmd_root_set(struct tool *tool, const struct args *args);
 int cmd_roots(struct tool *tool, const struct args *args);
 int cmd_stat(struct tool *tool, const struct args *args);
 int cmd_template_remove(struct tool *tool, const struct args *args);

@@ -40,6 +40,9 @@ static json_t *root_json(const struct xn_root_info *root)
 	json_object_set_new(object, "quota_bytes",
 			    root->quota ? json_integer((json_int_t)(root->quota * XN_BLOCK))
 					: json_null());
+	json_object_set_new(object, "reserve_bytes",
+			    json_integer((json_int_t)(root->reserve * XN_BLOCK)));
+	json_object_set_new(object, "weight", json_integer(root->weight));
 	json_object_set_new(object, "uuid", json_string(uuid));
 	json_put_time(object, "created", from_ns(root->created_ns));
 	json_object_set_new(object, "damaged", json_boolean(root->damaged));

@@ -71,6 +71,23 @@ static const struct opt root_remove_options[] = {
 	{ 0 },
 };
 
+static const struct opt root_set_options[] = {
+	{ 0, "quota", "N", OPT_SIZE, "it may use that much and no more; 0 = no limit" },
+	{ 0, "reserve", "N", OPT_SIZE, "of this, kept for what frees (removing, truncating)" },
+	{ 0, "weight", "N", OPT_NUMBER, "share of the device when roots compete, 1 to 1000" },
+	{ 0 },
+};
+
+static const struct opt allowance_options[] = {
+	{ 0, "blocks", "N", OPT_SIZE, "space in all roots that the user owns" },
+	{ 0, "roots", "N", OPT_NUMBER, "roots that the user owns" },
+	{ 0, "templates", "N", OPT_NUMBER, "templates that the user installed" },
+	{ 0, "cache", "N", OPT_SIZE, "cache that the user's roots and sessions hold" },
+	{ 0, "pins", "N", OPT_NUMBER, "bindings of the user's sessions" },
+	{ 0, "pending", "N", OPT_NUMBER, "removed trees left to XN" },
+	{ 0 },
+};
+
 static const struct opt umount_options[] = {
 	{ 't', "timeout", "SECONDS", OPT_NUMBER, "wait that long for the image (default 30)" },
 	{ 0 },
@@ -94,6 +111,11 @@ static const struct cmd table[] = {
 	  "A root that holds anything is named, with what it takes, and left alone unless --force\n"
 	  "is given.  One whose making was cut short holds nothing.  Its space is free afterwards.",
 	  CMD_WRITES, 2, 2, root_remove_options, cmd_root_remove },
+	{ "root-set", "IMAGE NAME [--quota N] [--reserve N] [--weight N]", "change a root's limits",
+	  NULL, CMD_WRITES, 2, 2, root_set_options, cmd_root_set },
+	{ "allowance", "IMAGE UID [--blocks N] [--roots N] ...", "what a user may take, and takes",
+	  "With options, changes those limits; 0 takes a limit away.  Without, shows all.",
+	  CMD_READS, 2, 2, allowance_options, cmd_allowance },
 	{ "template-remove", "IMAGE ID", "remove templates that nobody uses",
 	  "ID is a number out of `xn templates`; those installed together with it go, too.  What "
 	  "a\n"
