@@ -203,21 +203,36 @@ static int blocks_append(struct cffs_dir *d, uint64_t start, uint32_t count)
 	return 0;
 }
 
+static bool has_nodes(const struct cffs_body *body)
+{
+	for (uint32_t i = 0; i < body->n_slots; i++)
+		if (body->slot[i].class == CFFS_CLASS_NODE)
+			return true;
+	return false;
+}
+
+/*
+ * Also called for a file in the directory, by somebody who holds no lock of the directory itself:
+ * what its entry names is looked at with fs->lock held.
+ */
 int cffs_dir_hold(struct cffs *fs, struct cffs_inode *dir, uint32_t block, struct cffs_hold **out)
 {
-	struct cffs_run run;
+	struct cffs_run run = { 0 };
 	xn_blk_t object;
+	bool nodes;
 	int err;
 
 	pthread_mutex_lock(&fs->lock);
 	object = cffs_dir_block_at(dir, block);
 	*out = object ? cffs_hold_find(fs, object) : NULL;
+	nodes = has_nodes(&dir->b);
 	pthread_mutex_unlock(&fs->lock);
 	if (*out)
 		return 0;
 	if (!object)
 		return -ESTALE;
-	err = cffs_map(fs, dir, block, 1, &run);
+	err = nodes ? cffs_map(fs, dir, block, 1, &run)
+		    : cffs_inode_owner(fs, dir, &run.owner, &run.record);
 	if (err)
 		return err;
 	err = cffs_hold_get(fs, run.owner, run.record, CFFS_T_DIR, object, out);
