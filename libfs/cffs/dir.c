@@ -627,7 +627,10 @@ static bool block_is_empty(const struct cffs_dir *d, uint32_t block)
 	return true;
 }
 
-/* What stays: the first block, too, where names come and go. */
+/*
+ * What stays: the first block, too, where names come and go.  One that was larger and is empty now
+ * was cleared: all of it goes, and nothing of it has to be written.
+ */
 static uint32_t used_blocks(struct cffs *fs, const struct cffs_inode *dir)
 {
 	uint32_t n, least = dir != fs->xdir && dir != fs->odir;
@@ -636,6 +639,8 @@ static uint32_t used_blocks(struct cffs *fs, const struct cffs_inode *dir)
 	n = dir->d ? dir->d->n_blocks : 0;
 	while (n > least && block_is_empty(dir->d, n - 1))
 		n--;
+	if (n == 1 && dir->d->n_blocks > 1 && block_is_empty(dir->d, 0))
+		n = 0;
 	pthread_mutex_unlock(&fs->lock);
 	return n;
 }
