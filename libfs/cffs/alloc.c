@@ -34,7 +34,7 @@
 #define LARGE_FIRST  64u
 #define LARGE_MAX    4096u
 #define REGION_SMALL 1024u
-#define REGION_DIR   256u
+#define REGION_DIR   512u
 #define CHUNK        16384u /* blocks of one map of XN */
 #define CHUNKS_TRIED 8u
 #define STREAMS      4u
