@@ -522,15 +522,17 @@ static void states_explore(struct explorer *e, size_t n_events)
 	states_each(e->slate, e->recorder, n_events, &e->opts.states, visit, e, count);
 }
 
-/* Whoever wrecks it on purpose is looked for in the states that come of it. */
+/* R0; who wrecks it on purpose is looked for in the states that come of it, too. */
 static bool order_kept(struct explorer *e, struct bdev *rules)
 {
 	const char *text;
+	char what[256];
 
-	if (e->opts.wreck.kind != WRECK_NOTHING || !bdev_check_violations(rules, &text))
+	if (!bdev_check_violations(rules, &text))
 		return true;
-	violation(e, "before any crash", text);
-	return false;
+	snprintf(what, sizeof(what), "R0 order: %.200s", text);
+	violation(e, "before any crash", what);
+	return e->opts.wreck.kind != WRECK_NOTHING;
 }
 
 unsigned explorer_run(struct explorer *e, const char *name, const char *text)

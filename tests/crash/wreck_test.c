@@ -85,9 +85,10 @@ static void every_flush_dropped_is_caught(void **state)
 static void one_flush_dropped_is_caught(void **state)
 {
 	/*
-	 * The two of opening stand in for each other.  Then: between what is named and
-	 * what names it; before fsync returns.
+	 * The two of opening stand in for each other, and only the checking device minds.
+	 * Then: between what is named and what names it; before fsync returns.
 	 */
+	assert_caught(*state, (struct wreck){ .kind = WRECK_DROP_FLUSH, .nth = 1 }, "R0");
 	assert_caught(*state, (struct wreck){ .kind = WRECK_DROP_FLUSH, .nth = 3 }, "R3");
 	assert_caught(*state, (struct wreck){ .kind = WRECK_DROP_FLUSH, .nth = 4 }, "R5 R6 R7");
 }
