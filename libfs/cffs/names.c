@@ -97,14 +97,15 @@ static int lookup_in(struct cffs *fs, struct cffs_inode *dir, const char *name,
 }
 
 /*
- * One name is left of a file that had more: its inode comes back from XDIR to that name.  If it
- * cannot, all stays as it is, which is as right.
+ * One name is left of a file that had more: its inode comes back from XDIR to that name, if it
+ * fits there.  If it cannot, all stays as it is, which is as right.
  */
 static void come_back(struct cffs *fs, struct cffs_inode *dir, const char *name,
 		      struct cffs_inode *inode)
 {
 	struct cffs_loc loc, external;
 	struct cffs_deal deal;
+	struct cffs_put *put;
 
 	pthread_rwlock_wrlock(&inode->lock);
 	if (cffs_dir_find(fs, dir, name, &loc) || loc.kind != CFFS_KIND_LINK ||
@@ -115,7 +116,9 @@ static void come_back(struct cffs *fs, struct cffs_inode *dir, const char *name,
 		cffs_deal_init(&deal, inode->a.ctime);
 		cffs_deal_cut(&deal, fs->xdir, &external, "");
 		cffs_deal_cut(&deal, dir, &loc, name);
-		cffs_deal_put(&deal, dir, name, &loc)->inode = inode;
+		put = cffs_deal_put(&deal, dir, name, &loc);
+		put->inode = inode;
+		put->fixed = true; /* who reads the directory meets each name once */
 		(void)cffs_deal_run(fs, &deal);
 	}
 	pthread_rwlock_unlock(&fs->xdir->lock);

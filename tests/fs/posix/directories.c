@@ -297,6 +297,40 @@ static void removing_what_one_reads_leaves_nothing(struct px *p)
 	works(px_rmdir(p, "d"));
 }
 
+/* As ls -l does it; a LibFS may put in order what it is shown, but not before the reader's eyes. */
+static void looking_at_what_one_reads_moves_nothing(struct px *p)
+{
+	enum { COUNT = 300 };
+	unsigned char seen[COUNT] = { 0 };
+	struct px_entry entry;
+	struct px_dir *stream;
+	char path[300], other[32];
+
+	fill(p, "d", COUNT);
+	works(px_mkdir(p, "other", 0755));
+	/* Each had two names for a while, and others came close meanwhile. */
+	for (unsigned i = 0; i < COUNT; i++) {
+		snprintf(other, sizeof(other), "other/%u", i);
+		works(px_link(p, number(path, "d", i), other));
+	}
+	for (unsigned i = 0; i < COUNT; i++) {
+		snprintf(other, sizeof(other), "d/close-%u", i);
+		px_file(p, other, "", 0644);
+		snprintf(other, sizeof(other), "other/%u", i);
+		works(px_unlink(p, other));
+	}
+	works(px_opendir(p, "d", &stream));
+	while (works(px_readdir(p, stream, &entry)))
+		if (which(entry.name) < COUNT) {
+			snprintf(path, sizeof(path), "d/%s", entry.name);
+			assert_int_equal(px_status(p, path).st_ino, entry.ino);
+			assert_int_equal(seen[which(entry.name)]++, 0);
+		}
+	px_closedir(p, stream);
+	for (unsigned i = 0; i < COUNT; i++)
+		assert_int_equal(seen[i], 1);
+}
+
 static void a_told_position_leads_back(struct px *p)
 {
 	enum { COUNT = 300 };
@@ -525,6 +559,7 @@ static const struct px_case cases[] = {
 	PX(a_big_directory_lists_each_name_once),
 	PX(what_stays_is_listed_once_while_others_come_and_go),
 	PX(removing_what_one_reads_leaves_nothing),
+	PX(looking_at_what_one_reads_moves_nothing),
 	PX(a_told_position_leads_back),
 	PX(rewinding_shows_what_came_since),
 	PX(two_streams_do_not_disturb_each_other),
