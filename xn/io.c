@@ -288,6 +288,7 @@ static int by_start(const void *a, const void *b)
 /* The newest bytes were copied for the device: they count as issued. */
 void entry_issued(struct xn *xn, struct entry *entry)
 {
+	freeze_drop(entry); /* nothing older may follow */
 	ahead_forget(xn, entry->start, entry->blocks);
 	order_issued(xn, entry);
 	entry_clear_dirty(xn, entry);
