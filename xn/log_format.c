@@ -289,16 +289,57 @@ static int claim_write(struct bdev *dev, const struct xn_super *super, struct xn
 	return err;
 }
 
-static int record_write(struct bdev *dev, const struct xn_super *super,
-			const struct xn_log_record *record)
+/* What some record says that a sector holds. */
+struct saying {
+	uint64_t home;
+	const uint8_t *bytes; /* of later records further on in the area */
+};
+
+/* By home, and of one home the latest first. */
+static int by_home(const void *a, const void *b)
 {
+	const struct saying *x = a, *y = b;
+
+	if (x->home != y->home)
+		return x->home < y->home ? -1 : 1;
+	return x->bytes > y->bytes ? -1 : x->bytes < y->bytes;
+}
+
+#define RUN_SECTORS 64u
+
+/* Neighbouring sectors in one request, where the medium takes single ones. */
+static size_t run_write(struct bdev *dev, const struct saying *list, size_t count, int *err)
+{
+	uint8_t bytes[RUN_SECTORS * XN_SECTOR_SIZE];
+	struct bdev_info info;
+	size_t n = 1;
+
+	bdev_info(dev, &info);
+	if (info.logical_block > XN_SECTOR_SIZE) {
+		*err = home_write(dev, list->home, list->bytes);
+		return 1;
+	}
+	while (n < count && n < RUN_SECTORS && list[n].home == list->home + n)
+		n++;
+	for (size_t i = 0; i < n; i++)
+		memcpy(bytes + i * XN_SECTOR_SIZE, list[i].bytes, XN_SECTOR_SIZE);
+	*err = bdev_write(dev, list->home * XN_SECTOR_SIZE, bytes, n * XN_SECTOR_SIZE, 0);
+	return n;
+}
+
+/* Each home once, as the last record has it. */
+static int sayings_write(struct bdev *dev, struct saying *list, size_t count)
+{
+	size_t kept = 0;
 	int err = 0;
 
-	for (uint32_t i = 0; i < record->n_claims && !err; i++)
-		err = claim_write(dev, super, xn_log_record_claim(record, i));
-	for (uint32_t i = 0; i < record->n_homes && !err; i++)
-		err = home_write(dev, xn_log_record_home(record, i),
-				 record->payload + (size_t)i * XN_SECTOR_SIZE);
+	qsort(list, count, sizeof(*list), by_home);
+	for (size_t i = 0; i < count; i++) {
+		if (kept == 0 || list[i].home != list[kept - 1].home)
+			list[kept++] = list[i];
+	}
+	for (size_t at = 0; at < kept && !err;)
+		at += run_write(dev, list + at, kept - at, &err);
 	return err;
 }
 
@@ -322,16 +363,28 @@ static int replay_area(struct bdev *dev, const struct xn_super *super, const uin
 	struct xn_log_reader reader;
 	struct xn_log_record record;
 	struct xn_log_tail tail;
+	struct saying *list;
+	size_t n = 0;
 	int err = xn_log_reader_init(&reader, super, area, len);
 
 	if (err)
 		return err;
+	list = calloc(len / XN_SECTOR_SIZE, sizeof(*list)); /* a home has a sector of payload */
+	if (!list)
+		return -ENOMEM;
 	while (!err && xn_log_reader_next(&reader, &record)) {
-		err = record_write(dev, super, &record);
+		for (uint32_t i = 0; i < record.n_claims && !err; i++)
+			err = claim_write(dev, super, xn_log_record_claim(&record, i));
+		for (uint32_t i = 0; i < record.n_homes; i++)
+			list[n++] = (struct saying){ xn_log_record_home(&record, i),
+						     record.payload + (size_t)i * XN_SECTOR_SIZE };
 		report->records++;
 		report->sectors += record.n_homes;
 		report->claims += record.n_claims;
 	}
+	if (!err)
+		err = sayings_write(dev, list, n);
+	free(list);
 	/* One number is left out, so that a record cut short can never be the next one. */
 	tail.seq = reader.expect.seq + 1;
 	tail.epoch = epoch ? epoch : reader.expect.epoch;
