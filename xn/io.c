@@ -299,7 +299,7 @@ void entry_issued(struct xn *xn, struct entry *entry)
 /* The newest bytes for the device, or those that were frozen if only they may go. */
 static void entry_copy(struct xn *xn, struct entry *entry, uint8_t *copy)
 {
-	bool newest = !entry->frozen || order_names_only_sound(xn, entry);
+	bool newest = !freeze_ready(xn, entry) || order_names_only_sound(xn, entry);
 
 	if (!newest) {
 		ahead_forget(xn, entry->start, entry->blocks);

@@ -129,25 +129,31 @@ struct entry *order_anchor(struct entry *entry)
 	return entry;
 }
 
+/* Its older copy does not make it sound any more; who names it is told. */
+static void not_sound(struct xn *xn, struct entry *entry)
+{
+	entry->sound_from = entry->version;
+	if (!(entry->flags & E_SOUND))
+		return;
+	entry->flags &= ~(uint32_t)E_SOUND;
+	entry_settle(xn, entry);
+	if (entry->owner)
+		entry->owner->unsound++;
+}
+
 /*
- * A stable copy of an object that no disk names is not good enough any more: it
- * is sound when its present version is, and until then so is nothing that
- * names it and is not named by the disk itself.
+ * A stable copy of an object that no disk names is not good enough any more: it is
+ * sound when its present version is.  So is everything between it and the first
+ * object that the disk names: an older copy of theirs may not lead to it.
  */
 void order_now_unsound(struct xn *xn, struct entry *entry)
 {
-	entry->sound_from = entry->version;
-	while (entry->flags & E_SOUND) {
-		struct entry *owner = entry->owner;
+	bool exempt = order_exempt(entry); /* nothing of it is ever led to: only who names it */
+	bool was = true;
 
-		entry->flags &= ~(uint32_t)E_SOUND;
-		entry_settle(xn, entry);
-		if (!owner)
-			return;
-		owner->unsound++;
-		if (order_reachable(owner))
-			return;
-		entry = owner;
+	for (; entry && !order_reachable(entry) && (was || !exempt); entry = entry->owner) {
+		was = entry->flags & E_SOUND;
+		not_sound(xn, entry);
 	}
 }
 
