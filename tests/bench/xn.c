@@ -62,6 +62,7 @@ struct operation {
 	unsigned calls;
 	void (*run)(struct hand *hand);
 	void (*undo)(struct hand *hand);
+	bool on_disk; /* of objects that the disk names */
 };
 
 static double now_ns(void)
@@ -192,6 +193,37 @@ static void move_near(struct hand *hand)
 		update_words(hand, hand->node, 0, words[i % 2], sizeof(words[0]), NULL, NULL);
 }
 
+/* To and fro between two objects that the disk names: they join a group. */
+static void move_far(struct hand *hand)
+{
+	const uint64_t pointer = T_POINTER(hand->blocks, 1, T_DATA), none = 0;
+
+	for (unsigned i = 0; i < BLOCKS; i++) {
+		struct xn_edit edits[2] = { { i % 2 ? hand->other : hand->node, 0, 8, &none },
+					    { i % 2 ? hand->node : hand->other, 0, 8, &pointer } };
+		struct xn_update update = { .edits = edits, .n_edits = 2 };
+
+		MUST(xn_update(hand->session, &update));
+	}
+}
+
+/* Two objects change whole, and are durable: one record of the log, one flush (in memory). */
+static void commit_atomic(struct hand *hand)
+{
+	const uint32_t type = hand->bench->type[T_NODE];
+	const struct xn_extent both[2] = { { hand->node, 1, type, 0 },
+					   { hand->other, 1, type, 0 } };
+
+	for (uint64_t i = 0; i < BLOCKS; i++) {
+		struct xn_edit edits[2] = { { hand->node, T_NODE_RAW, 8, &i },
+					    { hand->other, T_NODE_RAW, 8, &i } };
+		struct xn_update update = { .edits = edits, .n_edits = 2, .flags = XN_ATOMIC };
+
+		MUST(xn_update(hand->session, &update));
+		MUST(xn_commit(hand->session, both, 2));
+	}
+}
+
 /* A header edit runs `owns` of every record below it twice: on the old and the new bytes. */
 static void edit_header(struct hand *hand)
 {
@@ -201,16 +233,18 @@ static void edit_header(struct hand *hand)
 }
 
 static const struct operation operations[] = {
-	{ "memcpy of a page", NULL, BLOCKS, copy_page, NULL },
-	{ "read a page", NULL, BLOCKS, read_page, NULL },
-	{ "write a page", NULL, BLOCKS, write_page, NULL },
-	{ "bind and unbind data", NULL, BLOCKS, bind_data, NULL },
-	{ "bind and unbind an object", NULL, BLOCKS, bind_object, NULL },
-	{ "update raw bytes", NULL, BLOCKS, edit_raw, NULL },
-	{ "update one pointer: take", "update one pointer: give", BLOCKS - 1, take, give },
-	{ "make an object", "free an object", BLOCKS - 1, take_object, give_object },
-	{ "owns of one record", NULL, 2 * T_HEAD_RECORDS, edit_header, NULL },
-	{ "move in a sector", NULL, BLOCKS, move_near, NULL },
+	{ "memcpy of a page", NULL, BLOCKS, copy_page, NULL, false },
+	{ "read a page", NULL, BLOCKS, read_page, NULL, false },
+	{ "write a page", NULL, BLOCKS, write_page, NULL, false },
+	{ "bind and unbind data", NULL, BLOCKS, bind_data, NULL, false },
+	{ "bind and unbind an object", NULL, BLOCKS, bind_object, NULL, false },
+	{ "update raw bytes", NULL, BLOCKS, edit_raw, NULL, false },
+	{ "update one pointer: take", "update one pointer: give", BLOCKS - 1, take, give, false },
+	{ "make an object", "free an object", BLOCKS - 1, take_object, give_object, false },
+	{ "owns of one record", NULL, 2 * T_HEAD_RECORDS, edit_header, NULL, false },
+	{ "move in a sector", NULL, BLOCKS, move_near, NULL, false },
+	{ "move between objects", NULL, BLOCKS, move_far, NULL, true },
+	{ "atomic update and commit", NULL, BLOCKS, commit_atomic, NULL, true },
 };
 
 /* ---- setting up ---- */
@@ -371,6 +405,8 @@ int main(int argc, char **argv)
 
 		if (only && !strstr(op->name, only))
 			continue;
+		if (op->on_disk)
+			MUST(xn_sync(bench.admin, 0));
 		for (unsigned n = 1; n <= THREADS_MAX; n++)
 			measure(hands, n, op, &ns[n - 1], &undo_ns[n - 1]);
 		printf("%-28s%12.0f%12.0f\n", op->name, ns[0], ns[1]);
