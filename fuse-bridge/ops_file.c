@@ -220,6 +220,8 @@ static ssize_t copy_across(struct call *call, uint64_t from_off, struct libfs *t
 	return libfs_write(to, &call->who.libfs, ino, LIBFS_NO_HANDLE, to_off, bytes, (size_t)n);
 }
 
+/* The parameters are libfuse's. */
+/* NOLINTNEXTLINE(readability-function-size) */
 void op_copy_file_range(fuse_req_t req, fuse_ino_t from, off_t from_off,
 			struct fuse_file_info *from_fi, fuse_ino_t to, off_t to_off,
 			struct fuse_file_info *to_fi, size_t len, int flags)

@@ -123,6 +123,8 @@ static const struct question *question_find(unsigned command)
 	return NULL;
 }
 
+/* The parameters are libfuse's. */
+/* NOLINTNEXTLINE(readability-function-size) */
 void op_ioctl(fuse_req_t req, fuse_ino_t node, unsigned command, void *arg,
 	      struct fuse_file_info *fi, unsigned flags, const void *in, size_t in_size,
 	      size_t out_size)

@@ -212,6 +212,8 @@ static void tmpfile_new(struct bridge *bridge, struct fuse_in_header *request, s
 
 	if (in && begin(&call, bridge, request, in->umask))
 		err = make_tmpfile(&call, in->mode, &attr);
+	/* Without an error make_tmpfile() was called, and has filled it. */
+	/* cppcheck-suppress uninitvar */
 	if (!err && !node_encode(call.slot, attr.ino, &node)) {
 		libfs_forget(call.fs, attr.ino, 1);
 		err = -EOVERFLOW;

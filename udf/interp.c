@@ -297,9 +297,15 @@ static inline uint32_t smod32(uint32_t a, uint32_t b)
 		return (result); \
 	} while (0)
 
-/* Run from `insn` to the end; *last is the instruction reached. */
+/*
+ * Run from `insn` to the end; *last is the instruction reached.  Long, because a
+ * label can only be jumped to from its own function.
+ */
+/* NOLINTNEXTLINE(readability-function-size) */
 static int execute(struct machine *m, const struct udf_insn *insn, const struct udf_insn **last)
 {
+	/* cppcheck takes the address of a label for a logical and. */
+	/* cppcheck-suppress assignBoolToPointer */
 	static const void *const at[] = { UDF_ISA(LABEL) };
 	int err;
 

@@ -209,7 +209,7 @@ static bool mark_equal(const struct super_mark *a, const struct super_mark *b)
 int super_fence(struct xn *xn)
 {
 	struct xn_super super;
-	struct super_mark mark;
+	struct super_mark mark = { 0 };
 	int err;
 
 	if (xn->broken)
@@ -219,7 +219,8 @@ int super_fence(struct xn *xn)
 	pthread_mutex_lock(&xn->lock);
 	if (err == XN_EIO)
 		return err;
-	mark = err ? (struct super_mark){ 0 } : super_mark(&super);
+	if (!err)
+		mark = super_mark(&super);
 	if (mark_equal(&mark, &xn->mark))
 		return 0;
 	xn->broken = XN_EFENCED;

@@ -562,6 +562,7 @@ bool may_hang_below(struct plan *plan, const struct change *at, const struct ent
 		if (entry && owners_unknown(plan, entry))
 			return type_leads_to(plan->xn, top->type, entry->type);
 		if (!next) {
+			assert(entry); /* conserve() saw that somebody takes a new object */
 			entry = entry->owner;
 			if (!entry)
 				return false;

@@ -212,7 +212,9 @@ static void move_in(struct plan *plan, struct change *change)
 			owner->flags |= from->flags & E_TAINTED_COPY;
 			if (e->child == XN_DATA)
 				move_data(xn, from, owner, at, run);
-			for (uint64_t b = 0; type && b < run; b += type->blocks) {
+			if (!type)
+				continue;
+			for (uint64_t b = 0; b < run; b += type->blocks) {
 				struct entry *child = registry_find(&xn->registry, at + b);
 
 				if (child)

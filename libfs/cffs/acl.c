@@ -99,13 +99,13 @@ static const struct {
 
 int cffs_xattr_parse(const char *name, struct cffs_xattr *out)
 {
-	for (uint8_t i = CFFS_XATTR_USER; i <= CFFS_XATTR_ACL_DEFAULT; i++) {
+	for (unsigned i = CFFS_XATTR_USER; i <= CFFS_XATTR_ACL_DEFAULT; i++) {
 		size_t len = strlen(families[i].prefix);
 
 		if (strncmp(name, families[i].prefix, len) != 0 ||
 		    (families[i].whole && name[len]) || (!families[i].whole && !name[len]))
 			continue;
-		*out = (struct cffs_xattr){ .family = i,
+		*out = (struct cffs_xattr){ .family = (uint8_t)i,
 					    .name = name + len,
 					    .name_len = (uint8_t)strlen(name + len) };
 		return 0;

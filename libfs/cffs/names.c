@@ -252,7 +252,7 @@ static int target_write(struct cffs *fs, struct cffs_inode *inode, const char *t
 	unsigned tries = 0;
 	int err;
 
-	memcpy(bytes, target, strlen(target));
+	memcpy(bytes, target, inode->b.size); /* without the NUL: the inode has the size */
 	err = cffs_inode_owner(fs, inode, &hold, &request.record);
 	if (err)
 		return err;

@@ -466,12 +466,15 @@ static ssize_t get(struct cffs *fs, struct cffs_inode *inode, const struct cffs_
 	struct cffs_xattrs all;
 	ssize_t n = list_get(fs, inode, &all);
 
-	if (!n)
-		n = cffs_xattr_find(all.bytes, all.len, like, &found) ? found.size : -ENODATA;
-	if (n > 0 && size && (size_t)n > size)
-		n = -ERANGE;
-	if (n > 0 && size)
-		memcpy(value, found.value, (size_t)n);
+	if (!n && !cffs_xattr_find(all.bytes, all.len, like, &found))
+		n = -ENODATA;
+	if (!n) {
+		n = found.size;
+		if (size && found.size > size)
+			n = -ERANGE;
+		else if (size && found.size)
+			memcpy(value, found.value, found.size);
+	}
 	free(all.bytes);
 	return n;
 }
