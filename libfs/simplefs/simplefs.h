@@ -127,7 +127,7 @@ bool sfs_lost_race(int error, unsigned *tries);
 
 /* Make everything stable.  Call it with `lock` held, shared or alone. */
 int sfs_sync_locked(struct sfs *fs);
-/* When the cache is full, write back.  Returns whether to try again. */
+/* When the cache is full, write back and reap.  Returns whether to try again. */
 bool sfs_make_room(struct sfs *fs, int error, unsigned *tries);
 
 /* ---- nodes.c ---- */

@@ -14,7 +14,8 @@
 
 #include "simplefs.h"
 
-#define TRIES_MAX 8u
+#define TRIES_MAX   8u
+#define REAP_BUDGET 256u /* objects between two looks at the rest */
 
 int sfs_errno(int error)
 {
@@ -25,14 +26,22 @@ int sfs_errno(int error)
 
 /*
  * A sync may find blocks that this very operation has allocated and not written
- * yet; it writes what it can, and that is what we need.
+ * yet; it writes what it can, and that is what we need.  What was freed and not yet
+ * taken apart keeps its pages, dirty ones too, and no sync writes those: reap.
  */
 bool sfs_make_room(struct sfs *fs, int error, unsigned *tries)
 {
+	int64_t left;
+
 	if ((error != XN_ECACHEFULL && error != XN_EALLOWANCE) || (*tries)++ >= TRIES_MAX)
 		return false;
-	error = xn_sync(fs->libfs.session, fs->root);
-	return error == 0 || error == XN_ETAINTED;
+	do {
+		error = xn_sync(fs->libfs.session, fs->root);
+		if (error && error != XN_ETAINTED)
+			return false;
+		left = xn_reap(fs->libfs.session, REAP_BUDGET);
+	} while (left > 0);
+	return left == 0;
 }
 
 bool sfs_lost_race(int error, unsigned *tries)
@@ -152,7 +161,7 @@ static int wait_for_space(struct sfs *fs)
 	do {
 		if (err && err != XN_ETAINTED)
 			return err;
-		left = xn_reap(fs->libfs.session, 256);
+		left = xn_reap(fs->libfs.session, REAP_BUDGET);
 		err = left < 0 ? (int)left : 0;
 	} while (left > 0);
 	return err ? err : sync_everything(fs);
@@ -462,7 +471,7 @@ static int unmount_sync(struct sfs *fs)
 	int64_t left = 1;
 
 	while (!err && left > 0) {
-		left = xn_reap(fs->libfs.session, 256);
+		left = xn_reap(fs->libfs.session, REAP_BUDGET);
 		err = left < 0 ? (int)left : 0;
 	}
 	return err ? err : sfs_sync_locked(fs);
