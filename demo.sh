@@ -41,7 +41,7 @@ unmount() {
 	local tries
 	for tries in 1 2 3 4 5 6 7 8 9 10; do
 		is_mounted || return 0
-		if [ "$(id -u)" = 0 ]; then umount "$mount"; else fusermount3 -u "$mount"; fi && return 0
+		"$bin/xn" umount "$mount" && return 0 # returns when the image is free for the next
 		sleep 0.5
 	done
 	return 1

@@ -126,8 +126,25 @@ int cffs_holds_init(struct cffs *fs, uint64_t cache_bytes)
 	return fs->holds ? 0 : -ENOMEM;
 }
 
+/* Those that are in no table any more live by who hangs below them. */
+static void dead_owners_fini(struct cffs *fs, struct cffs_hold *hold)
+{
+	struct cffs_hold *owner = hold->owner;
+
+	while (owner && owner->dead && --owner->users == 0) {
+		struct cffs_hold *above = owner->owner;
+
+		xn_unbind(fs->libfs.session, owner->binding);
+		free(owner);
+		owner = above;
+	}
+}
+
 void cffs_holds_fini(struct cffs *fs)
 {
+	for (size_t i = 0; fs->holds && i < fs->n_hold_buckets; i++)
+		for (struct cffs_hold *hold = fs->holds[i]; hold; hold = hold->hash_next)
+			dead_owners_fini(fs, hold);
 	for (size_t i = 0; fs->holds && i < fs->n_hold_buckets; i++)
 		while (fs->holds[i]) {
 			struct cffs_hold *hold = fs->holds[i];

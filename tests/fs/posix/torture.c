@@ -438,6 +438,8 @@ static void the_tree_agrees_with_itself(void **state)
 int main(int argc, char **argv)
 {
 	struct wish wish = { .operations = 0 };
+	char *where;
+	int failed;
 	struct CMUnitTest tests[] = {
 		cmocka_unit_test_prestate(the_tree_agrees_with_itself, &wish),
 	};
@@ -447,9 +449,12 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	wish.what = argv[1];
-	wish.where = strcmp(argv[2], "-") == 0 ? NULL : realpath(argv[2], NULL);
+	where = strcmp(argv[2], "-") == 0 ? NULL : realpath(argv[2], NULL);
+	wish.where = where;
 	wish.operations = (unsigned)strtoul(argv[3], NULL, 0);
 	wish.threads = (unsigned)strtoul(argv[4], NULL, 0);
 	wish.seed = strtoull(argv[5], NULL, 0);
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	free(where);
+	return failed;
 }
