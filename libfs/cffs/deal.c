@@ -229,8 +229,16 @@ static void tweaks_do(struct cffs_deal *deal)
 
 static void tweaks_undo(struct cffs_deal *deal)
 {
-	for (uint32_t i = 0; i < deal->n_tweaks; i++)
-		deal->tweaks[i].inode->a = deal->tweaks[i].before;
+	for (uint32_t i = 0; i < deal->n_tweaks; i++) {
+		const struct cffs_attr *before = &deal->tweaks[i].before;
+		struct cffs_attr *a = &deal->tweaks[i].inode->a;
+
+		/* No more than was changed: a file's type is read without a lock. */
+		a->nlink = before->nlink;
+		a->ctime = before->ctime;
+		a->mtime = before->mtime;
+		a->flags = before->flags;
+	}
 }
 
 static int tweak_write(struct running *r, struct cffs_tweak *tweak)

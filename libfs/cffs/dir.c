@@ -665,9 +665,15 @@ static int cut_tail(struct cffs *fs, struct cffs_inode *dir, uint32_t keep)
 int cffs_dir_shrink(struct cffs *fs, struct cffs_inode *dir)
 {
 	unsigned tries = 0;
+	bool full;
 	int err = 0;
 
-	if (used_blocks(fs, dir) == cffs_dir_blocks(dir))
+	if (!cffs_is_dir(dir))
+		return 0;
+	pthread_rwlock_rdlock(&dir->lock);
+	full = used_blocks(fs, dir) == cffs_dir_blocks(dir);
+	pthread_rwlock_unlock(&dir->lock);
+	if (full)
 		return 0;
 	pthread_rwlock_wrlock(&dir->lock);
 	/* Nobody adds or removes names now; what only changes does not empty a sector. */

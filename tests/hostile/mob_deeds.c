@@ -289,6 +289,7 @@ static void keep_order(struct member *m)
 static void come_again(struct member *m)
 {
 	struct xn_cred cred = { m->uid, m->uid, 0, { 0 } };
+	xn_blk_t commons; /* the same as ever; others read it meanwhile */
 	int err;
 
 	pthread_rwlock_wrlock(&m->gate);
@@ -298,9 +299,9 @@ static void come_again(struct member *m)
 	for (size_t i = 0; i < m->n_things; i++)
 		m->things[i]->bound = 0;
 	do {
-		err = EXPECT_ERROR(xn_bind_root(m->session, "commons", RW | XN_READIN, &m->commons,
-						&m->mob->commons),
-				   0, XN_ECACHEFULL);
+		err = EXPECT_ERROR(
+			xn_bind_root(m->session, "commons", RW | XN_READIN, &m->commons, &commons),
+			0, XN_ECACHEFULL);
 	} while (err);
 	m->calls += 3;
 }
