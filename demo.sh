@@ -158,7 +158,7 @@ tree=$(tree_choose) || die "no tree of $files_min files up to 400 MiB on this ma
 
 say "a disk of 1 GiB with two file systems"
 must "$bin/xn" format "$image" --size 1G -L demo
-must "$bin/xn" mkfs "$image" --root home --type simplefs
+must "$bin/xn" mkfs "$image" --root home --type cffs
 must "$bin/xn" mkfs "$image" --root data --type simplefs
 must "$bin/xn" roots "$image"
 

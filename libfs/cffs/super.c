@@ -89,11 +89,22 @@ bool cffs_retry(struct cffs *fs, int error, unsigned *tries)
 
 /* ---- sync ---- */
 
+/* Asked under the lock: a change that is refused in the end may have no link meanwhile. */
+static bool is_unsettled_orphan(struct cffs *fs, struct cffs_inode *inode)
+{
+	bool is;
+
+	pthread_rwlock_rdlock(&inode->lock);
+	is = inode->a.nlink == 0 && inode->dir && inode->dir != fs->odir;
+	pthread_rwlock_unlock(&inode->lock);
+	return is;
+}
+
 static int flush_one(struct cffs *fs, struct cffs_inode *inode)
 {
 	int err = cffs_is_dir(inode) ? cffs_dir_shrink(fs, inode) : cffs_file_writeback(fs, inode);
 
-	if (!err && inode->a.nlink == 0 && inode->dir && inode->dir != fs->odir)
+	if (!err && is_unsettled_orphan(fs, inode))
 		err = cffs_orphan_settle(fs, inode);
 	return err ? err : cffs_inode_flush(fs, inode);
 }
