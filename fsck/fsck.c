@@ -275,7 +275,6 @@ int fsck_run(struct bdev *dev, const struct fsck_opts *opts, struct fsck_result 
 	f->opts = opts;
 	f->result = result;
 	f->dev_blocks = info.size / XN_BLOCK_SIZE;
-	f->logical_block = info.logical_block;
 	f->look_only = !info.writable;
 	f->complete = true;
 	snprintf(f->name, sizeof(f->name), "%s", info.name);

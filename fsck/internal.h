@@ -96,7 +96,6 @@ struct fsck {
 	uint64_t kept;       /* blocks in use without an owner that stay so */
 	uint64_t found_used; /* ... and which were in use when they were found */
 	uint64_t found_free; /* blocks with an owner that the map calls free */
-	uint32_t logical_block;
 };
 
 /* ---- io.c ---- */

@@ -26,18 +26,9 @@ bool fsck_may_write(const struct fsck *f)
 	return f->opts->mode != CHECK_LOOK && !f->look_only;
 }
 
-/* Some media take no less than a block at once: the block around a sector is then rewritten. */
 int fsck_write_raw(struct fsck *f, uint64_t offset, const void *bytes, size_t len)
 {
-	uint64_t block = offset / XN_BLOCK_SIZE;
-	uint8_t around[XN_BLOCK_SIZE];
-
-	if (f->logical_block <= XN_SECTOR_SIZE || len % XN_BLOCK_SIZE == 0)
-		return bdev_write(f->dev, offset, bytes, len, 0) ? -EIO : 0;
-	if (fsck_read(f, block, 1, around))
-		return -EIO;
-	memcpy(around + offset % XN_BLOCK_SIZE, bytes, len);
-	return bdev_write(f->dev, block * XN_BLOCK_SIZE, around, sizeof(around), 0) ? -EIO : 0;
+	return bdev_write(f->dev, offset, bytes, len, 0) ? -EIO : 0;
 }
 
 int fsck_write(struct fsck *f, uint64_t offset, const void *bytes, size_t len)

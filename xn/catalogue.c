@@ -80,7 +80,7 @@ static bool link_ok(const struct xn *xn, const struct xn_cat_link *link, uint32_
 static void catch_up(struct xn *xn, uint64_t offset, const void *sector)
 {
 	if (xn->writable && !xn->was_clean)
-		sector_write(xn, offset, sector);
+		device_write(xn, offset, sector, XN_SECTOR_SIZE);
 }
 
 /* The link sector of a block or its twin, whichever is valid and newer. */
@@ -263,7 +263,7 @@ int flush_claims(struct xn *xn)
 /* The first copy is there and counts; a twin that stays behind is the next opening's to mend. */
 static int twin_write(struct xn *xn, uint64_t offset, const void *sector)
 {
-	int err = sector_write(xn, offset, sector);
+	int err = device_write(xn, offset, sector, XN_SECTOR_SIZE);
 
 	return err == XN_EIO ? own_blocks_doubtful(xn, 0) : err;
 }
@@ -274,7 +274,7 @@ static int link_write(struct xn *xn, const struct xn_cat_link *link)
 	int err;
 
 	xn_cat_link_encode(&xn->super, link, sector);
-	err = sector_write(xn, link->self * XN_BLOCK_SIZE, sector);
+	err = device_write(xn, link->self * XN_BLOCK_SIZE, sector, XN_SECTOR_SIZE);
 	return err ? err : twin_write(xn, link->twin * XN_BLOCK_SIZE, sector);
 }
 
@@ -342,7 +342,7 @@ int catalogue_write(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot, c
 {
 	struct catalogue *cat = &xn->catalogue[kind];
 	const struct xn_cat_link *link = &cat->links[slot / XN_CAT_ENTRIES_BLOCK];
-	int err = sector_write(xn, slot_offset(link->self, slot), sector);
+	int err = device_write(xn, slot_offset(link->self, slot), sector, XN_SECTOR_SIZE);
 
 	if (!err)
 		err = device_flush(xn);

@@ -66,8 +66,7 @@ static int map_write(struct xn *xn, uint64_t index, const uint8_t *bitmap)
 	pthread_mutex_unlock(&xn->lock);
 	err = bdev_write(xn->dev, xn_map_block(index) * XN_BLOCK_SIZE, block, XN_BLOCK_SIZE, 0);
 	pthread_mutex_lock(&xn->lock);
-	if (err)
-		err = err == XN_EUNKNOWN ? io_break(xn) : XN_EIO;
+	err = io_outcome(xn, err);
 	xn->stats.blocks_out++;
 	free(block);
 	return err;

@@ -549,6 +549,7 @@ int io_read_object(struct xn *xn, xn_blk_t start, uint64_t count, void *buffer);
 int io_read_entries(struct xn *xn, struct entry *entries[], size_t count);
 int io_result(struct xn *xn, const struct bdev_request *request);
 int io_break(struct xn *xn);
+int io_outcome(struct xn *xn, int err); /* what bdev_write() said, in XN's words */
 void wave_begin(struct xn *xn);
 void wave_end(struct xn *xn);
 int wave_write(struct xn *xn, struct entry *entries[], size_t count);
@@ -605,8 +606,6 @@ void after_forget_below(struct xn *xn, const struct entry *top);
 void after_within_group(struct xn *xn, struct group *group);
 
 /* ---- super.c, catalogue.c, template.c, root.c ---- */
-int sector_write(struct xn *xn, uint64_t offset, const void *sector);
-int sectors_write(struct xn *xn, uint64_t offset, const void *sectors, size_t count);
 int super_read(struct bdev *dev, struct xn_super *super);
 int super_write_where(struct xn *xn, const struct xn_super *super, uint64_t old_count,
 		      bool only_new);

@@ -46,6 +46,13 @@ int io_break(struct xn *xn)
 	return XN_EUNKNOWN;
 }
 
+int io_outcome(struct xn *xn, int err)
+{
+	if (err == XN_EUNKNOWN)
+		return io_break(xn);
+	return err ? XN_EIO : 0;
+}
+
 int io_result(struct xn *xn, const struct bdev_request *request)
 {
 	if (request->outcome == BDEV_DONE)

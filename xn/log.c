@@ -440,7 +440,7 @@ static int run_write(struct xn *xn, const struct sector_copy *list, size_t count
 	for (size_t i = 0; i < count; i++)
 		memcpy(bytes + i * XN_SECTOR_SIZE,
 		       xn->log.area + (size_t)list[i].at * XN_SECTOR_SIZE, XN_SECTOR_SIZE);
-	return sectors_write(xn, list->home * XN_SECTOR_SIZE, bytes, count);
+	return device_write(xn, list->home * XN_SECTOR_SIZE, bytes, count * XN_SECTOR_SIZE);
 }
 
 /* What was read ahead of homes is what they were. */
@@ -479,16 +479,12 @@ static int homes_write(struct xn *xn)
 
 static int tails_store(struct xn *xn, const struct xn_log_tail *tail)
 {
-	uint8_t sector[XN_SECTOR_SIZE];
-	uint64_t first = xn->super.log_start * XN_BLOCK_SIZE;
-	uint64_t last = first + (xn_log_sectors(&xn->super) - 1) * XN_SECTOR_SIZE;
-	int err;
+	int err = xn->broken;
 
-	xn_log_tail_encode(&xn->super, tail, sector);
+	if (err)
+		return err;
 	pthread_mutex_unlock(&xn->lock);
-	err = sector_write(xn, first, sector);
-	if (!err)
-		err = sector_write(xn, last, sector);
+	err = io_outcome(xn, xn_log_tails_write(xn->dev, &xn->super, tail));
 	if (!err)
 		err = device_flush(xn);
 	pthread_mutex_lock(&xn->lock);

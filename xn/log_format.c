@@ -67,6 +67,21 @@ uint64_t xn_log_sectors(const struct xn_super *super)
 	return super->log_blocks * XN_BLOCK_SECTORS;
 }
 
+int xn_log_tails_write(struct bdev *dev, const struct xn_super *super,
+		       const struct xn_log_tail *tail)
+{
+	uint8_t sector[XN_SECTOR_SIZE];
+	uint64_t first = super->log_start * XN_BLOCK_SIZE;
+	uint64_t last = first + (xn_log_sectors(super) - 1) * XN_SECTOR_SIZE;
+	int err;
+
+	xn_log_tail_encode(super, tail, sector);
+	err = bdev_write(dev, first, sector, sizeof(sector), 0);
+	if (!err)
+		err = bdev_write(dev, last, sector, sizeof(sector), 0);
+	return err;
+}
+
 /* ---- records ---- */
 
 static uint32_t list_sectors(uint32_t n_claims, uint32_t n_homes)
@@ -247,24 +262,6 @@ int xn_log_reader_next(struct xn_log_reader *reader, struct xn_log_record *recor
 
 /* ---- carrying it out ---- */
 
-/* The block around a sector is rewritten whole where the medium takes no less. */
-static int home_write(struct bdev *dev, uint64_t sector, const uint8_t *bytes)
-{
-	uint8_t block[XN_BLOCK_SIZE];
-	struct bdev_info info;
-	uint64_t start = sector / XN_BLOCK_SECTORS * XN_BLOCK_SIZE;
-	int err;
-
-	bdev_info(dev, &info);
-	if (info.logical_block <= XN_SECTOR_SIZE)
-		return bdev_write(dev, sector * XN_SECTOR_SIZE, bytes, XN_SECTOR_SIZE, 0);
-	err = bdev_read(dev, start, block, sizeof(block));
-	if (err)
-		return err;
-	memcpy(block + sector % XN_BLOCK_SECTORS * XN_SECTOR_SIZE, bytes, XN_SECTOR_SIZE);
-	return bdev_write(dev, start, block, sizeof(block), 0);
-}
-
 /* Show these blocks in use; a part of the map that cannot be read shows all in use already. */
 static int claim_write(struct bdev *dev, const struct xn_super *super, struct xn_log_claim claim)
 {
@@ -307,18 +304,12 @@ static int by_home(const void *a, const void *b)
 
 #define RUN_SECTORS 64u
 
-/* Neighbouring sectors in one request, where the medium takes single ones. */
+/* Neighbouring sectors in one request. */
 static size_t run_write(struct bdev *dev, const struct saying *list, size_t count, int *err)
 {
 	uint8_t bytes[RUN_SECTORS * XN_SECTOR_SIZE];
-	struct bdev_info info;
 	size_t n = 1;
 
-	bdev_info(dev, &info);
-	if (info.logical_block > XN_SECTOR_SIZE) {
-		*err = home_write(dev, list->home, list->bytes);
-		return 1;
-	}
 	while (n < count && n < RUN_SECTORS && list[n].home == list->home + n)
 		n++;
 	for (size_t i = 0; i < n; i++)
@@ -341,20 +332,6 @@ static int sayings_write(struct bdev *dev, struct saying *list, size_t count)
 	for (size_t at = 0; at < kept && !err;)
 		at += run_write(dev, list + at, kept - at, &err);
 	return err;
-}
-
-static int tails_write(struct bdev *dev, const struct xn_super *super,
-		       const struct xn_log_tail *tail)
-{
-	uint8_t sector[XN_SECTOR_SIZE];
-	uint64_t first = super->log_start * XN_BLOCK_SECTORS;
-	int err;
-
-	xn_log_tail_encode(super, tail, sector);
-	err = home_write(dev, first, sector);
-	if (!err)
-		err = home_write(dev, first + xn_log_sectors(super) - 1, sector);
-	return err ? err : bdev_flush(dev);
 }
 
 static int replay_area(struct bdev *dev, const struct xn_super *super, const uint8_t *area,
@@ -392,7 +369,9 @@ static int replay_area(struct bdev *dev, const struct xn_super *super, const uin
 	if (!err && report->records > 0)
 		err = bdev_flush(dev);
 	if (!err && (report->records > 0 || epoch))
-		err = tails_write(dev, super, &tail);
+		err = xn_log_tails_write(dev, super, &tail);
+	if (!err && (report->records > 0 || epoch))
+		err = bdev_flush(dev);
 	return err;
 }
 

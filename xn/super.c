@@ -30,14 +30,9 @@ int64_t clock_now_ns(void)
 
 int device_write(struct xn *xn, uint64_t offset, const void *bytes, size_t len)
 {
-	int err;
-
 	if (xn->broken)
 		return xn->broken;
-	err = bdev_write(xn->dev, offset, bytes, len, 0);
-	if (err == XN_EUNKNOWN)
-		return io_break(xn);
-	return err ? XN_EIO : 0;
+	return io_outcome(xn, bdev_write(xn->dev, offset, bytes, len, 0));
 }
 
 int device_flush(struct xn *xn)
@@ -45,56 +40,6 @@ int device_flush(struct xn *xn)
 	if (xn->broken)
 		return xn->broken;
 	return bdev_flush(xn->dev) ? io_break(xn) : 0;
-}
-
-/* Some media take no less than a block at once; then the block around it is rewritten. */
-static int sector_write_dev(struct bdev *dev, uint64_t offset, const void *sector)
-{
-	uint64_t block = offset / XN_BLOCK_SIZE * XN_BLOCK_SIZE;
-	struct bdev_info info;
-	uint8_t *bytes;
-	int err;
-
-	bdev_info(dev, &info);
-	if (info.logical_block <= XN_SECTOR_SIZE)
-		return bdev_write(dev, offset, sector, XN_SECTOR_SIZE, 0);
-	bytes = malloc(XN_BLOCK_SIZE);
-	if (!bytes)
-		return -ENOMEM;
-	err = bdev_read(dev, block, bytes, XN_BLOCK_SIZE);
-	if (!err) {
-		memcpy(bytes + offset - block, sector, XN_SECTOR_SIZE);
-		err = bdev_write(dev, block, bytes, XN_BLOCK_SIZE, 0);
-	}
-	free(bytes);
-	return err;
-}
-
-int sector_write(struct xn *xn, uint64_t offset, const void *sector)
-{
-	int err;
-
-	if (xn->broken)
-		return xn->broken;
-	err = sector_write_dev(xn->dev, offset, sector);
-	if (err == XN_EUNKNOWN)
-		return io_break(xn);
-	return err ? XN_EIO : 0;
-}
-
-/* Neighbouring sectors, each of which reaches the medium whole. */
-int sectors_write(struct xn *xn, uint64_t offset, const void *sectors, size_t count)
-{
-	struct bdev_info info;
-	int err = 0;
-
-	bdev_info(xn->dev, &info);
-	if (info.logical_block <= XN_SECTOR_SIZE)
-		return device_write(xn, offset, sectors, count * XN_SECTOR_SIZE);
-	for (size_t i = 0; i < count && !err; i++)
-		err = sector_write(xn, offset + i * XN_SECTOR_SIZE,
-				   (const uint8_t *)sectors + i * XN_SECTOR_SIZE);
-	return err;
 }
 
 /* ---- superblock ---- */
@@ -155,7 +100,7 @@ static int super_write_dev(struct bdev *dev, struct xn_super *super)
 	super->generation++;
 	xn_super_encode(super, &disk);
 	for (unsigned i = 0; i < n && !err; i++)
-		err = sector_write_dev(dev, places[i] * XN_BLOCK_SIZE, &disk);
+		err = bdev_write(dev, places[i] * XN_BLOCK_SIZE, &disk, sizeof(disk), 0);
 	return err;
 }
 
@@ -183,7 +128,7 @@ int super_write_where(struct xn *xn, const struct xn_super *super, uint64_t old_
 	xn_super_encode(super, &disk);
 	for (unsigned i = 0; i < n && !err; i++) {
 		if (is_place(places[i], old_count) != only_new)
-			err = sector_write(xn, places[i] * XN_BLOCK_SIZE, &disk);
+			err = device_write(xn, places[i] * XN_BLOCK_SIZE, &disk, sizeof(disk));
 	}
 	return err;
 }
@@ -245,9 +190,7 @@ int super_write(struct xn *xn)
 	pthread_mutex_lock(&xn->lock);
 	if (!err)
 		xn->mark = super_mark(&super);
-	if (err == XN_EUNKNOWN)
-		return io_break(xn);
-	return err ? XN_EIO : 0;
+	return io_outcome(xn, err);
 }
 
 /* ---- formatting ---- */

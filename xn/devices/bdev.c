@@ -6,11 +6,15 @@
  *      sectors, sums up, and is something the device says it can do.
  *  (2) Every submitted request is given back by bdev_wait() exactly once, also
  *      one that was refused here.
+ *  (3) bdev_read() and bdev_write() take whole sectors whatever the medium takes:
+ *      where that is a block of 4096 bytes, the blocks at the ends are read whole
+ *      and written whole, with what stood around.
  */
 #include "device.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "xn/error.h"
@@ -236,7 +240,7 @@ static int request_run(struct bdev *dev, struct bdev_request *request)
 	return request->outcome == BDEV_DONE ? 0 : request->error;
 }
 
-int bdev_read(struct bdev *dev, uint64_t offset, void *buffer, size_t len)
+static int read_whole(struct bdev *dev, uint64_t offset, void *buffer, size_t len)
 {
 	struct iovec iov = { buffer, len };
 	struct bdev_request request = {
@@ -250,7 +254,8 @@ int bdev_read(struct bdev *dev, uint64_t offset, void *buffer, size_t len)
 	return request_run(dev, &request);
 }
 
-int bdev_write(struct bdev *dev, uint64_t offset, const void *bytes, size_t len, uint32_t flags)
+static int write_whole(struct bdev *dev, uint64_t offset, const void *bytes, size_t len,
+		       uint32_t flags)
 {
 	struct iovec iov = { (void *)(uintptr_t)bytes, len };
 	struct bdev_request request = {
@@ -263,6 +268,85 @@ int bdev_write(struct bdev *dev, uint64_t offset, const void *bytes, size_t len,
 	};
 
 	return request_run(dev, &request);
+}
+
+/* ---- parts of the medium's blocks ---- */
+
+#define COARSE 4096u /* no medium's block is larger */
+
+/* Whole blocks around some sectors. */
+struct span {
+	uint64_t start;
+	size_t len, skip; /* `skip` bytes before the sectors */
+	uint8_t *bytes;
+};
+
+/* Is [offset, offset + len) of sectors, but not of the medium's own blocks? */
+static bool is_part(struct bdev *dev, uint64_t offset, size_t len)
+{
+	struct bdev_info info;
+
+	if ((offset | len) % COARSE == 0 || (offset | len) % BDEV_SECTOR)
+		return false;
+	bdev_info(dev, &info);
+	return (offset | len) % info.logical_block && offset <= info.size &&
+	       len <= info.size - offset;
+}
+
+static int span_make(struct span *span, uint64_t offset, size_t len)
+{
+	span->start = offset / COARSE * COARSE;
+	span->skip = offset - span->start;
+	span->len = (span->skip + len + COARSE - 1) / COARSE * COARSE;
+	span->bytes = malloc(span->len);
+	return span->bytes ? 0 : -ENOMEM;
+}
+
+static int read_part(struct bdev *dev, uint64_t offset, void *buffer, size_t len)
+{
+	struct span span;
+	int err = span_make(&span, offset, len);
+
+	if (err)
+		return err;
+	err = read_whole(dev, span.start, span.bytes, span.len);
+	if (!err)
+		memcpy(buffer, span.bytes + span.skip, len);
+	free(span.bytes);
+	return err;
+}
+
+/* Only the blocks at the two ends have something around; those between are all ours. */
+static int write_part(struct bdev *dev, uint64_t offset, const void *bytes, size_t len,
+		      uint32_t flags)
+{
+	struct span span;
+	int err = span_make(&span, offset, len);
+
+	if (err)
+		return err;
+	err = read_whole(dev, span.start, span.bytes, COARSE);
+	if (!err && span.len > COARSE)
+		err = read_whole(dev, span.start + span.len - COARSE,
+				 span.bytes + span.len - COARSE, COARSE);
+	if (!err) {
+		memcpy(span.bytes + span.skip, bytes, len);
+		err = write_whole(dev, span.start, span.bytes, span.len, flags);
+	}
+	free(span.bytes);
+	return err;
+}
+
+int bdev_read(struct bdev *dev, uint64_t offset, void *buffer, size_t len)
+{
+	return is_part(dev, offset, len) ? read_part(dev, offset, buffer, len)
+					 : read_whole(dev, offset, buffer, len);
+}
+
+int bdev_write(struct bdev *dev, uint64_t offset, const void *bytes, size_t len, uint32_t flags)
+{
+	return is_part(dev, offset, len) ? write_part(dev, offset, bytes, len, flags)
+					 : write_whole(dev, offset, bytes, len, flags);
 }
 
 int bdev_flush(struct bdev *dev)

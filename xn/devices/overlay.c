@@ -263,7 +263,6 @@ static int overlay_lock(struct bdev *dev, bool exclusive, uint32_t timeout_ms)
 static void overlay_info(const struct bdev *dev, struct bdev_info *info)
 {
 	stacked_info(dev, info);
-	info->logical_block = BDEV_SECTOR;
 	info->writable = true;
 	info->can_fua = info->can_discard = info->can_write_zeroes = true;
 	info->can_resize = false;

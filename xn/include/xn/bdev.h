@@ -14,7 +14,8 @@
  *      caller must stop writing until the device is reopened.
  *  (3) A write that is DONE is on the medium only after a later FLUSH is DONE,
  *      unless it carried BDEV_FUA.  Between flushes the device may reorder.
- *  (4) Sectors of 512 bytes are written atomically; nothing larger is.
+ *  (4) Sectors of 512 bytes are written atomically; nothing larger is.  (A medium of larger
+ *      blocks keeps this: the blocks are atomic, and the sectors around are as before.)
  *  (5) Requests in flight at the same time have no order among each other; the
  *      caller never has two writes of one sector in flight.
  *
@@ -147,7 +148,11 @@ void bdev_submit(struct bdev_queue *queue, struct bdev_request *requests[], size
  */
 size_t bdev_wait(struct bdev_queue *queue, struct bdev_request *done[], size_t max, size_t min);
 
-/* One request and its completion, for callers with nothing else to do. */
+/*
+ * One request and its completion, for callers with nothing else to do.  Sectors also where the
+ * medium's logical block is larger: the blocks around are read and written whole, so two such
+ * writes into one block must not be in flight at the same time.
+ */
 int bdev_read(struct bdev *dev, uint64_t offset, void *buffer, size_t len);
 int bdev_write(struct bdev *dev, uint64_t offset, const void *bytes, size_t len, uint32_t flags);
 int bdev_flush(struct bdev *dev);

@@ -83,6 +83,9 @@ struct xn_log_claim {
 /* XN_EDAMAGED, or 0 with seq 0 for a sector of zeroes. */
 int xn_log_tail_decode(const struct xn_super *super, const void *sector, struct xn_log_tail *tail);
 void xn_log_tail_encode(const struct xn_super *super, const struct xn_log_tail *tail, void *sector);
+/* Both tails, not flushed.  Fails as bdev_write() does. */
+int xn_log_tails_write(struct bdev *dev, const struct xn_super *super,
+		       const struct xn_log_tail *tail);
 
 /* Sectors of the area, with both tails. */
 uint64_t xn_log_sectors(const struct xn_super *super);
