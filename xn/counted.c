@@ -71,15 +71,6 @@ bool type_leads_to(const struct xn *xn, const struct type *from, const struct ty
 
 /* ---- the check of an update ---- */
 
-static bool list_has(const struct udf_extents *list, xn_blk_t block)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		if (block >= list->v[i].start && block - list->v[i].start < list->v[i].count)
-			return true;
-	}
-	return false;
-}
-
 /* Who owns `entry` besides the known owner, nobody can tell. */
 bool owners_unknown(struct plan *plan, const struct entry *entry)
 {
@@ -87,7 +78,7 @@ bool owners_unknown(struct plan *plan, const struct entry *entry)
 
 	if (!type_is_counted(entry->type) || entry->start == entry->root->entry.object)
 		return false;
-	if (!entry->owner || !(entry->flags & E_CACHED) || list_has(&plan->links, entry->start))
+	if (!entry->owner || !(entry->flags & E_CACHED) || extents_have(&plan->links, entry->start))
 		return true;
 	return object_count(plan->xn, entry->type, entry_bytes(entry), &plan->budget, &count) ||
 	       count != 1;
@@ -133,7 +124,7 @@ static struct change *change_at(const struct plan *plan, xn_blk_t block)
 static bool is_freed(const struct plan *plan, xn_blk_t block)
 {
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		if (list_has(&plan->changes[i].given, block))
+		if (extents_have(&plan->changes[i].given, block))
 			return true;
 	}
 	return false;
@@ -161,8 +152,8 @@ static int count_follows(struct plan *plan, const struct change *change)
 		err = object_count(plan->xn, change->type, change->bytes, &plan->budget, &after);
 	if (err)
 		return refuse(plan->update.why, err, block, "refcnt faulted");
-	wanted = (uint64_t)before + (change->fresh || list_has(&plan->links, block)) -
-		 list_has(&plan->unlinks, block);
+	wanted = (uint64_t)before + (change->fresh || extents_have(&plan->links, block)) -
+		 extents_have(&plan->unlinks, block);
 	return after == wanted && after > 0 ? 0 : miscounted(plan, block);
 }
 

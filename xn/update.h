@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the two halves of an update share: update_check.c fills a plan and
+ * What the two halves of an update share: the check (update_check.c and others) fills a plan and
  * changes nothing that anybody can see, update_commit.c carries it out and
  * cannot fail.
  */
@@ -67,8 +67,14 @@ struct plan {
 	uint64_t need_chunk;
 };
 
+/* The check, part by part: each refuses, or leaves in the plan what the next needs. */
 int plan_check(struct plan *plan);
+int plan_conserve(struct plan *plan);
+int plan_rings(struct plan *plan);
 int plan_acl_check(struct plan *plan);
+int plan_maps_here(struct plan *plan,
+		   const struct udf_extent *e); /* XN_ENOTCACHED: one must be read */
+int plan_frees(struct plan *plan);
 
 void plan_commit(struct plan *plan);
 
@@ -80,9 +86,14 @@ uint64_t free_run(struct xn *xn, const struct entry *owner, xn_blk_t at, xn_blk_
 		  bool *at_once);
 bool child_is_unsound(struct xn *xn, xn_blk_t block);
 
+const struct change *plan_change_of(const struct plan *plan, const struct entry *entry);
 struct change *plan_taker(const struct plan *plan, xn_blk_t block);
 struct change *plan_giver(const struct plan *plan, xn_blk_t block);
 struct change *plan_new_owner(const struct plan *plan, const struct entry *entry);
+
+/* Whose word it is that the block is what it is known as: a root's object has its own. */
+struct entry *entry_claimant(struct entry *entry);
+bool extents_have(const struct udf_extents *list, xn_blk_t block);
 
 /* after.c */
 int after_ring(const struct plan *plan, struct entry *const entries[], size_t count);

@@ -24,7 +24,7 @@ static int fresh_above(struct plan *plan, xn_blk_t block, struct acl_above *out)
 	memset(out, 0, sizeof(*out));
 	for (;;) {
 		if (!taker)
-			return XN_EOWNS; /* rings_check() saw that somebody takes it */
+			return XN_EOWNS; /* plan_rings() saw that somebody takes it */
 		if (!taker->fresh && taker->entry->owner &&
 		    (taker->type->info->flags & UDF_TEMPLATE_STICKY))
 			return acl_above_find(plan->xn, taker->entry, &plan->budget, out);

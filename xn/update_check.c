@@ -4,20 +4,14 @@
  *
  *  (1) The records whose `owns` is run follow from the bytes that change, never
  *      from what the caller says.
- *  (2) owned(after) = owned(before) + allocs - frees, as sets of typed blocks,
- *      over all objects of the update; RESERVED and DATA turn into each other as
- *      `retypes` says, inside one object.
- *  (3) Every allocated block is free; every freed object owns nothing, or the
- *      caller asked for XN_REAP.
- *  (4) On disk, sectors of an object may be mixed old and new.  What must not be
+ *  (2) What changed hands is conserved (update_conserve.c), what is given up may go
+ *      (update_free.c), and every allocated block is free.
+ *  (3) On disk, sectors of an object may be mixed old and new.  What must not be
  *      seen mixed goes through the intent log (update_group.c).
- *  (5) A new or moved object's owners lead to a root: trees only, never a ring that
- *      no root holds.
- *  (6) A refused update leaves no trace.
+ *  (4) A refused update leaves no trace.
  */
 #include "update.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,376 +256,10 @@ static int change_compare(struct plan *plan, struct change *change)
 	return err;
 }
 
-/* ---- conservation ---- */
-
-static int append(struct udf_extents *to, const struct udf_extents *from)
-{
-	for (size_t i = 0; i < from->n; i++) {
-		if (udf_extents_add(to, from->v[i]))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
-static int declared(struct plan *plan, const struct xn_extent *extents, uint32_t count,
-		    struct udf_extents *out, uint64_t *blocks)
-{
-	*blocks = 0;
-	for (uint32_t i = 0; i < count; i++) {
-		const struct xn_extent *e = &extents[i];
-		const struct type *type = type_find(plan->xn, e->type);
-
-		if (e->count == 0 || e->start == 0 || e->reserved)
-			return refuse(plan->update.why, -EINVAL, e->start, "an extent is empty");
-		if (!disk_holds(plan->xn, e->start, e->count))
-			return refuse(plan->update.why, -ERANGE, e->start,
-				      "an extent lies outside the disk");
-		if ((!type && e->type != XN_DATA && e->type != XN_RESERVED) ||
-		    (type && e->count % type->blocks))
-			return refuse(
-				plan->update.why, XN_ETYPE, e->start,
-				"an extent has no such type, or is no whole number of objects");
-		*blocks += e->count;
-		if (udf_extents_add(out, (struct udf_extent){ e->start, e->count, e->type, 0 }))
-			return -ENOMEM;
-	}
-	if (*blocks > XN_UPDATE_BLOCKS_MAX)
-		return XN_ETOOBIG;
-	if (udf_extents_normalise(out, plan->xn->super.block_count))
-		return refuse(plan->update.why, XN_EOVERLAP, 0, "declared extents overlap");
-	return 0;
-}
-
-/*
- * Part `list` into what `by` holds under the same type, and the rest; both are
- * normalised, and so is what comes out.
- */
-static int part(const struct udf_extents *list, const struct udf_extents *by,
-		struct udf_extents *inside, struct udf_extents *outside)
-{
-	size_t k = 0;
-
-	if (by->n == 0)
-		return append(outside, list);
-	for (size_t i = 0; i < list->n; i++) {
-		struct udf_extent e = list->v[i];
-
-		while (e.count > 0) {
-			struct udf_extent piece = e;
-			const struct udf_extent *other;
-			bool in = false;
-
-			while (k < by->n && by->v[k].start + by->v[k].count <= e.start)
-				k++;
-			other = k < by->n ? &by->v[k] : NULL;
-			if (other && other->start <= e.start) {
-				uint64_t room = other->start + other->count - e.start;
-
-				in = other->child == e.child;
-				piece.count = room < e.count ? room : e.count;
-			} else if (other && other->start < e.start + e.count) {
-				piece.count = other->start - e.start;
-			}
-			if (udf_extents_add(in ? inside : outside, piece))
-				return -ENOMEM;
-			e.start += piece.count;
-			e.count -= piece.count;
-		}
-	}
-	return 0;
-}
-
-static uint32_t other_type(uint32_t type)
-{
-	return type == XN_DATA ? XN_RESERVED : XN_DATA;
-}
-
-static int declared_retypes(struct plan *plan)
-{
-	for (uint32_t i = 0; i < plan->update.n_retypes; i++) {
-		const struct xn_retype *retype = &plan->update.retypes[i];
-		struct xn_extent e = retype->extent;
-		uint64_t blocks;
-		int err;
-
-		if (e.type > XN_RESERVED || retype->type != other_type(e.type) || retype->reserved)
-			return refuse(plan->update.why, XN_ETYPE, e.start,
-				      "only RESERVED and DATA turn into each other");
-		err = declared(plan, &e, 1, &plan->retyped[0], &blocks);
-		e.type = retype->type;
-		if (!err)
-			err = declared(plan, &e, 1, &plan->retyped[1], &blocks);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-/* Retypes of one object: what went is what came, under the other type. */
-static int classify_retypes(struct plan *plan, struct change *change, struct udf_extents *came,
-			    struct udf_extents *went)
-{
-	uint64_t disk = plan->xn->super.block_count;
-	int err = 0;
-
-	for (size_t i = 0; i < came->n && !err; i++) {
-		struct udf_extent e = came->v[i];
-
-		err = udf_extents_add(e.child == XN_DATA ? &change->fresh_data : &change->idle, e);
-		came->v[i].child = other_type(e.child);
-	}
-	if (err)
-		return -ENOMEM;
-	if (udf_extents_normalise(came, disk) || udf_extents_normalise(went, disk) ||
-	    !udf_extents_equal(came, went))
-		return refuse(plan->update.why, XN_EOWNS, change->edits->object,
-			      "the records retype other blocks than `retypes` declares");
-	return 0;
-}
-
-/* What of a change was taken, given up, moved or retyped. */
-static int classify(struct plan *plan, struct change *change)
-{
-	struct udf_extents rest = { 0 }, more = { 0 }, came = { 0 }, went = { 0 };
-	int err = part(&change->added, &plan->moved, &change->in, &rest);
-
-	if (!err)
-		err = part(&rest, &plan->retyped[1], &came, &more);
-	if (!err)
-		err = part(&more, &plan->links, &change->linked, &change->taken);
-	rest.n = more.n = 0;
-	if (!err)
-		err = part(&change->removed, &plan->moved, &change->out, &rest);
-	if (!err)
-		err = part(&rest, &plan->retyped[0], &went, &more);
-	if (!err)
-		err = part(&more, &plan->unlinks, &change->unlinked, &change->given);
-	if (!err)
-		err = classify_retypes(plan, change, &came, &went);
-	udf_extents_fini(&rest);
-	udf_extents_fini(&more);
-	udf_extents_fini(&came);
-	udf_extents_fini(&went);
-	return err;
-}
-
-static uint64_t blocks_of(const struct udf_extents *list)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < list->n; i++)
-		n += list->v[i].count;
-	return n;
-}
-
-/* Sum up what the changes say they took, or gave up, and compare. */
-static int compare_declared(struct plan *plan, bool taken, const struct udf_extents *declaration,
-			    const char *sentence)
-{
-	struct udf_extents sum = { 0 };
-	int err = 0;
-
-	for (uint32_t i = 0; i < plan->n_changes && !err; i++)
-		err = append(&sum, taken ? &plan->changes[i].taken : &plan->changes[i].given);
-	if (!err && udf_extents_normalise(&sum, plan->xn->super.block_count))
-		err = refuse(plan->update.why, XN_EOWNS, 0, "a block would be named twice");
-	if (!err && !udf_extents_equal(&sum, declaration))
-		err = refuse(plan->update.why, XN_EOWNS, sum.n ? sum.v[0].start : 0, "%s",
-			     sentence);
-	udf_extents_fini(&sum);
-	return err;
-}
-
-static int gather_owned(struct plan *plan)
-{
-	uint64_t disk = plan->xn->super.block_count;
-	struct udf_extents rest = { 0 };
-	int err = 0;
-
-	for (uint32_t i = 0; i < plan->n_changes && !err; i++) {
-		struct change *change = &plan->changes[i];
-
-		if (udf_extents_normalise(&change->added, disk) ||
-		    udf_extents_normalise(&change->removed, disk))
-			return refuse(plan->update.why, XN_EOWNS, change->edits->object,
-				      "the records would name a block twice");
-		err = append(&plan->added, &change->added);
-		if (!err)
-			err = append(&plan->removed, &change->removed);
-	}
-	if (err)
-		return err;
-	if (udf_extents_normalise(&plan->added, disk) ||
-	    udf_extents_normalise(&plan->removed, disk))
-		return refuse(plan->update.why, XN_EOWNS, 0, "two objects would name a block");
-	if (plan->removed.n)
-		err = part(&plan->added, &plan->removed, &plan->moved, &rest);
-	udf_extents_fini(&rest);
-	return err;
-}
-
-static int conserve(struct plan *plan)
-{
-	uint64_t freed;
-	int err = gather_owned(plan);
-
-	if (!err)
-		err = declared(plan, plan->update.allocs, plan->update.n_allocs, &plan->allocs,
-			       &plan->n_blocks);
-	if (!err)
-		err = declared(plan, plan->update.frees, plan->update.n_frees, &plan->frees,
-			       &freed);
-	if (!err)
-		err = declared_retypes(plan);
-	if (!err)
-		err = links_declared(plan);
-	for (uint32_t i = 0; i < plan->n_changes && !err; i++)
-		err = classify(plan, &plan->changes[i]);
-	if (!err)
-		err = compare_declared(plan, true, &plan->allocs,
-				       "the records take other blocks than `allocs` declares");
-	if (!err)
-		err = compare_declared(plan, false, &plan->frees,
-				       "the records give up other blocks than `frees` declares");
-	if (!err && plan->update.n_retypes) {
-		uint64_t n = 0;
-
-		for (uint32_t i = 0; i < plan->n_changes; i++)
-			n += blocks_of(&plan->changes[i].fresh_data) +
-			     blocks_of(&plan->changes[i].idle);
-		if (n != blocks_of(&plan->retyped[0]))
-			err = refuse(plan->update.why, XN_EOWNS, plan->retyped[0].v[0].start,
-				     "the records retype other blocks than `retypes` declares");
-	}
-	return err;
-}
-
-static bool list_has(const struct udf_extents *list, xn_blk_t block)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		if (block >= list->v[i].start && block - list->v[i].start < list->v[i].count)
-			return true;
-	}
-	return false;
-}
-
-/* The change that gives `block` up; NULL: none does. */
-struct change *plan_giver(const struct plan *plan, xn_blk_t block)
-{
-	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		if (list_has(&plan->changes[i].out, block))
-			return &plan->changes[i];
-	}
-	return NULL;
-}
-
-/* The change that takes `block`; NULL: none does. */
-struct change *plan_taker(const struct plan *plan, xn_blk_t block)
-{
-	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		if (list_has(&plan->changes[i].added, block))
-			return &plan->changes[i];
-	}
-	return NULL;
-}
-
-/* Who will own the entry when the update is done; a new object's entry is not there yet: NULL. */
-struct change *plan_new_owner(const struct plan *plan, const struct entry *entry)
-{
-	return list_has(&plan->moved, entry->start) ? plan_taker(plan, entry->start) : NULL;
-}
-
-/* Whose word it is that the block is what it is known as: a root's object has its own. */
-static struct entry *claimant_of(struct entry *entry)
-{
-	return entry->owner ? entry->owner : entry;
-}
-
-/* Does the change's object hang, after the update, below `top`?  Or in a ring of moved ones? */
-bool may_hang_below(struct plan *plan, const struct change *at, const struct entry *top)
-{
-	const struct entry *entry = at->fresh ? NULL : at->entry;
-	uint64_t hops = blocks_of(&plan->moved) + plan->n_changes;
-
-	for (;;) {
-		const struct change *next =
-			entry ? plan_new_owner(plan, entry) : plan_taker(plan, at->edits->object);
-
-		if (entry && entry == top)
-			return true;
-		if (entry && owners_unknown(plan, entry))
-			return type_leads_to(plan->xn, top->type, entry->type);
-		if (!next) {
-			assert(entry); /* conserve() saw that somebody takes a new object */
-			entry = entry->owner;
-			if (!entry)
-				return false;
-			continue;
-		}
-		if (hops-- == 0)
-			return true;
-		at = next;
-		entry = at->fresh ? NULL : at->entry;
-	}
-}
-
-/* Objects that this change gained: known under who lost them, and not above themselves. */
-static int moved_check(struct plan *plan, const struct change *change)
-{
-	for (size_t i = 0; i < change->in.n; i++) {
-		const struct udf_extent *e = &change->in.v[i];
-		const struct type *type = type_find(plan->xn, e->child);
-
-		if (type && e->count % type->blocks)
-			return refuse(plan->update.why, XN_ETYPE, e->start,
-				      "no whole number of objects moves");
-		for (uint64_t at = 0; type && at < e->count; at += type->blocks) {
-			struct entry *entry = registry_find(&plan->xn->registry, e->start + at);
-			struct change *giver = plan_giver(plan, e->start + at);
-
-			if (!entry)
-				continue;
-			if (entry->type != type ||
-			    (entry->owner != giver->entry && !type_is_counted(type))) {
-				entry_damage(plan->xn, giver->entry);
-				entry_damage(plan->xn, claimant_of(entry));
-				return refuse(plan->update.why, XN_EOBJDAMAGED, entry->start,
-					      "the moved object is registered under another owner");
-			}
-			if (may_hang_below(plan, change, entry))
-				return refuse(plan->update.why, XN_ECYCLE, entry->start,
-					      "the object would hang below itself");
-		}
-	}
-	return 0;
-}
-
-/* New objects that own each other in a ring would be conserved, and hang from no root. */
-static int rings_check(struct plan *plan)
-{
-	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		const struct change *at = &plan->changes[i];
-
-		for (uint32_t steps = 0; at && at->fresh; steps++) {
-			if (steps == plan->n_changes)
-				return refuse(plan->update.why, XN_EOWNS, at->edits->object,
-					      "new objects would own each other");
-			at = plan_taker(plan, at->edits->object);
-		}
-	}
-	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		int err = moved_check(plan, &plan->changes[i]);
-
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
 /* ---- what is taken ---- */
 
 /* The maps of all chunks that an extent touches must be here. */
-static int maps_check(struct plan *plan, const struct udf_extent *e)
+int plan_maps_here(struct plan *plan, const struct udf_extent *e)
 {
 	for (uint64_t c = e->start / XN_CHUNK_BLOCKS;
 	     c <= (e->start + e->count - 1) / XN_CHUNK_BLOCKS; c++) {
@@ -652,7 +280,7 @@ static int unregistered_check(struct plan *plan, const struct udf_extent *e)
 
 		if (!entry)
 			continue;
-		entry_damage(plan->xn, claimant_of(entry));
+		entry_damage(plan->xn, entry_claimant(entry));
 		return refuse(plan->update.why, XN_ENOTFREE, b,
 			      "the map says free, but an object names it");
 	}
@@ -667,7 +295,7 @@ static int allocs_check(struct plan *plan)
 	for (size_t i = 0; i < plan->allocs.n; i++) {
 		const struct udf_extent *e = &plan->allocs.v[i];
 
-		err = maps_check(plan, e);
+		err = plan_maps_here(plan, e);
 		if (!err)
 			err = freemap_check_free(xn, e->start, e->count);
 		if (err)
@@ -694,7 +322,7 @@ static int retypes_check(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->retyped[0].n; i++) {
 		const struct udf_extent *e = &plan->retyped[0].v[i];
-		int err = maps_check(plan, e);
+		int err = plan_maps_here(plan, e);
 
 		if (err)
 			return err;
@@ -709,238 +337,11 @@ static int retypes_check(struct plan *plan)
 static int moves_check(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->moved.n; i++) {
-		int err = maps_check(plan, &plan->moved.v[i]);
+		int err = plan_maps_here(plan, &plan->moved.v[i]);
 
 		if (err)
 			return err;
 	}
-	return 0;
-}
-
-/* ---- what is given up ---- */
-
-bool child_is_unsound(struct xn *xn, xn_blk_t block)
-{
-	const struct entry *entry;
-
-	if (freemap_unwritten(xn, block))
-		return true;
-	entry = registry_find(&xn->registry, block);
-	return entry && !(entry->flags & E_SOUND);
-}
-
-uint64_t free_run(struct xn *xn, const struct entry *owner, xn_blk_t at, xn_blk_t end,
-		  bool *at_once)
-{
-	uint64_t n = 1;
-
-	*at_once = order_free_at_once(owner, child_is_unsound(xn, at));
-	while (at + n < end && order_free_at_once(owner, child_is_unsound(xn, at + n)) == *at_once)
-		n++;
-	return n;
-}
-
-static int node_add(struct plan *plan)
-{
-	struct will_free *node = calloc(1, sizeof(*node));
-
-	if (!node)
-		return -ENOMEM;
-	node->next = plan->nodes;
-	plan->nodes = node;
-	return 0;
-}
-
-static const struct change *change_of(const struct plan *plan, const struct entry *entry)
-{
-	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		if (plan->changes[i].entry == entry)
-			return &plan->changes[i];
-	}
-	return NULL;
-}
-
-/* Does an object about to be freed own something after the edits? */
-static int owns_nothing(struct plan *plan, const struct freed *freed)
-{
-	const struct change *change = change_of(plan, freed->entry);
-	const uint8_t *bytes = change ? change->bytes : NULL;
-	/* With XN_REAP, too costly to look is as good as not empty: that has its own purse. */
-	bool reap = plan->update.flags & XN_REAP;
-	struct udf_budget *budget = reap ? &plan->reap_budget : &plan->budget;
-	struct udf_extents owned = { 0 };
-	bool empty;
-	int err;
-
-	if (!bytes && !(freed->entry->flags & E_CACHED))
-		return XN_ENOTCACHED;
-	if (!bytes)
-		bytes = entry_bytes(freed->entry);
-	err = owns_object(plan->xn, freed->type, bytes, budget, &owned, plan->update.why);
-	empty = owned.n == 0;
-	udf_extents_fini(&owned);
-	return err ? err : empty ? 0 : XN_ENOTEMPTY;
-}
-
-static int freed_acl(struct plan *plan, const struct freed *freed)
-{
-	struct acl_request ask = { .op = UDF_ACL_FREE,
-				   .record = NO_RECORD,
-				   .cred = plan->cred,
-				   .now_ns = time_choose(plan->session, plan->update.now_ns) };
-	int err;
-
-	if (!freed->type->info->has[UDF_FN_ACL])
-		return 0;
-	if (!freed->entry || !(freed->entry->flags & E_CACHED))
-		return refuse(plan->update.why, XN_ENOTCACHED, freed->start,
-			      "acl must see the freed object");
-	err = acl_about(plan->xn, freed->entry, &plan->budget, &ask, plan->update.why);
-	acl_bound(&ask, freed->entry, &plan->under);
-	return err ? err : acl_ask(plan->xn, &ask, &plan->budget, plan->update.why);
-}
-
-static int freed_object(struct plan *plan, struct entry *owner, struct type *type, xn_blk_t start)
-{
-	struct freed *freed;
-	int err;
-
-	if (plan->n_freed == plan->freed_cap) {
-		size_t cap = plan->freed_cap ? plan->freed_cap * 2 : 8;
-		struct freed *grown = realloc(plan->freed, cap * sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		plan->freed = grown;
-		plan->freed_cap = cap;
-	}
-	freed = &plan->freed[plan->n_freed];
-	*freed = (struct freed){ owner, registry_find(&plan->xn->registry, start), type, start, 0,
-				 false };
-	for (const struct entry *above = owner; above; above = above->owner)
-		freed->depth++;
-	err = type_is_counted(type) ? last_owner_check(plan, owner, freed->entry) : 0;
-	if (err && err != XN_EOBJDAMAGED)
-		return refuse(plan->update.why, err, start,
-			      "the freed object has other owners, or nobody can tell");
-	if (freed->entry && (freed->entry->type != type ||
-			     (freed->entry->owner != owner && !type_is_counted(type)) || err)) {
-		entry_damage(plan->xn, owner);
-		entry_damage(plan->xn, claimant_of(freed->entry));
-		return refuse(plan->update.why, XN_EOBJDAMAGED, start,
-			      "the freed object is registered under another owner");
-	}
-	err = freed->entry ? owns_nothing(plan, freed) : XN_ENOTCACHED;
-	if ((err == XN_ENOTEMPTY || err == XN_ENOTCACHED || err == XN_EFUEL) &&
-	    (plan->update.flags & XN_REAP) && !type_leads_to(plan->xn, type, NULL)) {
-		freed->reap = true;
-		err = 0;
-	}
-	if (err)
-		return refuse(plan->update.why, err, start, "freed object: %s", xn_strerror(err));
-	plan->n_freed++;
-	return freed_acl(plan, freed);
-}
-
-/* What an object that is freed itself gave up comes before that object. */
-static int by_depth(const void *a, const void *b)
-{
-	const struct freed *x = a, *y = b;
-
-	return x->depth > y->depth ? -1 : x->depth < y->depth;
-}
-
-static int removed_check(struct plan *plan, struct entry *owner, const struct udf_extent *e)
-{
-	struct type *type = type_find(plan->xn, e->child);
-	int err = maps_check(plan, e);
-
-	if (err)
-		return err;
-	for (uint64_t b = e->start; b < e->start + e->count; b++) {
-		if (freemap_in_use(plan->xn, b))
-			continue;
-		entry_damage(plan->xn, owner);
-		return refuse(plan->update.why, XN_EOBJDAMAGED, b,
-			      "a block that is free was owned");
-	}
-	if (!type) {
-		for (xn_blk_t at = e->start; at < e->start + e->count && !err;) {
-			bool at_once;
-
-			at += free_run(plan->xn, owner, at, e->start + e->count, &at_once);
-			err = node_add(plan);
-		}
-		return err;
-	}
-	if (e->count % type->blocks)
-		return refuse(plan->update.why, XN_ETYPE, e->start, "no whole number of objects");
-	for (uint64_t at = 0; at < e->count && !err; at += type->blocks) {
-		err = freed_object(plan, owner, type, e->start + at);
-		if (!err)
-			err = node_add(plan);
-	}
-	return err;
-}
-
-/* May the root's owner leave that many more subtrees to XN? */
-static bool pending_bears(const struct plan *plan)
-{
-	const struct principal *owner = plan->root->account.principal;
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < plan->n_freed; i++)
-		n += plan->freed[i].reap;
-	return n == 0 || allowance_left(owner->limit.pending, owner->pending, n);
-}
-
-/* Is one of these blocks a child that the object's frozen copy waits for? */
-static bool frozen_waits_for(struct xn *xn, const struct udf_extents *list)
-{
-	for (size_t i = 0; i < list->n; i++) {
-		for (uint64_t b = 0; b < list->v[i].count; b++) {
-			const struct entry *child =
-				registry_find(&xn->registry, list->v[i].start + b);
-
-			if (child && (child->flags & E_IN_FROZEN))
-				return true;
-		}
-	}
-	return false;
-}
-
-/*
- * A frozen copy that could not be written any more, or not without harm, is given
- * up now: what is free at once depends on it.
- */
-static void frozen_check(struct plan *plan, struct change *change)
-{
-	if (change->fresh || !change->entry->frozen)
-		return;
-	if (change->out.n || frozen_waits_for(plan->xn, &change->given))
-		freeze_drop(change->entry);
-}
-
-static int frees_check(struct plan *plan)
-{
-	for (uint32_t i = 0; i < plan->n_changes; i++)
-		frozen_check(plan, &plan->changes[i]);
-	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		struct change *change = &plan->changes[i];
-
-		for (size_t k = 0; k < change->given.n; k++) {
-			int err = removed_check(plan, change->entry, &change->given.v[k]);
-
-			if (err)
-				return err;
-		}
-	}
-	if (!pending_bears(plan))
-		return refuse(plan->update.why, XN_EALLOWANCE, 0,
-			      "too many subtrees of user %u wait to be reaped",
-			      plan->root->entry.uid);
-	if (plan->n_freed > 1)
-		qsort(plan->freed, plan->n_freed, sizeof(*plan->freed), by_depth);
 	return 0;
 }
 
@@ -1051,9 +452,9 @@ int plan_check(struct plan *plan)
 	for (uint32_t i = 0; i < plan->n_changes && !err; i++)
 		err = change_compare(plan, &plan->changes[i]);
 	if (!err)
-		err = conserve(plan);
+		err = plan_conserve(plan);
 	if (!err)
-		err = rings_check(plan);
+		err = plan_rings(plan);
 	if (!err)
 		err = counts_check(plan);
 	if (!err)
@@ -1065,7 +466,7 @@ int plan_check(struct plan *plan)
 	if (!err)
 		err = moves_check(plan);
 	if (!err)
-		err = frees_check(plan);
+		err = plan_frees(plan);
 	if (!err)
 		err = plan_joins(plan);
 	if (err)

@@ -157,21 +157,12 @@ static int joins_of_changes(struct plan *plan)
 	return err;
 }
 
-static const struct change *change_of(const struct plan *plan, const struct entry *entry)
-{
-	for (uint32_t i = 0; i < plan->n_changes; i++) {
-		if (plan->changes[i].entry == entry)
-			return &plan->changes[i];
-	}
-	return NULL;
-}
-
 #define NO_SECTOR UINT32_MAX
 
 /* The sector of the object, as it will be, whose record names that block; NO_SECTOR: not one. */
 static uint32_t sector_naming(struct plan *plan, struct entry *entry, xn_blk_t block)
 {
-	const struct change *change = change_of(plan, entry);
+	const struct change *change = plan_change_of(plan, entry);
 	const struct udf_info *info = entry->type->info;
 	const uint8_t *bytes = change ? change->bytes : entry_bytes(entry);
 	struct udf_extents owned = { 0 };
