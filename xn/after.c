@@ -330,8 +330,7 @@ int xn_after(struct xn_session *session, xn_blk_t object_block, xn_blk_t prior_b
 		err = XN_EREADONLY;
 	else if (!object || !object->type || !session_holds(session, object, XN_WRITE))
 		err = XN_ENOTBOUND;
-	else if (!prior || !(session_holds(session, prior, XN_READ) ||
-			     (prior->owner && session_holds(session, prior->owner, XN_READ))))
+	else if (!prior || !session_reaches(session, prior))
 		err = XN_ENOTBOUND;
 	else if (object->root != prior->root)
 		err = -EINVAL;

@@ -152,8 +152,7 @@ static int closure_extent(struct closure *closure, struct xn_session *session,
 
 		if (!entry)
 			continue;
-		if (!session_holds(session, entry, XN_READ) &&
-		    !(entry->owner && session_holds(session, entry->owner, XN_READ)))
+		if (!session_reaches(session, entry))
 			return XN_ENOTBOUND;
 		err = closure_add(closure, entry);
 		if (!err)

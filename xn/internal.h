@@ -530,6 +530,8 @@ bool order_names_only_sound(const struct xn *xn, const struct entry *entry);
 void order_now_unsound(struct xn *xn, struct entry *entry);
 struct entry *order_anchor(struct entry *entry);
 void order_give(struct xn *xn, struct will_free *node);
+void order_give_all(struct xn *xn, struct will_free **list); /* leaves it empty */
+void will_free_destroy(struct will_free *list);
 bool order_free_at_once(const struct entry *owner, bool child_unsound);
 void order_release(struct xn *xn, struct root *root, struct will_free *list);
 void order_release_now(struct xn *xn, struct root *root, struct will_free *list);
@@ -586,6 +588,7 @@ bool log_holds(const struct xn *xn, xn_blk_t start, uint64_t count);
 bool log_keep(struct xn *xn, struct will_free *node);
 uint32_t log_homes_max(const struct xn *xn);
 uint32_t log_sectors_of(const struct entry *entry);
+uint32_t log_sectors_all(struct entry *const list[], size_t count);
 int log_reserve(struct xn *xn, uint32_t n_claims, uint32_t n_homes);
 int log_write(struct xn *xn, struct entry *entries[], size_t count, bool claims);
 int log_checkpoint(struct xn *xn);
@@ -675,6 +678,8 @@ void reserves_fill(struct xn *xn);
 /* ---- session.c, bind.c ---- */
 int binding_find(struct xn_session *session, xn_binding_t handle, struct binding **out);
 bool session_holds(const struct xn_session *session, const struct entry *entry, uint32_t access);
+/* Has it bound the object for reading, or what owns it?  Enough to have it written. */
+bool session_reaches(const struct xn_session *session, const struct entry *entry);
 int binding_add(struct xn_session *session, struct entry *entry, bool data, struct xn_extent extent,
 		uint32_t record, uint32_t access, xn_binding_t *handle);
 void session_forget_root(struct xn_session *session, const struct root *root);

@@ -271,15 +271,7 @@ void wave_begin(struct xn *xn)
 /* What was freed while it might be in flight is free now. */
 void wave_end(struct xn *xn)
 {
-	struct will_free *list = xn->wave_free;
-
-	xn->wave_free = NULL;
-	while (list) {
-		struct will_free *next = list->next;
-
-		order_give(xn, list);
-		list = next;
-	}
+	order_give_all(xn, &xn->wave_free);
 	registry_sweep(xn);
 	xn->wave = false;
 	pthread_cond_broadcast(&xn->changed);
@@ -596,15 +588,6 @@ static size_t unit_size(struct entry *const list[], size_t count)
 	return n;
 }
 
-static uint32_t unit_sectors(struct entry *const list[], size_t count)
-{
-	uint32_t n = 0;
-
-	for (size_t i = 0; i < count; i++)
-		n += log_sectors_of(list[i]);
-	return n;
-}
-
 /* As many units as one record can hold; the whole list if `*sectors` stays small enough. */
 static size_t record_fill(struct xn *xn, struct entry *const list[], size_t count,
 			  uint32_t *sectors)
@@ -615,7 +598,7 @@ static size_t record_fill(struct xn *xn, struct entry *const list[], size_t coun
 	*sectors = 0;
 	while (n < count) {
 		size_t unit = unit_size(list + n, count - n);
-		uint32_t more = unit_sectors(list + n, unit);
+		uint32_t more = log_sectors_all(list + n, unit);
 
 		if (n > 0 && *sectors + more > max)
 			break;
@@ -820,8 +803,7 @@ static int collect_extent(struct xn *xn, struct xn_session *session, const struc
 
 		if (!entry || !(entry->flags & E_DIRTY) || order_reaped(entry))
 			continue;
-		if (!session_holds(session, entry, XN_READ) &&
-		    !(entry->owner && session_holds(session, entry->owner, XN_READ)))
+		if (!session_reaches(session, entry))
 			return XN_ENOTBOUND;
 		if (order_writable(xn, entry) || (entry->flags & E_WRITING)) {
 			if (collect(home, entry))
@@ -971,8 +953,7 @@ int xn_blockers(struct xn_session *session, xn_blk_t block, struct xn_extent *ou
 	entry = registry_find(&xn->registry, block);
 	if (!entry || !(entry->flags & E_CACHED))
 		n = XN_ENOTCACHED;
-	else if (!session_holds(session, entry, XN_READ) &&
-		 !(entry->owner && session_holds(session, entry->owner, XN_READ)))
+	else if (!session_reaches(session, entry))
 		n = XN_ENOTBOUND;
 	else if (entry->type && entry->unsound > 0)
 		n = blockers_of(xn, entry, out, max);

@@ -116,21 +116,6 @@ bool log_keep(struct xn *xn, struct will_free *node)
 	return true;
 }
 
-static void waiting_release(struct xn *xn)
-{
-	struct will_free *list = xn->log.waiting;
-
-	xn->log.waiting = NULL;
-	while (list) {
-		struct will_free *next = list->next;
-
-		freemap_give(xn, list->start, list->count);
-		xn->freemap.will_free -= list->count;
-		free(list);
-		list = next;
-	}
-}
-
 /* ---- opening ---- */
 
 int log_open(struct xn *xn)
@@ -190,12 +175,7 @@ void log_fini(struct xn *xn)
 {
 	struct log *log = &xn->log;
 
-	while (log->waiting) {
-		struct will_free *next = log->waiting->next;
-
-		free(log->waiting);
-		log->waiting = next;
-	}
+	will_free_destroy(log->waiting);
 	homes_forget(log);
 	free(log->homes);
 	free(log->area);
@@ -230,11 +210,6 @@ bool log_live(const struct xn *xn)
 
 /* ---- writing a record ---- */
 
-static uint32_t count_bits(const uint64_t mask[2])
-{
-	return (uint32_t)(__builtin_popcountll(mask[0]) + __builtin_popcountll(mask[1]));
-}
-
 static bool sector_set(const struct entry *entry, uint32_t i)
 {
 	return ((entry->changed[i / 64] | entry->issuing[i / 64]) >> (i % 64)) & 1;
@@ -242,10 +217,19 @@ static bool sector_set(const struct entry *entry, uint32_t i)
 
 uint32_t log_sectors_of(const struct entry *entry)
 {
-	uint64_t mask[2] = { entry->changed[0] | entry->issuing[0],
-			     entry->changed[1] | entry->issuing[1] };
+	uint64_t low = entry->changed[0] | entry->issuing[0];
+	uint64_t high = entry->changed[1] | entry->issuing[1];
 
-	return count_bits(mask);
+	return (uint32_t)(__builtin_popcountll(low) + __builtin_popcountll(high));
+}
+
+uint32_t log_sectors_all(struct entry *const list[], size_t count)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		n += log_sectors_of(list[i]);
+	return n;
 }
 
 /* 1: room was made, and the lock dropped for it; 0: there is room. */
@@ -352,8 +336,7 @@ int log_write(struct xn *xn, struct entry *entries[], size_t count, bool claims)
 		free(spare);
 		return err;
 	}
-	for (size_t i = 0; i < count; i++)
-		record.n_homes += log_sectors_of(entries[i]);
+	record.n_homes = log_sectors_all(entries, count);
 	record.sectors = xn_log_record_sectors(record.n_claims, record.n_homes);
 	record_build(xn, entries, count, &record);
 	for (size_t i = 0; i < count; i++) {
@@ -517,7 +500,7 @@ int log_checkpoint(struct xn *xn)
 	log->next = 1;
 	log->doubtful = false;
 	homes_forget(log);
-	waiting_release(xn);
+	order_give_all(xn, &log->waiting);
 	return 0;
 }
 

@@ -242,6 +242,17 @@ void order_give(struct xn *xn, struct will_free *node)
 	free(node);
 }
 
+void order_give_all(struct xn *xn, struct will_free **list)
+{
+	struct will_free *node = *list, *next;
+
+	*list = NULL;
+	for (; node; node = next) {
+		next = node->next;
+		order_give(xn, node);
+	}
+}
+
 /* Nothing on disk names these any more. */
 void order_release(struct xn *xn, struct root *root, struct will_free *list)
 {

@@ -35,7 +35,7 @@ int registry_init(struct registry *registry)
 	return registry->buckets ? 0 : -ENOMEM;
 }
 
-static void will_free_destroy(struct will_free *list)
+void will_free_destroy(struct will_free *list)
 {
 	while (list) {
 		struct will_free *next = list->next;

@@ -214,6 +214,12 @@ bool session_holds(const struct xn_session *session, const struct entry *entry, 
 	return false;
 }
 
+bool session_reaches(const struct xn_session *session, const struct entry *entry)
+{
+	return session_holds(session, entry, XN_READ) ||
+	       (entry->owner && session_holds(session, entry->owner, XN_READ));
+}
+
 /* Is it the root's, or under the root's object when that is another's scratch? */
 bool entry_is_of(const struct entry *entry, const struct root *root)
 {

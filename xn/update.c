@@ -138,12 +138,7 @@ static void plan_fini(struct plan *plan)
 	udf_extents_fini(&plan->unlinks);
 	free(plan->joins);
 	free(plan->group); /* of nobody, if it is still here */
-	while (plan->nodes) {
-		struct will_free *next = plan->nodes->next;
-
-		free(plan->nodes);
-		plan->nodes = next;
-	}
+	will_free_destroy(plan->nodes);
 	free(plan->fresh);
 	free(plan->freed);
 	free((void *)(uintptr_t)plan->update.expects);

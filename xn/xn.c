@@ -205,12 +205,7 @@ static void xn_free(struct xn *xn)
 	reap_fini(xn);
 	shared_fini(xn);
 	reclaim_fini(xn);
-	while (xn->wave_free) {
-		struct will_free *next = xn->wave_free->next;
-
-		free(xn->wave_free);
-		xn->wave_free = next;
-	}
+	will_free_destroy(xn->wave_free);
 	registry_fini(xn);
 	ahead_fini(xn);
 	log_fini(xn);
