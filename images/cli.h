@@ -30,7 +30,8 @@ enum opt_kind {
 	OPT_UUID,
 	OPT_FILE, /* a path outside the image */
 	OPT_DIR,
-	OPT_WHEN, /* auto, always, never */
+	OPT_WHEN,  /* auto, always, never */
+	OPT_LIBFS, /* the name of one; help tells the default, completion those built in */
 };
 
 struct opt {

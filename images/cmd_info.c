@@ -18,6 +18,26 @@ static struct timespec from_ns(int64_t ns)
 	return time;
 }
 
+/* Open, and show one catalogue in the form that was asked for. */
+static int list(struct tool *tool, const struct args *args, const char *key,
+		json_t *(*to_json)(struct image *image), void (*to_table)(struct image *image))
+{
+	struct image *image;
+	json_t *object;
+
+	if (image_open(tool, args->operands[0], 0, &image))
+		return EXIT_FAIL;
+	if (tool->json) {
+		object = json_start();
+		json_put_bytes(object, "image", image_name(image));
+		json_object_set_new(object, key, to_json(image));
+		json_print(tool, object);
+	} else {
+		to_table(image);
+	}
+	return image_close(image) ? EXIT_FAIL : EXIT_OK;
+}
+
 /* ---- roots ---- */
 
 static json_t *root_json(const struct xn_root_info *root)
@@ -85,20 +105,7 @@ static void roots_table(struct image *image)
 
 int cmd_roots(struct tool *tool, const struct args *args)
 {
-	struct image *image;
-	json_t *object;
-
-	if (image_open(tool, args->operands[0], 0, &image))
-		return EXIT_FAIL;
-	if (tool->json) {
-		object = json_start();
-		json_put_bytes(object, "image", image_name(image));
-		json_object_set_new(object, "roots", roots_json(image));
-		json_print(tool, object);
-	} else {
-		roots_table(image);
-	}
-	return image_close(image) ? EXIT_FAIL : EXIT_OK;
+	return list(tool, args, "roots", roots_json, roots_table);
 }
 
 /* ---- templates ---- */
@@ -160,20 +167,7 @@ static void templates_table(struct image *image)
 
 int cmd_templates(struct tool *tool, const struct args *args)
 {
-	struct image *image;
-	json_t *object;
-
-	if (image_open(tool, args->operands[0], 0, &image))
-		return EXIT_FAIL;
-	if (tool->json) {
-		object = json_start();
-		json_put_bytes(object, "image", image_name(image));
-		json_object_set_new(object, "templates", templates_json(image));
-		json_print(tool, object);
-	} else {
-		templates_table(image);
-	}
-	return image_close(image) ? EXIT_FAIL : EXIT_OK;
+	return list(tool, args, "templates", templates_json, templates_table);
 }
 
 /* ---- info ---- */

@@ -236,7 +236,7 @@ int cmd_mkfs(struct tool *tool, const struct args *args)
 	struct mkfs mkfs = { .tool = tool,
 			     .args = args,
 			     .root = args_text(args, "root", NULL),
-			     .type = args_text(args, "type", "simplefs"),
+			     .type = args_text(args, "type", libfs_default()->name),
 			     .dir = args_text(args, "dir", NULL),
 			     .attr = { .uid = geteuid(), .gid = getegid(), .mode = 0755 } };
 	int err;

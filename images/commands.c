@@ -37,7 +37,7 @@ static const struct opt mkdir_options[] = {
 
 static const struct opt mkfs_options[] = {
 	{ 'r', "root", "NAME", OPT_TEXT, "name of the new root (must be given)" },
-	{ 't', "type", "TYPE", OPT_TEXT, "the LibFS that keeps it (default simplefs)" },
+	{ 't', "type", "TYPE", OPT_LIBFS, "the LibFS that keeps it" },
 	{ 'd', "dir", "DIR", OPT_DIR, "fill it with what is in DIR" },
 	{ 0, "quota", "N", OPT_SIZE, "it may use that much and no more" },
 	{ 0, "uid", "ID", OPT_NUMBER, "owner of the root (default: DIR's, or you)" },

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "libfs/libfs.h"
+
 void help_overview(FILE *out)
 {
 	fputs("xn - disks that many file systems share, without mounting them\n\n"
@@ -26,7 +28,10 @@ static void help_option(const struct opt *opt, FILE *out)
 	snprintf(left, sizeof(left), "%c%c%s --%s%s%s", opt->letter ? '-' : ' ',
 		 opt->letter ? opt->letter : ' ', opt->letter ? "," : " ", opt->name,
 		 opt->value ? " " : "", opt->value ? opt->value : "");
-	fprintf(out, "  %-24s %s\n", left, opt->help);
+	fprintf(out, "  %-24s %s", left, opt->help);
+	if (opt->kind == OPT_LIBFS)
+		fprintf(out, " (default %s)", libfs_default()->name);
+	fputc('\n', out);
 }
 
 void help_command(const struct cmd *cmd, FILE *out)
@@ -44,14 +49,28 @@ void help_command(const struct cmd *cmd, FILE *out)
 		help_option(opt, out);
 }
 
-/* What a shell may offer behind an option, as a compgen action. */
-static const char *completion_action(enum opt_kind kind)
+/* Can a shell offer something behind an option? */
+static bool can_complete(enum opt_kind kind)
 {
+	return kind == OPT_FILE || kind == OPT_DIR || kind == OPT_WHEN || kind == OPT_LIBFS;
+}
+
+/* What it offers, as a compgen action. */
+static void completion_action(enum opt_kind kind, FILE *out)
+{
+	const struct libfs_type *type;
+
 	switch (kind) {
-	case OPT_FILE: return "-f";
-	case OPT_DIR: return "-d";
-	case OPT_WHEN: return "-W 'auto always never'";
-	default: return NULL;
+	case OPT_FILE: fputs("-f", out); break;
+	case OPT_DIR: fputs("-d", out); break;
+	case OPT_WHEN: fputs("-W 'auto always never'", out); break;
+	case OPT_LIBFS:
+		fputs("-W '", out);
+		for (unsigned i = 0; (type = libfs_builtin(i)); i++)
+			fprintf(out, "%s%s", i ? " " : "", type->name);
+		fputc('\'', out);
+		break;
+	default: break;
 	}
 }
 
@@ -73,14 +92,14 @@ static void completion_values(const struct cmd *cmd, FILE *out)
 	const struct opt *opt;
 
 	for (unsigned i = 0; (opt = command_option(cmd, i)); i++) {
-		const char *action = completion_action(opt->kind);
-
-		if (!action)
+		if (!can_complete(opt->kind))
 			continue;
 		fprintf(out, "\t%s:--%s", cmd->name, opt->name);
 		if (opt->letter)
 			fprintf(out, "|%s:-%c", cmd->name, opt->letter);
-		fprintf(out, ") COMPREPLY=($(compgen %s -- \"$cur\")); return ;;\n", action);
+		fputs(") COMPREPLY=($(compgen ", out);
+		completion_action(opt->kind, out);
+		fputs(" -- \"$cur\")); return ;;\n", out);
 	}
 }
 

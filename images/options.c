@@ -88,6 +88,7 @@ static const char *value_check(struct arg *arg)
 	case OPT_FLAG:
 	case OPT_TEXT:
 	case OPT_FILE:
+	case OPT_LIBFS:
 	case OPT_DIR: return NULL;
 	}
 	return NULL;

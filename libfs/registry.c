@@ -29,6 +29,16 @@ const struct libfs_type *libfs_builtin(unsigned index)
 	return index < sizeof(builtins) / sizeof(builtins[0]) ? builtins[index] : NULL;
 }
 
+const struct libfs_type *libfs_default(void)
+{
+	const struct libfs_type *type;
+
+	for (unsigned i = 0; (type = libfs_builtin(i)); i++)
+		if (type->features & LIBFS_IS_DEFAULT)
+			return type;
+	return builtins[0];
+}
+
 static bool name_is_good(const char *name)
 {
 	size_t len = strlen(name);

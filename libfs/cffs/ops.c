@@ -55,5 +55,5 @@ const struct libfs_type cffs_type = {
 	.version = CFFS_VERSION,
 	.ops = &cffs_ops,
 	.checker = &cffs_checker,
-	.features = LIBFS_HAS_ACL,
+	.features = LIBFS_HAS_ACL | LIBFS_IS_DEFAULT,
 };

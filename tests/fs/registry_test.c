@@ -26,6 +26,19 @@ static void simplefs_is_built_in(void **state)
 	assert_null(libfs_checker_find("nosuchfs"));
 }
 
+static void one_built_in_is_the_default(void **state)
+{
+	const struct libfs_type *type;
+	unsigned marked = 0;
+
+	(void)state;
+	for (unsigned i = 0; (type = libfs_builtin(i)); i++)
+		marked += (type->features & LIBFS_IS_DEFAULT) != 0;
+	assert_int_equal(marked, 1);
+	assert_true(libfs_default()->features & LIBFS_IS_DEFAULT);
+	assert_string_equal(libfs_default()->name, "cffs");
+}
+
 static void names_from_a_disk_cannot_leave_the_folders(void **state)
 {
 	static const char *const bad[] = { "",         "../simplefs",
@@ -101,6 +114,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(simplefs_is_built_in),
+		cmocka_unit_test(one_built_in_is_the_default),
 		cmocka_unit_test(names_from_a_disk_cannot_leave_the_folders),
 		cmocka_unit_test(a_shared_object_is_found_by_its_name),
 		cmocka_unit_test(what_is_no_libfs_is_refused),

@@ -32,10 +32,10 @@ json '.label == "look" and .blocks == 8192 and .clean and (.damaged | not)
 
 it "lists roots and templates"
 ok xn roots disk.img
-output_has ' simplefs .* home$'
+output_has ' cffs .* home$'
 json '.roots | map(.name) == ["home", "work"]' xn roots --json disk.img
 ok xn templates disk.img
-output_has 'simplefs\.'
+output_has 'cffs\.'
 json '.templates | all(.sha256 | test("^[0-9a-f]{64}$"))' xn templates --json disk.img
 
 it "lists the roots at the top"
@@ -126,7 +126,7 @@ refused 1 'a fifo has no bytes' xn cat special.img /home/special/fifo
 
 it "tells everything about files, in words and in JSON"
 ok xn stat disk.img /home/a
-output_has '^size +8 B, on disk 4 KiB$'
+output_has '^size +8 B, on disk 512 B$'
 output_has '^mode +0644 -rw-r--r--$'
 output_has "^owner +$(id -u):$(id -g)$"
 json '.files | length == 2 and .[0].size_bytes == 8 and .[0].links == 1 and .[1].type == "symlink"

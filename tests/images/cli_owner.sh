@@ -29,7 +29,7 @@ json '.owner == "superblock" and .copy == "0" and .block == "0"' xn owner --json
 it "draws the chain from the root's object down to a block"
 object=$(xn roots --json disk.img | jq -r '.roots[0].object')
 ok xn owner disk.img "$object"
-output_has "^block $object is simplefs.super of root 1 \"home\" \(simplefs\)$"
+output_has "^block $object is cffs\.dir of root 1 \"home\" \(cffs\)$"
 json ".owner == \"root\" and .root == \"home\" and .chain[0].start == \"$object\"" xn owner --json disk.img "$object"
 
 it "finds an owner for every block in use, and none for the others"

@@ -9,7 +9,7 @@ plugins=$XN_BUILD/tests/images/plugins
 	echo "FAILED: no plugin in $plugins"
 	exit 1
 }
-given_image disk.img 16M
+given_image disk.img 16M simplefs # whose templates borrowfs borrows
 
 it "refuses the type where it cannot be found"
 refused_unchanged disk.img 1 'no LibFS is called "borrowfs"' xn mkfs disk.img --root b --type borrowfs

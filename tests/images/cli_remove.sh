@@ -15,7 +15,7 @@ head -c 300000 /dev/urandom >file
 xn cp disk.img file :/work/file
 
 it "names what a root holds, and leaves it alone"
-refused_unchanged disk.img 1 '/work \(simplefs\) holds .* --force removes it' \
+refused_unchanged disk.img 1 '/work \(cffs\) holds .* --force removes it' \
 	xn root-remove disk.img work
 refused_unchanged disk.img 1 'no root of that name' xn root-remove disk.img nosuch --force
 refused_unchanged disk.img 2 . xn root-remove disk.img
@@ -36,7 +36,7 @@ ok xn root-remove -q disk.img /work --force
 
 it "keeps templates that a root uses"
 first=$(xn templates --json disk.img | jq '.templates[0].id')
-refused 1 'root home is of template simplefs' xn template-remove disk.img "$first"
+refused 1 'root home is of template cffs' xn template-remove disk.img "$first"
 refused_unchanged disk.img 1 'no such template' xn template-remove disk.img 4000
 refused_unchanged disk.img 2 'is no number' xn template-remove disk.img simplefs
 

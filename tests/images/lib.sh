@@ -88,9 +88,9 @@ json() {
 	jq -e "$filter" "$dir/out" >/dev/null || complain "$*: not $filter: $(head -c 600 "$dir/out")"
 }
 
-# An image called $1 of size $2 with a root "home".
+# An image called $1 of size $2 with a root "home" of type $3.
 given_image() {
-	xn format -q "$1" --size "${2:-64M}" && xn mkfs -q "$1" --root home || {
+	xn format -q "$1" --size "${2:-64M}" && xn mkfs -q "$1" --root home ${3:+--type "$3"} || {
 		echo "FAILED: no image to test with"
 		exit 1
 	}

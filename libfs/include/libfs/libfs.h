@@ -244,7 +244,8 @@ struct libfs_type {
 	const struct libfs_checker *checker; /* may be NULL */
 	uint32_t features;                   /* LIBFS_HAS_* */
 };
-#define LIBFS_HAS_ACL 1u /* keeps POSIX ACLs, as system.posix_acl_access and _default */
+#define LIBFS_HAS_ACL    1u /* keeps POSIX ACLs, as system.posix_acl_access and _default */
+#define LIBFS_IS_DEFAULT 2u /* for new roots of people who name none; one built-in has it */
 
 /* Every mount starts with this; the LibFS allocates a bigger structure around it. */
 struct libfs {
@@ -257,6 +258,8 @@ struct libfs {
 
 /* Built-in ones by index; NULL at the end. */
 const struct libfs_type *libfs_builtin(unsigned index);
+/* The one for new roots of people who name none; never NULL. */
+const struct libfs_type *libfs_default(void);
 
 /*
  * By name: built-in, or loaded from xn-libfs-NAME.so in the directories of
