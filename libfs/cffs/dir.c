@@ -645,12 +645,29 @@ static uint32_t used_blocks(struct cffs *fs, const struct cffs_inode *dir)
 	return n;
 }
 
-static int cut_tail(struct cffs *fs, struct cffs_inode *dir, uint32_t keep)
-{
-	struct cffs_dir *d = dir->d;
-	uint32_t n = d->n_blocks;
-	int err = cffs_map_remove(fs, dir, keep, n);
+/* XN asks the template of an object that is freed, so its bytes must be there: not all at once. */
+#define CUT_MAX 64u
 
+static void holds_put(struct cffs *fs, struct cffs_hold *hold[], uint32_t n)
+{
+	while (n-- > 0)
+		cffs_hold_put(fs, hold[n]);
+}
+
+static int cut_some(struct cffs *fs, struct cffs_inode *dir, uint32_t keep, uint32_t n)
+{
+	struct cffs_hold *hold[CUT_MAX];
+	struct cffs_dir *d = dir->d;
+	uint32_t held = 0;
+	int err = 0;
+
+	while (keep + held < n && !err) {
+		err = cffs_dir_hold(fs, dir, keep + held, &hold[held]);
+		held += !err;
+	}
+	if (!err)
+		err = cffs_map_remove(fs, dir, keep, n);
+	holds_put(fs, hold, held);
 	if (err)
 		return err;
 	pthread_mutex_lock(&fs->lock);
@@ -660,6 +677,18 @@ static int cut_tail(struct cffs *fs, struct cffs_inode *dir, uint32_t keep)
 	d->cursor = 0;
 	pthread_mutex_unlock(&fs->lock);
 	return 0;
+}
+
+static int cut_tail(struct cffs *fs, struct cffs_inode *dir, uint32_t keep)
+{
+	int err = 0;
+
+	while (!err && dir->d->n_blocks > keep) {
+		uint32_t n = dir->d->n_blocks;
+
+		err = cut_some(fs, dir, n - keep > CUT_MAX ? n - CUT_MAX : keep, n);
+	}
+	return err;
 }
 
 int cffs_dir_shrink(struct cffs *fs, struct cffs_inode *dir)
