@@ -254,7 +254,7 @@ int flush_claims(struct xn *xn)
 
 	pthread_mutex_lock(&xn->lock);
 	wave_begin(xn);
-	err = wave_flush(xn);
+	err = wave_flush(xn, MAP_CLAIMS);
 	wave_end(xn);
 	pthread_mutex_unlock(&xn->lock);
 	return err;

@@ -224,7 +224,7 @@ static int write_home(struct closure *closure)
 	}
 	if (!err && n)
 		err = wave_write(xn, closure->list.v, n);
-	return err ? err : wave_flush(xn);
+	return err ? err : wave_flush(xn, MAP_CLAIMS);
 }
 
 static int write_record(struct closure *closure, size_t n)
@@ -237,7 +237,7 @@ static int write_record(struct closure *closure, size_t n)
 	if (err)
 		return err;
 	err = log_write(xn, closure->list.v, n, true);
-	return err ? err : wave_flush_log(xn);
+	return err ? err : wave_flush(xn, MAP_NONE);
 }
 
 static int closure_build(struct closure *closure, struct xn_session *session,

@@ -8,16 +8,17 @@
  *   catalogue.c  templates and roots on disk registry.c  what is known of blocks
  *   template.c   installing, types           freemap.c   which blocks are free
  *   root.c       roots, quota                order.c     what may be written when
- *   session.c    sessions, bindings          io.c        reads, waves, flushes
+ *   session.c    sessions, bindings          io.c        the device, reads
  *   bind.c       who owns an extent          update.c    check and commit
  *   acl.c        who may                     claim.c     blocks set aside
- *   turn.c       who is next at the device
+ *   turn.c       who is next at the device   wave.c      writes and their flush
  *   share.c      shares of the cache         principal.c allowances of users
  *   data.c       bytes of data blocks        reap.c      subtrees taken apart
  *   ahead.c      blocks read before need     reclaim.c   blocks that a crash lost
  *   walk.c       everything that is owned    zero.c      blocks never written
  *   sparse.c     tables with holes           freemap_write.c  the map, to the disk
  *   freeze.c     versions that a sync waits for
+ *   sync.c       what goes into which wave   writable.c  questions about it
  *   log.c        the intent log              group.c     what goes together
  *   after.c      dependencies asked for      durable.c   xn_commit
  *   resize.c     a disk of another size      foresight.c claims ahead of need
@@ -539,7 +540,7 @@ void order_orphan(struct xn *xn, struct entry *entry); /* nobody owns it: keep i
 bool order_reaped(const struct entry *entry);          /* it, or an object above it */
 void will_free_wait(struct entry *owner, struct will_free *list);
 
-/* ---- io.c ---- */
+/* ---- io.c, wave.c, sync.c ---- */
 struct collected { /* pinned entries */
 	struct entry **v;
 	size_t n, cap;
@@ -552,11 +553,23 @@ int io_read_entries(struct xn *xn, struct entry *entries[], size_t count);
 int io_result(struct xn *xn, const struct bdev_request *request);
 int io_break(struct xn *xn);
 int io_outcome(struct xn *xn, int err); /* what bdev_write() said, in XN's words */
+struct run {                            /* a request for neighbouring entries */
+	struct bdev_request request;
+	size_t first, count; /* of the entries or iovecs it covers */
+};
+size_t io_runs_of(struct entry *entries[], size_t count, struct iovec *iov, enum bdev_op op,
+		  struct run *runs);
+void io_runs_do(struct bdev_queue *queue, struct run *runs, size_t count); /* no lock held */
+int entries_by_start(const void *a, const void *b);
 void wave_begin(struct xn *xn);
 void wave_end(struct xn *xn);
 int wave_write(struct xn *xn, struct entry *entries[], size_t count);
-int wave_flush(struct xn *xn);
-int wave_flush_log(struct xn *xn);
+enum map_part {             /* what a flush writes of the map before */
+		MAP_NONE,   /* what log records say of it is enough */
+		MAP_CLAIMS, /* where it shows too little */
+		MAP_ALL,    /* where it shows too much, too */
+};
+int wave_flush(struct xn *xn, enum map_part map);
 int wave_log(struct xn *xn, struct collected *list, bool *again);
 int collect(struct collected *list, struct entry *entry);
 void collected_release(struct xn *xn, struct collected *list);

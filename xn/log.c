@@ -487,7 +487,7 @@ int log_checkpoint(struct xn *xn)
 	if (xn->broken)
 		return xn->broken;
 	xn->stats.log_checkpoints++;
-	err = wave_flush(xn);
+	err = wave_flush(xn, MAP_CLAIMS);
 	if (!err)
 		err = homes_write(xn);
 	if (!err)

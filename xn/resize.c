@@ -153,7 +153,7 @@ static int cut(struct xn *xn, struct xn_super *smaller)
 	int err = freemap_cut_prepare(xn, smaller);
 
 	if (!err)
-		err = wave_flush(xn);
+		err = wave_flush(xn, MAP_CLAIMS);
 	if (!err)
 		err = super_switch(xn, smaller, old);
 	if (err) {
