@@ -501,7 +501,7 @@ static const struct bdev_ops model_ops = {
 static const struct bdev_model drives[] = {
 	/*
 	 * Of the class of the Quantum Atlas XP32150, 1996: 2.15 GB, 7200 rpm, 8.6 ms on
-	 * average, Fast SCSI-2, no write cache in use.  Its data sheet's speeds; the geometry
+	 * average, Fast SCSI-2, no write cache in use.  Round figures of that class; the geometry
 	 * is one that gives its capacity and 5 to 8 MB/s from the inner to the outer zone.
 	 */
 	{
