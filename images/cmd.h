@@ -10,6 +10,7 @@
 #include "tool.h"
 
 int cmd_allowance(struct tool *tool, const struct args *args);
+int cmd_break(struct tool *tool, const struct args *args);
 int cmd_cat(struct tool *tool, const struct args *args);
 int cmd_completion(struct tool *tool, const struct args *args);
 int cmd_cp(struct tool *tool, const struct args *args);

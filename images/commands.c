@@ -166,6 +166,11 @@ static const struct cmd table[] = {
 	{ "fsck", "[-n|-p|-y] [-f] [-v] [-C FD] [--json] IMAGE", "check and repair (xn-fsck)",
 	  "Everything after `fsck` goes to xn-fsck, whose exit codes are those of fsck(8).",
 	  CMD_RAW, 0, -1, NULL, cmd_fsck },
+	{ "break", "IMAGE RECIPE", "make a disk by a recipe, and break it in named ways",
+	  "For tests of what checks and repairs.  RECIPE is a text in the language of\n"
+	  "xn-recipe(5), or - for standard input.  Whatever IMAGE holds is changed without a\n"
+	  "question: that is the purpose.",
+	  CMD_WRITES, 2, 2, NULL, cmd_break },
 	{ "probe", "FILE", "is it an XN disk?",
 	  "Looks without opening it as a disk; works while it is in use.  Exit code 1: it is\n"
 	  "something else, which is named.",

@@ -15,7 +15,7 @@ component_of() {
 	esac
 }
 
-# Public headers `component` may include (a file named check.c of a LibFS: one more).
+# Public headers `component` may include (check*.c, mend.c and anatomy.c of a LibFS: one more).
 headers_allowed() {
 	local xn="xn/xn.h xn/error.h xn/endian.h"
 	local disk="xn/bdev.h xn/error.h xn/endian.h"
@@ -24,23 +24,24 @@ headers_allowed() {
 	case $1 in
 	udf) echo "udf/udf.h udf/abi.h udf/xn_udf.h udf/xn_template.h" ;;
 	xn) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h xn/log_format.h" ;;
-	libfs) echo "$xn xn/bdev.h $host libfs/check.h" ;;
+	libfs) echo "$xn xn/bdev.h $host libfs/check.h libfs/anatomy.h" ;;
 	libfs/xnfs) echo "$host libfs/walk.h xnfs/xnfs.h" ;;
 	libfs/*) echo "$xn libfs/libfs.h" ;;
 	fuse-bridge) echo "$host" ;;
 	fsck) echo "udf/udf.h udf/abi.h $disk xn/format.h xn/log_format.h libfs/check.h fsck/fsck.h" ;;
-	images) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h xn/log_format.h $host libfs/walk.h libfs/check.h" ;;
+	images) echo "udf/udf.h udf/abi.h $xn $disk xn/format.h xn/log_format.h $host libfs/walk.h libfs/check.h libfs/anatomy.h" ;;
 	esac
 }
 
 public_headers="udf/udf.h udf/abi.h xn/xn.h xn/error.h xn/endian.h xn/bdev.h xn/format.h xn/log_format.h
-libfs/libfs.h libfs/host.h libfs/ioctl.h libfs/walk.h libfs/check.h xnfs/xnfs.h fsck/fsck.h"
+libfs/libfs.h libfs/host.h libfs/ioctl.h libfs/walk.h libfs/check.h libfs/anatomy.h xnfs/xnfs.h fsck/fsck.h"
 
 header_is_allowed() { # file header
 	local component
 	component=$(component_of "$1")
 	case $1:$2 in
-	libfs/*/check.c:libfs/check.h) return 0 ;;
+	libfs/*/check*.c:libfs/check.h | libfs/*/mend.c:libfs/check.h) return 0 ;;
+	libfs/*/anatomy.c:libfs/anatomy.h) return 0 ;;
 	*/types/*:udf/xn_udf.h) return 0 ;;
 	esac
 	case " $(headers_allowed "$component") " in
