@@ -13,7 +13,8 @@
  *      past all records, flushed.  Only then is anything let go.
  *  (4) A record whose write failed may stand on the medium all the same: its
  *      blocks are held, its number is not used again, and nothing more is logged
- *      before a checkpoint moved the tail past it.
+ *      before a checkpoint moved the tail past it.  So may a tail whose write
+ *      failed: nothing is logged behind records that it retires.
  *
  * Everything here is called with the lock and in a wave, but for log_holds() and
  * log_keep(), which need the lock only.
@@ -492,8 +493,10 @@ int log_checkpoint(struct xn *xn)
 		err = homes_write(xn);
 	if (!err)
 		err = super_fence(xn);
-	if (!err)
-		err = tails_store(xn, &tail);
+	if (err)
+		return err;
+	log->doubtful = true;
+	err = tails_store(xn, &tail);
 	if (err)
 		return err;
 	log->seq = tail.seq;

@@ -985,6 +985,44 @@ static void a_failed_record_is_written_anew(void **state)
 	assert_int_equal(node_word(fx, 1, b, T_NODE_RAW), 12);
 }
 
+/* One copy of the tail may be there: whoever logs behind the old records would be read by nobody. */
+static void a_checkpoint_that_fails_half_way_is_done_again_before_anything_is_logged(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t a = given_node(fx, fx->root, 0, NULL), b = given_node(fx, fx->root, 1, NULL);
+	uint64_t fired = 1, nth;
+	struct request rq;
+
+	sync_all(fx);
+	for (nth = 1; fired; nth++) {
+		struct bdev_fault fault = { .kind = BDEV_FAULT_FAIL,
+					    .ops = 1u << BDEV_WRITE,
+					    .nth = nth };
+
+		for (uint64_t i = 0; i < 2; i++) {
+			request_begin(&rq);
+			rq.update.flags = XN_ATOMIC;
+			request_word(&rq, a, T_NODE_RAW, nth * 2 + i);
+			request_word(&rq, b, T_NODE_RAW, nth * 2 + i);
+			assert_ok(request_run(&rq, fx->session));
+			if (i == 0) {
+				sync_all(fx);
+				bdev_fault_arm(fx->dev, &fault);
+				xn_checkpoint(fx->session);
+				fired = bdev_fault_disarm(fx->dev);
+			}
+		}
+		sync_all(fx);
+		fixture_check_crashes(fx, 8);
+		fixture_crash(fx, nth);
+		given_bound(fx, fx->root, 0, a, 1, T_NODE, BOTH | XN_READIN);
+		given_bound(fx, fx->root, 1, b, 1, T_NODE, BOTH | XN_READIN);
+		assert_int_equal(node_word(fx, 0, a, T_NODE_RAW), nth * 2 + 1);
+		assert_int_equal(node_word(fx, 1, b, T_NODE_RAW), nth * 2 + 1);
+	}
+	assert_true(nth > 4);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -1026,6 +1064,7 @@ int main(void)
 		TEST(freeze_a_directory_free_one_of_its_new_children_crash),
 		TEST(freeze_move_an_entry_out_crash),
 		TEST(a_failed_record_is_written_anew),
+		TEST(a_checkpoint_that_fails_half_way_is_done_again_before_anything_is_logged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
