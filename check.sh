@@ -131,8 +131,6 @@ if [ $quick = yes ]; then
 else
 	run_build release
 	run_build asan -LE 'slow'
-	# C-FFS locks several inodes at once, in an order the detector of deadlocks cannot know.
-	export TSAN_OPTIONS="${TSAN_OPTIONS:+$TSAN_OPTIONS:}detect_deadlocks=0"
 	run_build tsan -L threads
 fi
 table

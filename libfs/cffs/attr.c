@@ -178,7 +178,7 @@ static int check_size(const struct cffs_inode *inode, uint64_t size)
 {
 	if (cffs_is_dir(inode))
 		return -EISDIR;
-	if (!S_ISREG(inode->a.mode))
+	if (!S_ISREG(inode->type))
 		return -EINVAL;
 	return size > INT64_MAX || size > CFFS_BLOCKS_MAX * CFFS_BLOCK ? -EFBIG : 0;
 }
@@ -282,7 +282,7 @@ static ssize_t target_read(struct cffs *fs, struct cffs_inode *inode, char *targ
 	size_t len = inode->b.size < size ? inode->b.size : size;
 	int err;
 
-	if (!S_ISLNK(inode->a.mode))
+	if (!S_ISLNK(inode->type))
 		return -EINVAL;
 	if (inode->b.inline_len) {
 		memcpy(target, inode->b.inline_data, len);
@@ -330,7 +330,7 @@ static int check_open(struct cffs *fs, struct cffs_inode *inode, const struct li
 		return -EISDIR;
 	if (!cffs_is_dir(inode) && (flags & O_DIRECTORY))
 		return -ENOTDIR;
-	if (S_ISLNK(inode->a.mode))
+	if (S_ISLNK(inode->type))
 		return -ELOOP;
 	return cffs_may(fs, inode, ctx, mask);
 }
@@ -341,7 +341,7 @@ static int open_do(struct cffs *fs, struct cffs_inode *inode, const struct libfs
 	struct libfs_attr attr = { .size = 0 };
 	int err = check_open(fs, inode, ctx, flags);
 
-	if (!err && (flags & O_TRUNC) && S_ISREG(inode->a.mode))
+	if (!err && (flags & O_TRUNC) && S_ISREG(inode->type))
 		err = setattr(fs, ctx, inode, &attr, LIBFS_SET_SIZE | LIBFS_SET_OPEN);
 	if (err)
 		return err;

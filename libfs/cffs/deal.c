@@ -79,11 +79,11 @@ static uint32_t put_len(const struct cffs_put *put)
 	size_t len = strlen(put->name);
 	struct cffs_entry entry;
 
+	entry.kind = put->inode ? CFFS_KIND_INODE : CFFS_KIND_LINK;
+	entry.name_len = (uint8_t)len;
 	if (put->inode) {
-		cffs_entry_of_inode(put->inode, put->name, (uint8_t)len, &entry);
-	} else {
-		entry.kind = CFFS_KIND_LINK;
-		entry.name_len = (uint8_t)len;
+		entry.b = put->body ? *put->body : put->inode->b;
+		entry.xattr_len = put->xattrs ? (uint16_t)put->xattrs->len : put->inode->xattr_len;
 	}
 	return cffs_entry_len(&entry);
 }
@@ -169,6 +169,17 @@ static int cut_do(struct running *r, const struct cffs_cut *cut, struct cffs_hol
 	return 0;
 }
 
+static void put_entry(const struct cffs_put *put, uint8_t name_len, struct cffs_entry *entry)
+{
+	cffs_entry_of_inode(put->inode, put->name, name_len, entry);
+	if (put->body)
+		entry->b = *put->body;
+	if (put->xattrs) {
+		entry->xattr = put->xattrs->bytes;
+		entry->xattr_len = (uint16_t)put->xattrs->len;
+	}
+}
+
 static int put_do(struct running *r, struct cffs_put *put)
 {
 	uint8_t *sector = sector_of(r, put->dir, put->loc.block, put->hold, put->loc.sector);
@@ -182,12 +193,12 @@ static int put_do(struct running *r, struct cffs_put *put)
 		       ? (int)put->loc.slot
 		       : cffs_sector_free_slot(sector);
 	if (put->inode) {
-		cffs_entry_of_inode(put->inode, put->name, name_len, &entry);
+		put_entry(put, name_len, &entry);
 	} else {
 		entry.kind = CFFS_KIND_LINK;
 		entry.name = put->name;
 		entry.name_len = name_len;
-		entry.dtype = (uint8_t)(put->link->a.mode >> 12);
+		entry.dtype = (uint8_t)(put->link->type >> 12);
 		entry.link_ino = put->link->a.ino;
 		entry.link_place = put->loc.link_place;
 	}
@@ -288,6 +299,27 @@ static int sectors_edit(struct running *r)
 
 /* ---- with fs->lock held: memory follows ---- */
 
+/* What the entry has got, memory gets. */
+static void put_follow(struct cffs *fs, struct cffs_put *put)
+{
+	struct cffs_inode *inode = put->inode;
+
+	if (put->body)
+		inode->b = *put->body;
+	if (put->xattrs) {
+		struct cffs_xattrs old = { inode->xattr, inode->xattr_len };
+
+		inode->xattr = put->xattrs->bytes;
+		inode->xattr_len = (uint16_t)put->xattrs->len;
+		*put->xattrs = old;
+	}
+	cffs_holds_move_slots(fs, &inode->b, put->hold);
+	cffs_inode_set_place(fs, inode, put->dir, put->loc.block, put->loc.sector, put->loc.slot);
+	cffs_inode_clean(fs, inode);
+	if (inode->a.nlink == 0 && put->dir != fs->odir)
+		cffs_inode_dirty(fs, inode); /* for a sync to settle */
+}
+
 static void memory_follow(struct running *r)
 {
 	struct cffs_deal *deal = r->deal;
@@ -304,18 +336,9 @@ static void memory_follow(struct running *r)
 		else if (tweak->inode->dir && tweak->inode != deal->freed)
 			cffs_inode_dirty(fs, tweak->inode);
 	}
-	for (uint32_t i = 0; i < deal->n_puts; i++) {
-		struct cffs_put *put = &deal->puts[i];
-
-		if (!put->inode)
-			continue;
-		cffs_holds_move_slots(fs, &put->inode->b, put->hold);
-		cffs_inode_set_place(fs, put->inode, put->dir, put->loc.block, put->loc.sector,
-				     put->loc.slot);
-		cffs_inode_clean(fs, put->inode);
-		if (put->inode->a.nlink == 0 && put->dir != fs->odir)
-			cffs_inode_dirty(fs, put->inode); /* for a sync to settle */
-	}
+	for (uint32_t i = 0; i < deal->n_puts; i++)
+		if (deal->puts[i].inode)
+			put_follow(fs, &deal->puts[i]);
 	for (uint64_t i = 0; i < deal->give.count; i++)
 		cffs_hold_drop_locked(fs, deal->give.start + i);
 	if (deal->freed) {
@@ -391,5 +414,5 @@ int cffs_deal_run(struct cffs *fs, struct cffs_deal *deal)
 	while ((err == -EAGAIN && again++ < 1000) ||
 	       (err && err != XN_ENOTFREE && cffs_retry(fs, err, &tries)));
 	holds_put(&r);
-	return err;
+	return err == -EAGAIN ? -EIO : err; /* no sector is what is known of it */
 }

@@ -12,6 +12,7 @@
 #define CFFS_DEAL_H
 
 #include "tree.h"
+#include "xattr.h"
 
 #define CFFS_DEAL_MAX 4u
 
@@ -25,9 +26,12 @@ struct cffs_put {
 	struct cffs_inode *dir;
 	const char *name;         /* "": none */
 	struct cffs_inode *inode; /* becomes an entry with its inode ... */
-	struct cffs_inode *link;  /* ... or a link to this one, which lies or will lie in XDIR */
-	bool prefer;              /* loc says where, slot included */
-	bool fixed;               /* there or nowhere (-ENOSPC) */
+	/* ... which gets this body and list of attributes (and hands out the old one), or NULL */
+	const struct cffs_body *body;
+	struct cffs_xattrs *xattrs;
+	struct cffs_inode *link; /* ... or a link to this one, which lies or will lie in XDIR */
+	bool prefer;             /* loc says where, slot included */
+	bool fixed;              /* there or nowhere (-ENOSPC) */
 	struct cffs_loc loc;
 	/* the deal's own */
 	struct cffs_hold *hold;

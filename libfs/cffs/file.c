@@ -962,7 +962,7 @@ static int falloc_check(const struct cffs_inode *inode, uint32_t mode, uint64_t 
 {
 	if (cffs_is_dir(inode))
 		return -EISDIR;
-	if (!S_ISREG(inode->a.mode))
+	if (!S_ISREG(inode->type))
 		return -ENODEV;
 	if (len == 0)
 		return -EINVAL;
@@ -1090,9 +1090,9 @@ off_t cffs_seek(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t in
 	if (err)
 		return cffs_errno(err);
 	pthread_rwlock_rdlock(&inode->lock);
-	err = cffs_is_dir(inode)       ? -EISDIR
-	      : S_ISREG(inode->a.mode) ? seek_locked(fs, inode, offset, whence == SEEK_DATA, &found)
-				       : -EINVAL;
+	err = cffs_is_dir(inode)     ? -EISDIR
+	      : S_ISREG(inode->type) ? seek_locked(fs, inode, offset, whence == SEEK_DATA, &found)
+				     : -EINVAL;
 	pthread_rwlock_unlock(&inode->lock);
 	cffs_inode_put(fs, inode);
 	return err ? cffs_errno(err) : (off_t)found;
@@ -1141,9 +1141,9 @@ ssize_t cffs_extents(struct libfs *libfs, libfs_ino_t ino, uint64_t offset, uint
 	if (n)
 		return cffs_errno((int)n);
 	pthread_rwlock_rdlock(&inode->lock);
-	n = cffs_is_dir(inode)       ? -EISDIR
-	    : S_ISREG(inode->a.mode) ? extents_locked(fs, inode, offset, len, out, max)
-				     : -EINVAL;
+	n = cffs_is_dir(inode)     ? -EISDIR
+	    : S_ISREG(inode->type) ? extents_locked(fs, inode, offset, len, out, max)
+				   : -EINVAL;
 	pthread_rwlock_unlock(&inode->lock);
 	cffs_inode_put(fs, inode);
 	return n < 0 ? cffs_errno((int)n) : n;
@@ -1153,7 +1153,7 @@ ssize_t cffs_extents(struct libfs *libfs, libfs_ino_t ino, uint64_t offset, uint
 
 static int io_check(const struct cffs_inode *inode)
 {
-	return cffs_is_dir(inode) ? -EISDIR : S_ISREG(inode->a.mode) ? 0 : -EINVAL;
+	return cffs_is_dir(inode) ? -EISDIR : S_ISREG(inode->type) ? 0 : -EINVAL;
 }
 
 static bool before(struct timespec a, struct timespec b)
@@ -1342,7 +1342,7 @@ int cffs_fsync(struct libfs *libfs, libfs_ino_t ino, bool data_only)
 
 	if (err)
 		return cffs_errno(err);
-	if (!S_ISREG(inode->a.mode) || inode->dir == fs->xdir || inode->dir == fs->odir) {
+	if (!S_ISREG(inode->type) || inode->dir == fs->xdir || inode->dir == fs->odir) {
 		/* Its names are elsewhere. */
 		err = cffs_sync(fs);
 	} else {

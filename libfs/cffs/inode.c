@@ -287,6 +287,7 @@ struct cffs_inode *cffs_inode_from_entry(struct cffs *fs, struct cffs_inode *dir
 	if (!inode)
 		return NULL;
 	inode->a = entry->a;
+	inode->type = entry->a.mode & S_IFMT;
 	inode->b = entry->b;
 	if (entry->xattr_len) {
 		inode->xattr = malloc(entry->xattr_len);

@@ -6,7 +6,8 @@
  *	hold.c    objects bound and read in, and which to let go
  *	inode.c   inodes in memory, and how they reach their sector
  *	dir.c     directories: blocks, names, room
- *	names.c   the operations of libfs.h on names; orphan.c and link.c help
+ *	names.c   the operations of libfs.h on names; orphan.c and deal.c help
+ *	locks.c   several inodes locked at once
  *	attr.c    those on attributes; xattr.c
  *	map.c     which block holds which part of a file
  *	alloc.c   where new blocks go, groups
@@ -16,13 +17,18 @@
  *
  *  (1) An inode in memory is found by its number, pinned while used, and knows
  *      its place: directory, block, sector, slot.
- *  (2) Locks, in order:  fs->rename  ->  inode->lock of directories (ancestors
- *      first)  ->  inode->lock of a file  ->  XDIR, ODIR  ->  fs->gate  ->  fs->lock.
- *	    inode->lock   directory: its names, blocks and index; file: its body and
- *			  data.  May be held across I/O, of this file only.
- *	    fs->lock      everything short: attributes (inode->a), times, places,
- *			  bytes of sectors, lists.  Never across I/O.
- *      inode->b is written with both held, so either is enough to read it.
+ *  (2) Locks, in order.  Who holds one waits only for those behind it; who needs one before
+ *      it tries, and if that fails lets go of all (locks.h).
+ *	  1. fs->rename    one change of a directory's parent at a time
+ *	  2. inode->lock   of directories but the last two, by number: names, blocks and index
+ *	  3. inode->lock   of all others, by number: body and data
+ *	  4. fs->gate      shared: blocks are taken and not written yet
+ *	  5. inode->lock   of XDIR, then of ODIR
+ *	  6. fs->lock      everything short: attributes (inode->a), times, places, bytes of
+ *			   sectors, lists
+ *	  7. alloc.c's own
+ *      All but 6 may be held across I/O.  inode->b is written with inode->lock and fs->lock held,
+ *      so either is enough to read it.
  *  (3) An inode's slots, and all that must change with them, change through
  *      cffs_inode_write(): one sector, one xn_update, all or nothing.
  *  (4) Attributes change in memory (cffs_inode_dirty) and reach the sector with
@@ -78,8 +84,9 @@ struct cffs_inode {
 	uint32_t pins; /* users in this process, opens and references included */
 	uint64_t refs; /* of the host */
 	uint32_t opens;
-	bool dirty;         /* a or b are newer than the sector */
-	bool gone;          /* no name and no use any more, nothing on disk */
+	bool dirty;    /* a or b are newer than the sector */
+	bool gone;     /* no name and no use any more, nothing on disk */
+	uint32_t type; /* S_IFMT of a.mode, which no lock is needed to read: it never changes */
 	struct cffs_attr a; /* a.nlink == 0: removed */
 	struct cffs_body b;
 	uint8_t *xattr;
@@ -159,7 +166,7 @@ void cffs_accessed(struct cffs *fs, struct cffs_inode *inode, struct timespec no
 
 static inline bool cffs_is_dir(const struct cffs_inode *inode)
 {
-	return (inode->a.mode & 0170000) == 0040000;
+	return inode->type == 0040000;
 }
 
 /* ---- super.c ---- */
@@ -176,9 +183,9 @@ struct cffs {
 	uint64_t next_ino;      /* under lock */
 	struct cffs_hold *root; /* the root object */
 
-	pthread_mutex_t lock;   /* see (2) */
-	pthread_mutex_t rename; /* one rename of a directory at a time */
-	pthread_rwlock_t gate;  /* shared: blocks are taken and not written yet */
+	pthread_mutex_t lock; /* see (2) */
+	pthread_mutex_t rename;
+	pthread_rwlock_t gate;
 
 	/* all below: under lock */
 	struct cffs_inode **inodes;

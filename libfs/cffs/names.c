@@ -4,7 +4,7 @@
  *
  *  (1) Each is one deal: on disk it happened or it did not.
  *  (2) Directories that it changes are locked for writing from the look to the
- *      end, two of them under fs->rename: the ancestor first, else by number.
+ *      end.  Several are a set of locks.h; when that says -EAGAIN, one looks again.
  *  (3) A removed file that somebody uses keeps a nameless entry as long as it
  *      owns blocks; nobody finds it there (orphan.c).
  */
@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "deal.h"
+#include "locks.h"
 
 /* ---- what they share ---- */
 
@@ -29,6 +30,12 @@ static int may_remove(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode
 	return libfs_may_remove(&parent, &attr, ctx->cred);
 }
 
+/* May names be looked up in it? */
+static int may_look(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir)
+{
+	return cffs_is_dir(dir) ? cffs_may(fs, dir, ctx, LIBFS_MAY_EXEC) : -ENOTDIR;
+}
+
 /* A directory in which names may be looked up, pinned and locked. */
 static int dir_get(struct cffs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino, bool write,
 		   struct cffs_inode **out)
@@ -37,7 +44,7 @@ static int dir_get(struct cffs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino
 
 	if (err)
 		return err;
-	err = cffs_is_dir(*out) ? cffs_may(fs, *out, ctx, LIBFS_MAY_EXEC) : -ENOTDIR;
+	err = may_look(fs, ctx, *out);
 	if (!err)
 		err = cffs_dir_lock(fs, *out, write);
 	if (err)
@@ -200,6 +207,7 @@ static int inode_new(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_i
 	pthread_mutex_lock(&fs->lock);
 	inode->a.generation = (uint32_t)(inode->a.ino * 2654435761u >> 7) | 1;
 	inode->a.mode = make->mode;
+	inode->type = make->mode & S_IFMT;
 	inode->a.rdev = make->rdev;
 	inode->a.nlink = S_ISDIR(make->mode) ? 2 : 1;
 	inherit(&inode->a, dir, ctx);
@@ -435,7 +443,7 @@ static bool must_stay(struct cffs *fs, const struct cffs_inode *inode)
 	pthread_mutex_lock(&fs->lock);
 	used = inode->opens > 0 || inode->refs > 0 || inode->pins > 1;
 	pthread_mutex_unlock(&fs->lock);
-	return used && !cffs_is_dir(inode) && (S_ISREG(inode->a.mode) || owns_something(inode));
+	return used && !cffs_is_dir(inode) && (S_ISREG(inode->type) || owns_something(inode));
 }
 
 /* The inode loses its last name: its entry goes with all it owns, or loses only its name. */
@@ -580,9 +588,10 @@ static int rmdir_locked(struct cffs *fs, const struct libfs_ctx *ctx, struct cff
 	return err;
 }
 
-static int rmdir_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir,
+static int rmdir_in(struct cffs_locks *locks, const struct libfs_ctx *ctx, struct cffs_inode *dir,
 		    const char *name)
 {
+	struct cffs *fs = locks->fs;
 	struct cffs_inode *child;
 	struct cffs_loc loc;
 	int err = find(fs, dir, name, &loc, &child);
@@ -591,11 +600,9 @@ static int rmdir_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_in
 		return err;
 	err = check_removable(fs, ctx, dir, child, true);
 	if (!err)
-		err = cffs_dir_lock(fs, child, true);
-	if (!err) {
+		err = cffs_locks_also(locks, child);
+	if (!err)
 		err = rmdir_locked(fs, ctx, dir, child, &loc, name);
-		pthread_rwlock_unlock(&child->lock);
-	}
 	cffs_inode_put(fs, child);
 	return err;
 }
@@ -604,13 +611,23 @@ int cffs_rmdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir
 	       const char *name)
 {
 	struct cffs *fs = cffs_of(libfs);
+	struct cffs_locks locks;
 	struct cffs_inode *dir;
-	int err = dir_get(fs, ctx, dir_ino, true, &dir);
+	int err = cffs_inode_get(fs, dir_ino, &dir);
 
 	if (err)
 		return cffs_errno(err);
-	err = rmdir_in(fs, ctx, dir, name);
-	dir_put(fs, dir);
+	cffs_locks_init(&locks, fs);
+	cffs_locks_ask(&locks, dir);
+	err = may_look(fs, ctx, dir);
+	if (!err)
+		err = cffs_locks_take(&locks);
+	if (!err)
+		do
+			err = rmdir_in(&locks, ctx, dir, name);
+		while (err == -EAGAIN);
+	cffs_locks_fini(&locks);
+	cffs_inode_put(fs, dir);
 	cffs_doomed(fs);
 	return cffs_errno(err);
 }
@@ -627,33 +644,6 @@ static bool is_below(struct cffs *fs, struct cffs_inode *dir, const struct cffs_
 		below = dir == top;
 	pthread_mutex_unlock(&fs->lock);
 	return below;
-}
-
-static int lock_two(struct cffs *fs, struct cffs_inode *a, struct cffs_inode *b)
-{
-	struct cffs_inode *first = a, *second = b;
-	int err;
-
-	if (a == b)
-		return cffs_dir_lock(fs, a, true);
-	if (is_below(fs, a, b) || (!is_below(fs, b, a) && a->a.ino > b->a.ino)) {
-		first = b;
-		second = a;
-	}
-	err = cffs_dir_lock(fs, first, true);
-	if (err)
-		return err;
-	err = cffs_dir_lock(fs, second, true);
-	if (err)
-		pthread_rwlock_unlock(&first->lock);
-	return err;
-}
-
-static void unlock_two(struct cffs_inode *a, struct cffs_inode *b)
-{
-	pthread_rwlock_unlock(&a->lock);
-	if (a != b)
-		pthread_rwlock_unlock(&b->lock);
 }
 
 /* ---- link ---- */
@@ -676,10 +666,12 @@ static int deal_externalise(struct cffs *fs, struct cffs_deal *deal, struct cffs
 	return 0;
 }
 
-static int link_locked(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *inode,
-		       struct cffs_inode *dir, const char *name)
+/* The directory of the inode's entry is locked with `dir`. */
+static int link_locked(struct cffs_locks *locks, const struct libfs_ctx *ctx,
+		       struct cffs_inode *inode, struct cffs_inode *dir, const char *name)
 {
 	char old_name[LIBFS_NAME_MAX + 1];
+	struct cffs *fs = locks->fs;
 	struct cffs_deal deal;
 	struct cffs_loc loc;
 	int err = cffs_dir_find(fs, dir, name, &loc);
@@ -688,7 +680,7 @@ static int link_locked(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs
 		return err ? err : -EEXIST;
 	err = dir->a.nlink ? cffs_may(fs, dir, ctx, LIBFS_MAY_WRITE) : -ENOENT;
 	if (!err)
-		err = xdir_lock(fs, true);
+		err = cffs_locks_also(locks, fs->xdir); /* it comes behind all others */
 	if (err)
 		return err;
 	cffs_deal_init(&deal, ctx->now);
@@ -701,39 +693,24 @@ static int link_locked(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs
 		cffs_deal_put(&deal, dir, name, NULL)->link = inode;
 		err = cffs_deal_run(fs, &deal);
 	}
-	xdir_unlock(fs, true);
 	return err;
 }
 
-/* The directory of the inode's entry is locked with `dir`, or is XDIR. */
-static int link_two(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *inode,
-		    struct cffs_inode *dir, const char *name)
+static int link_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *inode,
+		   struct cffs_inode *dir, const char *name)
 {
+	struct cffs_locks locks;
 	struct cffs_inode *home;
-	int err;
+	int err = cffs_locks_home(&locks, fs, inode, dir, &home);
 
-	pthread_mutex_lock(&fs->lock);
-	home = inode->dir;
-	if (home)
-		cffs_inode_pin_locked(fs, home);
-	pthread_mutex_unlock(&fs->lock);
-	if (!home || inode->a.nlink == 0) {
-		cffs_inode_put(fs, home);
+	if (err == -ESTALE)
 		return -ENOENT;
-	}
-	err = lock_two(fs, home == fs->xdir ? dir : home, dir);
-	if (!err) {
-		pthread_rwlock_wrlock(&inode->lock);
-		if (inode->dir != home)
-			err = -EAGAIN; /* it moved before we had the lock */
-		else if (inode->a.nlink == 0)
-			err = -ENOENT;
-		else
-			err = link_locked(fs, ctx, inode, dir, name);
-		pthread_rwlock_unlock(&inode->lock);
-		unlock_two(home == fs->xdir ? dir : home, dir);
-	}
-	cffs_inode_put(fs, home);
+	if (err)
+		return err;
+	err = inode->a.nlink == 0            ? -ENOENT
+	      : inode->a.nlink == UINT32_MAX ? -EMLINK
+					     : link_locked(&locks, ctx, inode, dir, name);
+	cffs_locks_fini(&locks);
 	return err;
 }
 
@@ -749,16 +726,11 @@ int cffs_link(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 	err = cffs_inode_get(fs, dir_ino, &dir);
 	if (err)
 		goto put_inode;
-	err = cffs_is_dir(inode) ? -EPERM : inode->a.nlink == UINT32_MAX ? -EMLINK : 0;
+	err = cffs_is_dir(inode) ? -EPERM : 0;
 	if (!err)
-		err = cffs_is_dir(dir) ? cffs_may(fs, dir, ctx, LIBFS_MAY_EXEC) : -ENOTDIR;
-	if (!err) {
-		pthread_mutex_lock(&fs->rename);
-		do
-			err = link_two(fs, ctx, inode, dir, name);
-		while (err == -EAGAIN);
-		pthread_mutex_unlock(&fs->rename);
-	}
+		err = may_look(fs, ctx, dir);
+	if (!err)
+		err = link_in(fs, ctx, inode, dir, name);
 	if (!err)
 		give(fs, inode, out);
 	cffs_inode_put(fs, dir);
@@ -771,6 +743,7 @@ put_inode:
 
 struct rename {
 	struct cffs *fs;
+	struct cffs_locks locks;
 	const struct libfs_ctx *ctx;
 	const char *from_name, *to_name;
 	struct cffs_inode *from, *to; /* directories; the same one, perhaps */
@@ -801,8 +774,8 @@ static int check_target(struct rename *r)
 		return err;
 	if (cffs_is_dir(r->child) != cffs_is_dir(r->target))
 		return cffs_is_dir(r->child) ? -ENOTDIR : -EISDIR;
-	/* What moves lies in it; and it is locked already. */
-	return r->target == r->from ? -ENOTEMPTY : 0;
+	/* What moves lies in it, or below. */
+	return is_below(r->fs, r->from, r->target) ? -ENOTEMPTY : 0;
 }
 
 /* A directory that gets another parent: not into itself, and its ".." is written. */
@@ -907,63 +880,63 @@ static int rename_do(struct rename *r)
 {
 	struct cffs *fs = r->fs;
 	bool target_dir = r->target && cffs_is_dir(r->target) && !r->exchange;
-	bool link = r->target && r->new.kind == CFFS_KIND_LINK && !r->exchange;
 	struct cffs_deal deal;
-	int err = target_dir ? cffs_dir_lock(fs, r->target, true) : xdir_lock(fs, link);
+	int err = target_dir ? dir_vacate(fs, r->target) : 0;
 
 	if (err)
 		return err;
-	if (target_dir)
-		err = dir_vacate(fs, r->target);
-	if (!err) {
-		cffs_deal_init(&deal, r->ctx->now);
-		deal_rename(r, &deal);
-		err = cffs_deal_run(fs, &deal);
-	}
+	cffs_deal_init(&deal, r->ctx->now);
+	deal_rename(r, &deal);
+	err = cffs_deal_run(fs, &deal);
 	if (!err && target_dir)
 		dir_removed(fs, r->target);
-	if (target_dir)
-		pthread_rwlock_unlock(&r->target->lock);
-	xdir_unlock(fs, link);
 	return err;
 }
 
 /* Whose entry moves, or goes, must not be about its blocks meanwhile: they get another owner. */
-static void lock_moving(struct rename *r)
+static int lock_moving(struct rename *r)
 {
-	struct cffs_inode *first = r->child, *second = r->target;
+	int err = cffs_locks_also(&r->locks, r->child);
 
-	if (second && cffs_is_dir(second) && !r->exchange)
-		second = NULL; /* it is locked when it is looked into */
-	if (second && second->a.ino < first->a.ino) {
-		first = second;
-		second = r->child;
-	}
-	pthread_rwlock_wrlock(&first->lock);
-	if (second)
-		pthread_rwlock_wrlock(&second->lock);
+	if (!err && r->target)
+		err = cffs_locks_also(&r->locks, r->target);
+	if (!err && r->target && r->new.kind == CFFS_KIND_LINK && !r->exchange)
+		err = cffs_locks_also(&r->locks, r->fs->xdir);
+	return err;
 }
 
-static void unlock_moving(struct rename *r)
+/* -EAGAIN: the locks were let go for a moment. */
+static int rename_once(struct rename *r, uint32_t flags)
 {
-	pthread_rwlock_unlock(&r->child->lock);
-	if (r->target && !(cffs_is_dir(r->target) && !r->exchange))
-		pthread_rwlock_unlock(&r->target->lock);
-}
+	int err;
 
-static int rename_locked(struct rename *r, uint32_t flags)
-{
-	int err = rename_find(r, flags);
-
+	r->child = r->target = NULL;
+	err = rename_find(r, flags);
 	if (!err)
 		err = rename_check(r);
 	if (!err && r->target != r->child) {
-		lock_moving(r);
-		err = rename_do(r);
-		unlock_moving(r);
+		err = lock_moving(r);
+		if (!err)
+			err = rename_do(r);
 	}
 	cffs_inode_put(r->fs, r->target);
 	cffs_inode_put(r->fs, r->child);
+	return err;
+}
+
+static int rename_in(struct rename *r, uint32_t flags)
+{
+	int err;
+
+	cffs_locks_init(&r->locks, r->fs);
+	cffs_locks_ask(&r->locks, r->from);
+	cffs_locks_ask(&r->locks, r->to);
+	err = cffs_locks_take(&r->locks);
+	if (!err)
+		do
+			err = rename_once(r, flags);
+		while (err == -EAGAIN);
+	cffs_locks_fini(&r->locks);
 	return err;
 }
 
@@ -986,18 +959,14 @@ int cffs_rename(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t fr
 		goto put_from;
 	err = cffs_is_dir(r.from) && cffs_is_dir(r.to) ? 0 : -ENOTDIR;
 	if (!err)
-		err = cffs_may(fs, r.from, ctx, LIBFS_MAY_EXEC);
+		err = may_look(fs, ctx, r.from);
 	if (!err)
-		err = cffs_may(fs, r.to, ctx, LIBFS_MAY_EXEC);
+		err = may_look(fs, ctx, r.to);
 	if (err)
 		goto put_to;
 	if (two)
 		pthread_mutex_lock(&fs->rename);
-	err = lock_two(fs, r.from, r.to);
-	if (!err) {
-		err = rename_locked(&r, flags);
-		unlock_two(r.from, r.to);
-	}
+	err = rename_in(&r, flags);
 	if (two)
 		pthread_mutex_unlock(&fs->rename);
 put_to:

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "deal.h"
+#include "locks.h"
 
 /* `dir` and the inode, which lies in it, are locked. */
 static int move(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *inode)
@@ -37,22 +38,14 @@ static int move(struct cffs *fs, struct cffs_inode *dir, struct cffs_inode *inod
 int cffs_orphan_settle(struct cffs *fs, struct cffs_inode *inode)
 {
 	struct cffs_inode *dir;
-	int err = 0;
+	struct cffs_locks locks;
+	int err = cffs_locks_home(&locks, fs, inode, NULL, &dir);
 
-	pthread_mutex_lock(&fs->lock);
-	dir = inode->dir;
-	if (dir)
-		cffs_inode_pin_locked(fs, dir);
-	pthread_mutex_unlock(&fs->lock);
-	if (!dir)
-		return 0;
-	pthread_rwlock_wrlock(&dir->lock);
-	pthread_rwlock_wrlock(&inode->lock);
-	if (inode->dir == dir && dir != fs->odir)
+	if (err)
+		return err == -ESTALE ? 0 : err;
+	if (dir != fs->odir && inode->a.nlink == 0)
 		err = move(fs, dir, inode);
-	pthread_rwlock_unlock(&inode->lock);
-	pthread_rwlock_unlock(&dir->lock);
-	cffs_inode_put(fs, dir);
+	cffs_locks_fini(&locks);
 	return err;
 }
 

@@ -282,7 +282,7 @@ int cffs_fs_create(struct xn_session *session, uint32_t flags, struct cffs **out
 	fs->sys = cffs_inode_alloc(fs);
 	if (!fs->sys)
 		goto destroy_gate;
-	fs->sys->a.mode = 0040000;
+	fs->sys->type = fs->sys->a.mode = 0040000;
 	fs->sys->a.nlink = 2;
 	*out = fs;
 	return 0;

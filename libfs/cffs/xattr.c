@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "deal.h"
+#include "locks.h"
 
 #define RAW_BYTES  (CFFS_SECTORS * (CFFS_SECTOR - CFFS_RAW_HEAD))
 #define TOTAL_MAX  (66u << 10) /* bytes of all attributes of a file */
@@ -140,7 +141,8 @@ static int split(const struct cffs_xattrs *all, bool raw, struct cffs_xattrs *in
 
 struct writing {
 	struct cffs *fs;
-	struct cffs_inode *inode, *dir; /* both locked for writing */
+	struct cffs_inode *inode, *dir; /* both locked for writing: */
+	struct cffs_locks locks;
 	struct cffs_xattrs in, out;
 	struct xn_extent place;
 	uint8_t *blocks;
@@ -191,45 +193,39 @@ static int deal(struct writing *w, struct timespec now)
 {
 	char name[LIBFS_NAME_MAX + 1];
 	struct cffs_inode *inode = w->inode;
-	struct cffs_body before = inode->b;
-	struct cffs_slot *old = raw_slot(&before);
-	struct cffs_xattrs kept = { inode->xattr, inode->xattr_len };
+	struct cffs_body body = inode->b;
+	struct cffs_slot *slot = raw_slot(&body), old = { 0 };
+	struct cffs_put *put;
 	struct cffs_deal d;
 	struct cffs_loc loc;
 	int err;
 
+	if (slot)
+		old = *slot;
 	cffs_loc_of(inode, &loc);
 	err = cffs_dir_name_at(w->fs, w->dir, &loc, name);
 	if (!err)
-		err = raw_place(w, &inode->b);
+		err = raw_place(w, &body);
 	if (err)
-		goto undo;
-	inode->b.blocks += w->place.count - (old ? old->count : 0);
-	inode->xattr = w->in.bytes;
-	inode->xattr_len = (uint16_t)w->in.len;
+		return err;
+	body.blocks += w->place.count - old.count;
 	cffs_deal_init(&d, now);
 	cffs_deal_cut(&d, w->dir, &loc, name);
-	cffs_deal_put(&d, w->dir, name, &loc)->inode = inode;
+	put = cffs_deal_put(&d, w->dir, name, &loc);
+	put->inode = inode;
+	put->body = &body;
+	put->xattrs = &w->in;
 	/* Links know where in XDIR their inode lies, and the system's stay where they are. */
-	d.puts[0].fixed = w->dir == w->fs->xdir || w->dir == w->fs->sys;
+	put->fixed = w->dir == w->fs->xdir || w->dir == w->fs->sys;
 	cffs_deal_tweak(&d, inode, 0, false);
 	d.alloc = w->place;
 	d.edits = w->edits;
 	d.n_edits = (uint32_t)w->place.count;
-	if (old)
-		d.give = (struct xn_extent){ .start = old->start,
-					     .count = old->count,
+	if (old.count)
+		d.give = (struct xn_extent){ .start = old.start,
+					     .count = old.count,
 					     .type = w->fs->type[CFFS_T_RAW] };
-	err = cffs_deal_run(w->fs, &d);
-	if (!err) {
-		w->in = kept; /* to be freed */
-		return 0;
-	}
-	inode->xattr = kept.bytes;
-	inode->xattr_len = (uint16_t)kept.len;
-undo:
-	inode->b = before;
-	return err;
+	return cffs_deal_run(w->fs, &d);
 }
 
 /* Inside if it fits, else outside. */
@@ -258,35 +254,24 @@ static int list_write(struct writing *w, const struct cffs_xattrs *all, struct t
 	return err;
 }
 
-/* The inode and the directory of its entry, locked. */
+/* The inode and the directory of its entry, locked; what was removed gets a place first. */
 static int lock_home(struct writing *w)
 {
-	for (;;) {
-		int err = w->inode->dir ? 0 : cffs_orphan_place(w->fs, w->inode);
-		bool same;
+	int err;
 
+	while ((err = cffs_locks_home(&w->locks, w->fs, w->inode, NULL, &w->dir)) == -ESTALE) {
+		pthread_rwlock_wrlock(&w->inode->lock);
+		err = cffs_orphan_place(w->fs, w->inode);
+		pthread_rwlock_unlock(&w->inode->lock);
 		if (err)
 			return err;
-		pthread_mutex_lock(&w->fs->lock);
-		w->dir = w->inode->dir;
-		cffs_inode_pin_locked(w->fs, w->dir);
-		pthread_mutex_unlock(&w->fs->lock);
-		pthread_rwlock_wrlock(&w->dir->lock);
-		pthread_rwlock_wrlock(&w->inode->lock);
-		same = w->inode->dir == w->dir;
-		if (same)
-			return 0;
-		pthread_rwlock_unlock(&w->inode->lock);
-		pthread_rwlock_unlock(&w->dir->lock);
-		cffs_inode_put(w->fs, w->dir);
 	}
+	return err;
 }
 
 static void unlock_home(struct writing *w)
 {
-	pthread_rwlock_unlock(&w->inode->lock);
-	pthread_rwlock_unlock(&w->dir->lock);
-	cffs_inode_put(w->fs, w->dir);
+	cffs_locks_fini(&w->locks);
 	free(w->blocks);
 }
 
@@ -322,9 +307,13 @@ static int change_one(struct writing *w, const struct cffs_xattr *xattr, bool re
 static int may_change(struct cffs *fs, struct cffs_inode *inode, const struct libfs_ctx *ctx,
 		      const struct cffs_xattr *xattr)
 {
-	uint32_t mode = inode->a.mode;
-	bool owner = ctx->cred->uid == 0 || ctx->cred->uid == inode->a.uid;
+	struct libfs_attr attr;
+	uint32_t mode;
+	bool owner;
 
+	cffs_inode_attr(fs, inode, &attr);
+	mode = attr.mode;
+	owner = ctx->cred->uid == 0 || ctx->cred->uid == attr.uid;
 	switch (xattr->family) {
 	case CFFS_XATTR_USER:
 		if (!S_ISREG(mode) && !S_ISDIR(mode))
@@ -351,7 +340,7 @@ static int may_look(struct cffs *fs, struct cffs_inode *inode, const struct libf
 		return ctx->cred->uid == 0 ? 0 : -ENODATA;
 	if (xattr->family != CFFS_XATTR_USER)
 		return 0;
-	if (!S_ISREG(inode->a.mode) && !S_ISDIR(inode->a.mode))
+	if (!S_ISREG(inode->type) && !S_ISDIR(inode->type))
 		return -ENODATA;
 	return cffs_may(fs, inode, ctx, LIBFS_MAY_READ);
 }
@@ -384,14 +373,14 @@ static int set(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *
 	       struct cffs_xattr *xattr, bool remove, uint32_t flags)
 {
 	struct writing w = { .fs = fs, .inode = inode };
-	uint32_t mode;
+	struct libfs_attr before;
 	int err = may_change(fs, inode, ctx, xattr);
 
 	if (!err)
 		err = lock_home(&w);
 	if (err)
 		return err;
-	mode = inode->a.mode;
+	cffs_inode_attr(fs, inode, &before);
 	if (is_acl(xattr) && !remove) {
 		err = acl_prepare(&w, ctx, xattr, &remove);
 		flags = 0;
@@ -400,9 +389,9 @@ static int set(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *
 		err = change_one(&w, xattr, remove, flags, ctx->now);
 	if (err == -ENODATA && is_acl(xattr))
 		err = 0; /* removing none, or one that the mode says already */
-	if (err && mode != inode->a.mode) {
+	if (err && is_acl(xattr)) {
 		pthread_mutex_lock(&fs->lock);
-		inode->a.mode = mode;
+		inode->a.mode = before.mode;
 		pthread_mutex_unlock(&fs->lock);
 	}
 	unlock_home(&w);
@@ -577,7 +566,7 @@ int cffs_acl_of_new(const struct cffs_inode *dir, struct cffs_inode *inode, uint
 	bool plain;
 	int err = 0;
 
-	if (S_ISLNK(inode->a.mode))
+	if (S_ISLNK(inode->type))
 		return 0;
 	if (!acl_find(dir, CFFS_XATTR_ACL_DEFAULT, &acl)) {
 		inode->a.mode &= ~(umask & 0777);
@@ -588,7 +577,7 @@ int cffs_acl_of_new(const struct cffs_inode *dir, struct cffs_inode *inode, uint
 		return -ENOMEM;
 	memcpy(copy, acl.value, acl.size);
 	cffs_acl_inherit(copy, acl.size, &inode->a.mode);
-	if (S_ISDIR(inode->a.mode))
+	if (S_ISDIR(inode->type))
 		err = cffs_xattr_append(&list, &acl);
 	cffs_acl_mode(copy, acl.size, inode->a.mode, &plain);
 	acl.family = CFFS_XATTR_ACL_ACCESS;

@@ -2,7 +2,7 @@
 /*
  * Many threads in one file system.
  *
- *	fs_threads LIBFS [ROUNDS]
+ *	fs_threads LIBFS [ROUNDS [TESTS]]	TESTS may have * and ?
  */
 #include "suite.h"
 
@@ -287,6 +287,167 @@ static void removed_files_of_many(void **state)
 	assert_true(fx_free_blocks(fx) >= before - 4);
 }
 
+/*
+ * Races of operations that need several directories and files at once.  Whatever comes of each, it
+ * comes: two that wait for each other would never end.
+ */
+struct contest {
+	struct fx *fx;
+	struct libfs_ctx ctx;
+	_Atomic unsigned wrong;
+	libfs_ino_t top, low, high, below, file; /* made: file, low, high; below lies in high */
+};
+
+typedef void contest_step(struct contest *c, unsigned turn);
+
+struct contestant {
+	struct contest *contest;
+	contest_step *step;
+	pthread_t thread;
+};
+
+static void *contest_run(void *arg)
+{
+	struct contestant *who = arg;
+
+	for (unsigned i = 0; i < 2 * rounds; i++)
+		who->step(who->contest, i);
+	return NULL;
+}
+
+static void contest(void **state, contest_step *const steps[], unsigned n)
+{
+	struct fx *fx = *state;
+	struct contest c = { .fx = fx, .ctx = *fx_ctx(fx), .top = fx_mkdir(fx, FX_ROOT, "top") };
+	struct contestant who[4];
+
+	c.file = fx_create(fx, c.top, "file");
+	c.low = fx_mkdir(fx, c.top, "low");
+	c.high = fx_mkdir(fx, c.top, "high");
+	c.below = fx_mkdir(fx, c.high, "below");
+	fx_create(fx, c.below, "stays");
+	assert_ok(fx_link(fx, c.file, c.low, "link"));
+	for (unsigned i = 0; i < n; i++) {
+		who[i] = (struct contestant){ .contest = &c, .step = steps[i] };
+		assert_int_equal(pthread_create(&who[i].thread, NULL, contest_run, &who[i]), 0);
+	}
+	for (unsigned i = 0; i < n; i++)
+		pthread_join(who[i].thread, NULL);
+	assert_int_equal(c.wrong, 0);
+	fx_assert_sound(fx);
+}
+
+static void rename_onto_grandparent(struct contest *c, unsigned turn)
+{
+	struct libfs_attr a;
+
+	(void)turn;
+	if (libfs_mkdir(c->fx->fs, &c->ctx, c->below, "d", 0755, &a) == 0)
+		libfs_forget(c->fx->fs, a.ino, 1);
+	libfs_rename(c->fx->fs, &c->ctx, c->below, "d", c->top, "high", 0);
+}
+
+static void remove_below(struct contest *c, unsigned turn)
+{
+	(void)turn;
+	libfs_rmdir(c->fx->fs, &c->ctx, c->high, "below");
+}
+
+static void rename_onto_what_it_lies_in(void **state)
+{
+	contest_step *const steps[] = { rename_onto_grandparent, remove_below };
+
+	contest(state, steps, 2);
+}
+
+static void directory_onto_directory(struct contest *c, unsigned turn)
+{
+	libfs_rename(c->fx->fs, &c->ctx, c->top, turn % 2 ? "low" : "high", c->top,
+		     turn % 2 ? "high" : "low", 0);
+}
+
+static void from_one_into_the_other(struct contest *c, unsigned turn)
+{
+	libfs_rename(c->fx->fs, &c->ctx, turn % 2 ? c->low : c->high, "moving",
+		     turn % 2 ? c->high : c->low, "moving", 0);
+}
+
+static void two_directories_both_ways(void **state)
+{
+	contest_step *const steps[] = { directory_onto_directory, from_one_into_the_other };
+
+	contest(state, steps, 2);
+}
+
+static void exchange_file_and_directory(struct contest *c, unsigned turn)
+{
+	(void)turn;
+	libfs_rename(c->fx->fs, &c->ctx, c->top, "file", c->top, "low", LIBFS_RENAME_EXCHANGE);
+	libfs_rename(c->fx->fs, &c->ctx, c->top, "file", c->top, "low", LIBFS_RENAME_EXCHANGE);
+}
+
+static void link_and_unlink(struct contest *c, unsigned turn)
+{
+	struct libfs_attr a;
+
+	(void)turn;
+	libfs_unlink(c->fx->fs, &c->ctx, c->low, "link");
+	if (libfs_link(c->fx->fs, &c->ctx, c->file, c->low, "link", &a) == 0)
+		libfs_forget(c->fx->fs, a.ino, 1);
+}
+
+static void a_file_and_a_directory_with_a_link_to_it(void **state)
+{
+	contest_step *const steps[] = { exchange_file_and_directory, link_and_unlink };
+
+	contest(state, steps, 2);
+}
+
+static void set_attributes(struct contest *c, unsigned turn)
+{
+	char value[2000];
+
+	memset(value, (int)turn, sizeof(value));
+	libfs_setxattr(c->fx->fs, &c->ctx, c->file, "user.a", value, turn % 2 ? 1900 : 3, 0);
+	libfs_setxattr(c->fx->fs, &c->ctx, c->below, "user.a", value, 3, 0);
+	libfs_setxattr(c->fx->fs, &c->ctx, c->high, "user.a", value, 3, 0);
+}
+
+static void make_and_remove(struct contest *c, unsigned turn)
+{
+	struct libfs_attr a;
+
+	(void)turn;
+	if (libfs_create(c->fx->fs, &c->ctx, c->high, "held", 0644, false, &a) == 0) {
+		libfs_unlink(c->fx->fs, &c->ctx, c->high, "held");
+		libfs_write(c->fx->fs, &c->ctx, a.ino, 0, 0, "held", 4);
+		libfs_setxattr(c->fx->fs, &c->ctx, a.ino, "user.a", "b", 1, 0);
+		libfs_forget(c->fx->fs, a.ino, 1);
+	}
+}
+
+static void sync_now_and_then(struct contest *c, unsigned turn)
+{
+	if (turn % 16 == 0 && libfs_sync(c->fx->fs) != 0)
+		c->wrong++;
+}
+
+static void attributes_links_orphans_and_syncs(void **state)
+{
+	contest_step *const steps[] = { set_attributes, link_and_unlink, make_and_remove,
+					sync_now_and_then };
+
+	contest(state, steps, 4);
+}
+
+static void three_that_might_wait_in_a_ring(void **state)
+{
+	contest_step *const steps[] = { directory_onto_directory, from_one_into_the_other,
+					remove_below, link_and_unlink };
+
+	contest(state, steps, 4);
+}
+
 /* Half of the threads in each of two file systems on one disk, whose cache is small. */
 static void *tree_run(void *arg)
 {
@@ -351,6 +512,11 @@ int main(int argc, char **argv)
 		CASE(each_in_its_own),
 		CASE(readers_see_what_stays),
 		CASE(removed_files_of_many),
+		CASE(rename_onto_what_it_lies_in),
+		CASE(two_directories_both_ways),
+		CASE(a_file_and_a_directory_with_a_link_to_it),
+		CASE(attributes_links_orphans_and_syncs),
+		CASE(three_that_might_wait_in_a_ring),
 		CASE_OWN(two_file_systems_at_once_with_a_small_cache),
 	};
 
@@ -358,6 +524,8 @@ int main(int argc, char **argv)
 		return 2;
 	if (argc > 2)
 		rounds = (unsigned)atoi(argv[2]);
+	if (argc > 3)
+		cmocka_set_test_filter(argv[3]);
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		tests[i].initial_state = argv[1];
 	return cmocka_run_group_tests(tests, NULL, NULL);
