@@ -15,6 +15,7 @@ int cmd_cat(struct tool *tool, const struct args *args);
 int cmd_completion(struct tool *tool, const struct args *args);
 int cmd_cp(struct tool *tool, const struct args *args);
 int cmd_format(struct tool *tool, const struct args *args);
+int cmd_crashtest(struct tool *tool, const struct args *args);
 int cmd_fsck(struct tool *tool, const struct args *args);
 int cmd_help(struct tool *tool, const struct args *args);
 int cmd_info(struct tool *tool, const struct args *args);

@@ -171,6 +171,11 @@ static const struct cmd table[] = {
 	  "xn-recipe(5), or - for standard input.  Whatever IMAGE holds is changed without a\n"
 	  "question: that is the purpose.",
 	  CMD_WRITES, 2, 2, NULL, cmd_break },
+	{ "crashtest", "[OPTIONS] TYPE [WORKLOAD...] | --log LOG IMAGE",
+	  "what may a power cut leave of a LibFS (xn-crashtest)",
+	  "Everything after `crashtest` goes to xn-crashtest, whose exit codes are 0: every state\n"
+	  "was right, 1: one was not, 2: it could not be done, 3: usage.",
+	  CMD_RAW, 0, -1, NULL, cmd_crashtest },
 	{ "probe", "FILE", "is it an XN disk?",
 	  "Looks without opening it as a disk; works while it is in use.  Exit code 1: it is\n"
 	  "something else, which is named.",
