@@ -20,6 +20,7 @@ int cmd_fsck(struct tool *tool, const struct args *args);
 int cmd_help(struct tool *tool, const struct args *args);
 int cmd_info(struct tool *tool, const struct args *args);
 int cmd_ls(struct tool *tool, const struct args *args);
+int cmd_map(struct tool *tool, const struct args *args);
 int cmd_mkdir(struct tool *tool, const struct args *args);
 int cmd_mkfs(struct tool *tool, const struct args *args);
 int cmd_mount(struct tool *tool, const struct args *args);
