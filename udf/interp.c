@@ -31,7 +31,10 @@ struct machine {
 	struct udf_run *run;
 	uint32_t zeroed_from; /* stack bytes from here up hold what the guest sees */
 	uint32_t depth;
+	uint8_t *top; /* of the present frame: where r10 points; its frame is zeroed if it spills */
 	struct frame frame[UDF_STACK_FRAMES - 1];
+	/* What may be read without further ado; all else has length 0 here: see load_at(). */
+	struct udf_region plain[UDF_REGION_COUNT];
 	uint64_t reg[UDF_REG_COUNT];
 	uint8_t stack[STACK_BYTES];
 };
@@ -66,7 +69,8 @@ static uint8_t *stack_at(struct machine *m, uint32_t offset)
  * The bytes at a guest address, or NULL unless all n of them lie in one region.
  * A region of length 0 is not there at all, not even for n = 0.
  */
-static inline uint8_t *readable(struct machine *m, uint64_t address, uint64_t n)
+static __attribute__((noinline)) const uint8_t *readable(struct machine *m, uint64_t address,
+							 uint64_t n)
 {
 	uint64_t window = address >> WINDOW_SHIFT;
 	uint64_t offset = address & WINDOW_MASK;
@@ -87,6 +91,21 @@ static inline uint8_t *readable(struct machine *m, uint64_t address, uint64_t n)
 	if (id == UDF_REGION_META && m->run->slice && n)
 		note_read(m->run, offset, n);
 	return region->bytes + offset;
+}
+
+/* As readable(), quick where nothing is to be noted, n > 0. */
+static inline const uint8_t *load_at(struct machine *m, uint64_t address, uint64_t n)
+{
+	uint64_t window = address >> WINDOW_SHIFT;
+	uint64_t offset = address & WINDOW_MASK;
+
+	if (window < WINDOWS) {
+		const struct udf_region *region = &m->plain[window_region[window]];
+
+		if (offset + n <= region->len)
+			return region->bytes + offset;
+	}
+	return readable(m, address, n);
 }
 
 static inline uint8_t *writable(struct machine *m, uint64_t address, uint64_t n)
@@ -155,6 +174,16 @@ static int bytes_equal(struct machine *m)
 	return 0;
 }
 
+/* The present frame, for those operations that do not look whether it is zeroed. */
+static void frame_ready(struct machine *m)
+{
+	uint32_t from = STACK_BYTES - (m->depth + 1) * UDF_STACK_FRAME;
+
+	if (m->run->program->spills)
+		stack_at(m, from);
+	m->top = m->stack + from + UDF_STACK_FRAME;
+}
+
 /* 0, a fault code, or a negative error. */
 static int call_helper(struct machine *m, uint64_t number)
 {
@@ -179,6 +208,7 @@ static int call_local(struct machine *m, const struct udf_insn *insn)
 	memcpy(frame->saved, &m->reg[6], sizeof(frame->saved));
 	m->depth++;
 	m->reg[UDF_REG_FRAME] -= UDF_STACK_FRAME;
+	frame_ready(m);
 	return 0;
 }
 
@@ -188,6 +218,7 @@ static const struct udf_insn *return_local(struct machine *m)
 
 	memcpy(&m->reg[6], frame->saved, sizeof(frame->saved));
 	m->reg[UDF_REG_FRAME] += UDF_STACK_FRAME;
+	m->top += UDF_STACK_FRAME;
 	return frame->back;
 }
 
@@ -261,7 +292,7 @@ static inline uint32_t smod32(uint32_t a, uint32_t b)
 	do_##op:                                                       \
 	{                                                              \
 		uint64_t address = SRC + (uint64_t)(int64_t)insn->off; \
-		const uint8_t *p = readable(m, address, sizeof(U));    \
+		const uint8_t *p = load_at(m, address, sizeof(U));     \
 		U value;                                               \
 		if (!p)                                                \
 			STOP(fault(m, UDF_FAULT_MEM, address));        \
@@ -306,7 +337,9 @@ static int execute(struct machine *m, const struct udf_insn *insn, const struct 
 {
 	/* cppcheck takes the address of a label for a logical and. */
 	/* cppcheck-suppress assignBoolToPointer */
-	static const void *const at[] = { UDF_ISA(LABEL) };
+	static const void *const at[] = { UDF_ISA(LABEL) LABEL(RELOAD, , , , , )
+						  LABEL(SPILL, , , , , ) };
+	uint64_t word;
 	int err;
 
 	goto *at[insn->op];
@@ -391,6 +424,15 @@ do_LDDW:
 	STORE(STX32, uint32_t, htole32, SRC)
 	STORE(STX64, uint64_t, htole64, SRC)
 
+do_RELOAD:
+	memcpy(&word, m->top + insn->off, sizeof(word));
+	DST = le64toh(word);
+	NEXT;
+do_SPILL:
+	word = htole64(SRC);
+	memcpy(m->top + insn->off, &word, sizeof(word));
+	NEXT;
+
 	BRANCH_BOTH(JEQ, uint32_t, uint64_t, a == b)
 	BRANCH_BOTH(JNE, uint32_t, uint64_t, a != b)
 	BRANCH_BOTH(JGT, uint32_t, uint64_t, a > b)
@@ -427,6 +469,16 @@ do_EXIT:
 	NEXT;
 }
 
+/* The stack is zeroed, and slices are noted, on the way: those take the long one. */
+static void regions_init(struct machine *m, const struct udf_run *run)
+{
+	memcpy(m->plain, run->region, sizeof(run->region));
+	m->plain[UDF_REGION_NONE].len = 0;
+	m->plain[UDF_REGION_STACK].len = 0;
+	if (run->slice)
+		m->plain[UDF_REGION_META].len = 0;
+}
+
 int udf_interp(struct udf_run *run)
 {
 	const struct udf_insn *last;
@@ -439,6 +491,8 @@ int udf_interp(struct udf_run *run)
 	memset(m.reg, 0, sizeof(m.reg));
 	memcpy(&m.reg[1], run->arg, sizeof(run->arg));
 	m.reg[UDF_REG_FRAME] = STACK_TOP;
+	regions_init(&m, run);
+	frame_ready(&m);
 	run->fault.code = UDF_FAULT_NONE;
 
 	err = execute(&m, run->program->insn, &last);

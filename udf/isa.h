@@ -140,6 +140,9 @@ enum udf_op {
 #undef X
 		UDF_OP_COUNT,
 	UDF_OP_SECOND = UDF_OP_COUNT, /* the second slot of a lddw; never executed */
+	/* What the validator makes of LDX64 and STX64 by r10: these lie in the frame (V8). */
+	UDF_OP_RELOAD,
+	UDF_OP_SPILL,
 };
 
 struct udf_isa_row {

@@ -157,6 +157,18 @@ static int find_op(struct validation *v, uint32_t at, struct udf_slot s, enum ud
 		      at, s.opcode);
 }
 
+/* Compilers keep much in the frame; where the check is done already, there is less to do. */
+static void decode_spill(struct udf_program *program, struct udf_insn *insn)
+{
+	if (insn->op == UDF_OP_LDX64 && insn->src == UDF_REG_FRAME)
+		insn->op = UDF_OP_RELOAD;
+	else if (insn->op == UDF_OP_STX64 && insn->dst == UDF_REG_FRAME)
+		insn->op = UDF_OP_SPILL;
+	else
+		return;
+	program->spills = true;
+}
+
 /* Check slot `at` by itself and decode it; returns how many slots it takes. */
 static int decode_one(struct validation *v, uint32_t at, const uint8_t *slots)
 {
@@ -183,6 +195,7 @@ static int decode_one(struct validation *v, uint32_t at, const uint8_t *slots)
 		return err;
 
 	*insn = (struct udf_insn){ (uint8_t)op, s.dst, s.src, s.off, (uint64_t)(int64_t)s.imm };
+	decode_spill(v->program, insn);
 	if (op == UDF_OP_GOTOL || op == UDF_OP_LOCAL)
 		insn->off = s.imm;
 	if (op != UDF_OP_LDDW)
@@ -296,6 +309,7 @@ int udf_program_create(const void *bytes, size_t len, uint32_t helpers, struct u
 	if (!v.program)
 		return udf_refuse(why, UDF_ENOMEM, 0, "out of memory");
 	v.program->n_slots = (uint32_t)n;
+	v.program->spills = false;
 
 	err = decode_all(&v, bytes);
 	if (!err)

@@ -24,6 +24,7 @@ struct udf_insn {
 
 struct udf_program {
 	uint32_t n_slots;
+	bool spills; /* some operation is UDF_OP_RELOAD or UDF_OP_SPILL */
 	struct udf_insn insn[];
 };
 

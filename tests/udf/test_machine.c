@@ -231,6 +231,35 @@ static void every_frame_starts_as_zeroes(void **state)
 	}
 }
 
+/* The same by r10, which compilers use most: of a frame at each depth, before anything is stored. */
+static void every_frame_starts_as_zeroes_by_r10(void **state)
+{
+	struct program dirty = { .n = 0 };
+
+	(void)state;
+	put_lddw(&dirty, 1, UDF_ADDR_STACK);
+	put(&dirty, 0x7a, 1, 0, 0, -1);
+	put(&dirty, 0x07, 1, 0, 0, 8);
+	put(&dirty, 0xa5, 1, 0, -3, (int64_t)STACK_TOP);
+	put_exit(&dirty);
+	for (unsigned depth = 0; depth < UDF_STACK_FRAMES; depth++) {
+		struct program sum = { .n = 0 };
+
+		for (unsigned d = 0; d < depth; d++) { /* each calls what follows it */
+			put(&sum, 0x85, 0, 1, 0, 1);
+			put_exit(&sum);
+		}
+		for (int off = -512; off < 0; off += 8) {
+			put(&sum, 0x79, 2, 10, (int16_t)off, 0);
+			put(&sum, 0x4f, 0, 2, 0, 0);
+			put(&sum, 0x7b, 10, 2, (int16_t)off, 0);
+		}
+		put_exit(&sum);
+		engine_result(&dirty);
+		assert_int_equal(engine_result(&sum), 0);
+	}
+}
+
 /* Zeroing a frame late must not undo what was stored in a neighbour. */
 static void late_zeroing_keeps_what_was_stored(void **state)
 {
@@ -773,6 +802,7 @@ int main(void)
 		cmocka_unit_test(a_writable_region_is_written_within_its_bounds),
 		cmocka_unit_test(registers_start_as_arguments_and_zeroes),
 		cmocka_unit_test(every_frame_starts_as_zeroes),
+		cmocka_unit_test(every_frame_starts_as_zeroes_by_r10),
 		cmocka_unit_test(late_zeroing_keeps_what_was_stored),
 		cmocka_unit_test(frames_have_no_gaps),
 		cmocka_unit_test(eight_frames_and_no_more),
