@@ -17,8 +17,7 @@
 
 struct options {
 	const char *image, *dir;
-	char *root;   /* one root, or NULL for all */
-	char *record; /* a file for every write and flush, or NULL */
+	char *root; /* one root, or NULL for all */
 	char *fsname, *subtype;
 	char *fuse; /* what libfuse shall hear, "a,b" */
 	bool foreground, debug, verbose;

@@ -15,6 +15,7 @@
  *   share.c      shares of the cache         principal.c allowances of users
  *   data.c       bytes of data blocks        reap.c      subtrees taken apart
  *   ahead.c      blocks read before need     reclaim.c   blocks that a crash lost
+ *   owns.c       runs of `owns`, remembered
  *   walk.c       everything that is owned    zero.c      blocks never written
  *   sparse.c     tables with holes           freemap_write.c  the map, to the disk
  *   freeze.c     versions that a sync waits for
@@ -429,7 +430,8 @@ struct xn {
 	xn_blk_t damaged_objects[DAMAGED_MAX];
 	size_t n_damaged;
 
-	struct ahead *ahead; /* NULL: nothing was read ahead yet */
+	struct known_owns *known_owns; /* results of `owns`; NULL: none are kept */
+	struct ahead *ahead;           /* NULL: nothing was read ahead yet */
 	struct bdev_queue *queues[QUEUES_KEPT];
 	unsigned n_queues;
 	uint8_t *bounce; /* BATCH_BLOCKS blocks, the wave's */
@@ -521,7 +523,6 @@ void reclaim_removed(struct xn *xn, struct root *root, const struct udf_extents 
 /* ---- order.c ---- */
 bool order_reachable(struct entry *entry);
 bool order_exempt(const struct entry *entry); /* under a temporary root */
-bool order_newest_may_go(const struct xn *xn, struct entry *entry);
 bool order_writable(const struct xn *xn, struct entry *entry);
 void order_child_unsound(struct entry *owner, uint64_t count);
 void order_child_sound(struct xn *xn, struct entry *owner, uint64_t count);
@@ -588,7 +589,6 @@ void ahead_fini(struct xn *xn);
 /* ---- freeze.c ---- */
 void freeze_take(struct xn *xn, struct entry *entry);
 void freeze_drop(struct entry *entry);
-void freeze_child_unsound(struct entry *child);
 void freeze_child_sound(struct entry *child);
 bool freeze_ready(const struct xn *xn, const struct entry *entry);
 void freeze_issue(struct entry *entry, uint8_t *copy);
@@ -706,7 +706,12 @@ int cred_choose(struct xn_session *session, const struct xn_cred *wanted, struct
 
 int64_t time_choose(const struct xn_session *session, int64_t wanted);
 
-/* Run `owns` on one record of an entry's (or other) bytes; types in .child are global. */
+/* ---- owns.c: types in .child are global ---- */
+struct known_owns;
+struct known_owns *known_owns_create(void); /* NULL: then every run is run; free() it */
+int owns_bytes(struct xn *xn, const struct type *type, const uint8_t *bytes, uint32_t record,
+	       const uint8_t *header, struct udf_budget *budget, struct udf_extents *out,
+	       struct xn_refusal *why);
 int owns_record(struct xn *xn, const struct type *type, const uint8_t *object, uint32_t record,
 		struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why);
 int owns_object(struct xn *xn, const struct type *type, const uint8_t *object,

@@ -54,7 +54,9 @@ void entry_issued(struct xn *xn, struct entry *entry)
 /* The newest bytes for the device, or those that were frozen if only they may go. */
 static void entry_copy(struct xn *xn, struct entry *entry, uint8_t *copy)
 {
-	if (freeze_ready(xn, entry) && !order_newest_may_go(xn, entry)) {
+	bool newest = !freeze_ready(xn, entry) || order_names_only_sound(xn, entry);
+
+	if (!newest) {
 		ahead_forget(xn, entry->start, entry->blocks);
 		freeze_issue(entry, copy);
 		return;
