@@ -38,6 +38,7 @@ enum meaning {
 	KERNEL_CHECKS,
 	FSNAME,
 	SUBTYPE,
+	RECORD,
 	REMOUNT,
 };
 
@@ -72,6 +73,8 @@ static const struct word words[] = {
 	{ "auto_unmount", TO_FUSE, 0, 0, "auto_unmount       unmount should xn-fuse die" },
 	{ "fsname=", FSNAME, 0, 0, "fsname=NAME        shown as the source (default IMAGE)" },
 	{ "subtype=", SUBTYPE, 0, 0, "subtype=NAME       shown as fuse.NAME (default xn)" },
+	{ "record=", RECORD, 0, 0,
+	  "record=FILE        keep every write and flush in FILE, for xn crashtest --log" },
 	{ "suid", TO_FUSE, 0, MS_NOSUID, NULL },
 	{ "nosuid", TO_FUSE, MS_NOSUID, 0, NULL },
 	{ "dev", TO_FUSE, 0, MS_NODEV, NULL },
@@ -254,6 +257,7 @@ static int word_apply(struct options *options, const struct word *word, const ch
 	case KERNEL_CHECKS: options->kernel_checks = true; return 0;
 	case FSNAME: return set_text(&options->fsname, value);
 	case SUBTYPE: return set_text(&options->subtype, value);
+	case RECORD: return *value ? set_text(&options->record, value) : -EINVAL;
 	case REMOUNT: options->remount = true; return 0;
 	}
 	return -EINVAL;
@@ -429,5 +433,6 @@ void options_fini(struct options *options)
 	free(options->root);
 	free(options->fsname);
 	free(options->subtype);
+	free(options->record);
 	free(options->fuse);
 }

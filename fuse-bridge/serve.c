@@ -48,6 +48,7 @@ static int disk_open(const struct options *options, struct daemon *daemon, struc
 		.flags = options->rdonly ? HOST_RDONLY : 0,
 		.sync_ms = options->commit_ms,
 		.cache_bytes = options->cache_bytes,
+		.record = options->record,
 		.report = report,
 		.report_arg = daemon,
 		.why = why,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mount, umount, fsck: other programs, found beside this one or in PATH.
+ * mount, umount, fsck, crashtest: other programs, found beside this one or in PATH.
  *
  *  (1) What is run inherits the caller's place: its exit code is ours.
  *  (2) umount returns when the image can be opened again.
@@ -72,18 +72,29 @@ static int run(struct tool *tool, char **argv)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAIL;
 }
 
-int cmd_fsck(struct tool *tool, const struct args *args)
+/* Another program, with all words that follow the command. */
+static int hand_over(struct tool *tool, const struct args *args, const char *program)
 {
 	char **argv = calloc((size_t)args->n_operands + 2, sizeof(*argv));
 	int code;
 
 	if (!argv)
-		return say_error(tool, "xn-fsck", -ENOMEM, NULL);
-	argv[0] = (char *)"xn-fsck";
+		return say_error(tool, program, -ENOMEM, NULL);
+	argv[0] = (char *)(uintptr_t)program;
 	memcpy(argv + 1, args->operands, (size_t)args->n_operands * sizeof(*argv));
 	code = become(tool, argv);
 	free(argv);
 	return code;
+}
+
+int cmd_fsck(struct tool *tool, const struct args *args)
+{
+	return hand_over(tool, args, "xn-fsck");
+}
+
+int cmd_crashtest(struct tool *tool, const struct args *args)
+{
+	return hand_over(tool, args, "xn-crashtest");
 }
 
 int cmd_mount(struct tool *tool, const struct args *args)

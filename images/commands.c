@@ -30,6 +30,14 @@ static const struct opt ls_options[] = {
 	{ 0 },
 };
 
+static const struct opt map_options[] = {
+	{ 'o', "output", "FILE", OPT_FILE, "the picture: a name that ends in .html or .svg" },
+	{ 0, "by", "WHAT", OPT_TEXT, "colours: root (default), template, age or group" },
+	{ 0, "order", "WHICH", OPT_TEXT, "of the blocks: row (default) or hilbert" },
+	{ 0, "force", NULL, OPT_FLAG, "overwrite FILE" },
+	{ 0 },
+};
+
 static const struct opt mkdir_options[] = {
 	{ 'm', "mode", "MODE", OPT_MODE, "permission (default 755)" },
 	{ 0 },
@@ -158,6 +166,17 @@ static const struct cmd table[] = {
 	  "Prints the chain from the root's object to the record that names the block; for what\n"
 	  "no root owns, what it is: superblock, map, catalogue, log, template image, or free.",
 	  CMD_READS, 2, 2, NULL, cmd_owner },
+	{ "map", "IMAGE -o map.html|map.svg [--by WHAT] [--order WHICH]",
+	  "a picture of the whole disk",
+	  "Draws who has each block.  The page (below 1 MB, fetches nothing) shows rows or a\n"
+	  "Hilbert curve, coloured by root, template, age of the file, or group (its directory);\n"
+	  "block, owner and path where the pointer is; free runs by length; and for each "
+	  "directory\n"
+	  "where it lies and how many seeks it takes to read it with its files.  A drawing (.svg)\n"
+	  "stands still.  Cells stand for more than one block where there are more than a "
+	  "million.\n"
+	  "--json prints the figures, with or without a picture.",
+	  CMD_READS, 1, 1, map_options, cmd_map },
 	{ "mount", "IMAGE DIR [-r] [-f] [--root NAME] [-o LIST]", "mount through FUSE (xn-fuse)",
 	  "Without --root every root appears as a directory of DIR.", 0, 2, 2, mount_options,
 	  cmd_mount },
@@ -171,6 +190,11 @@ static const struct cmd table[] = {
 	  "xn-recipe(5), or - for standard input.  Whatever IMAGE holds is changed without a\n"
 	  "question: that is the purpose.",
 	  CMD_WRITES, 2, 2, NULL, cmd_break },
+	{ "crashtest", "[OPTIONS] TYPE [WORKLOAD...] | --log LOG IMAGE",
+	  "what may a power cut leave of a LibFS (xn-crashtest)",
+	  "Everything after `crashtest` goes to xn-crashtest, whose exit codes are 0: every state\n"
+	  "was right, 1: one was not, 2: it could not be done, 3: usage.",
+	  CMD_RAW, 0, -1, NULL, cmd_crashtest },
 	{ "probe", "FILE", "is it an XN disk?",
 	  "Looks without opening it as a disk; works while it is in use.  Exit code 1: it is\n"
 	  "something else, which is named.",

@@ -11,135 +11,59 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "super.h"
-#include "xn/bdev.h"
-
 struct search {
 	struct image *image;
 	xn_blk_t block;
 	struct owner *owner;
-	struct bdev *dev;
-	struct xn_super super;
 };
 
 /* ---- what XN keeps for itself ---- */
 
-static bool in_fixed_places(struct search *search)
+enum owner_kind owner_kind_of(enum place_kind kind)
 {
-	const struct xn_super *super = &search->super;
-	uint64_t places[3];
-	unsigned count = xn_super_places(super->block_count, places);
+	switch (kind) {
+	case PLACE_SUPERBLOCK: return OWNER_SUPERBLOCK;
+	case PLACE_CATALOGUE: return OWNER_CATALOGUE;
+	case PLACE_LOG: return OWNER_LOG;
+	case PLACE_TEMPLATE: return OWNER_TEMPLATE;
+	}
+	return OWNER_NOBODY;
+}
 
-	for (unsigned i = 0; i < count; i++) {
-		if (places[i] != search->block)
+static bool in_places(const struct search *search, const struct own_places *places)
+{
+	for (size_t i = 0; i < places->count; i++) {
+		const struct own_place *place = &places->place[i];
+
+		if (search->block < place->start || search->block - place->start >= place->count)
 			continue;
-		search->owner->kind = OWNER_SUPERBLOCK;
-		search->owner->index = i;
-		return true;
-	}
-	if (search->block == xn_map_block(search->block / XN_CHUNK_BLOCKS)) {
-		search->owner->kind = OWNER_MAP;
-		search->owner->index = search->block / XN_CHUNK_BLOCKS;
-		return true;
-	}
-	if (search->block >= super->log_start &&
-	    search->block - super->log_start < super->log_blocks) {
-		search->owner->kind = OWNER_LOG;
+		search->owner->kind = owner_kind_of(place->kind);
+		search->owner->index = place->index;
+		search->owner->catalogue = place->catalogue;
+		search->owner->is_twin = place->is_twin;
 		return true;
 	}
 	return false;
 }
 
-/* A catalogue block, or its twin where that one is damaged. */
-static int read_link(struct search *search, uint64_t block, uint64_t twin, struct xn_cat_link *link)
-{
-	uint8_t sector[XN_SECTOR_SIZE];
-	int err = bdev_read(search->dev, block * XN_BLOCK_SIZE, sector, sizeof(sector));
-
-	if (!err)
-		err = xn_cat_link_decode(&search->super, sector, link);
-	if (!err)
-		return 0;
-	err = bdev_read(search->dev, twin * XN_BLOCK_SIZE, sector, sizeof(sector));
-	return err ? err : xn_cat_link_decode(&search->super, sector, link);
-}
-
-/* The better of an entry and its twin.  False when neither is one. */
-static bool read_template(struct search *search, const uint8_t *first, const uint8_t *second,
-			  uint64_t slot, struct xn_template_entry *entry)
-{
-	struct xn_template_entry other;
-	int err = xn_template_entry_decode(&search->super, slot, first, entry);
-	int other_err = xn_template_entry_decode(&search->super, slot, second, &other);
-
-	if (err || (!other_err && other.seq > entry->seq)) {
-		*entry = other;
-		err = other_err;
-	}
-	return !err && entry->state == XN_ENTRY_USED;
-}
-
-/* Is the block part of an image whose entry lies in this catalogue block? */
-static int in_images(struct search *search, uint64_t block, uint64_t twin, uint64_t index)
-{
-	uint8_t bytes[2 * XN_BLOCK_SIZE];
-	struct xn_template_entry entry;
-	int err = bdev_read(search->dev, block * XN_BLOCK_SIZE, bytes, XN_BLOCK_SIZE);
-
-	if (!err)
-		err = bdev_read(search->dev, twin * XN_BLOCK_SIZE, bytes + XN_BLOCK_SIZE,
-				XN_BLOCK_SIZE);
-	for (unsigned i = 0; !err && i < XN_CAT_ENTRIES_BLOCK; i++) {
-		const uint8_t *sector = bytes + (1 + i) * XN_SECTOR_SIZE;
-
-		if (!read_template(search, sector, sector + XN_BLOCK_SIZE,
-				   index * XN_CAT_ENTRIES_BLOCK + i, &entry) ||
-		    search->block < entry.image_start ||
-		    search->block - entry.image_start >= entry.image_blocks)
-			continue;
-		search->owner->kind = OWNER_TEMPLATE;
-		search->owner->index = entry.id;
-		return 1;
-	}
-	return err;
-}
-
-/* Follow one catalogue.  1: found; 0: not here. */
-static int in_catalogue(struct search *search, enum xn_catalogue_kind kind)
-{
-	uint64_t block = search->super.catalogue[kind], twin = search->super.twin[kind];
-	int err;
-
-	for (uint64_t index = 0; block && index <= XN_ROOTS_MAX / XN_CAT_ENTRIES_BLOCK; index++) {
-		struct xn_cat_link link;
-
-		if (block == search->block || twin == search->block) {
-			search->owner->kind = OWNER_CATALOGUE;
-			search->owner->catalogue = kind;
-			search->owner->index = index;
-			search->owner->is_twin = twin == search->block;
-			return 1;
-		}
-		err = kind == XN_CAT_TEMPLATES ? in_images(search, block, twin, index) : 0;
-		if (!err)
-			err = read_link(search, block, twin, &link);
-		if (err)
-			return err;
-		block = link.next;
-		twin = link.next_twin;
-	}
-	return 0;
-}
-
 /* 1: XN's own; 0: not. */
 static int in_xn(struct search *search)
 {
-	int err = 0;
+	uint64_t chunk = search->block / XN_CHUNK_BLOCKS;
+	struct own_places places;
+	int err = own_places_read(search->image, &places);
+	bool known = places.super.block_count != 0;
 
-	if (in_fixed_places(search))
-		return 1;
-	for (int kind = 0; kind < XN_CAT_KINDS && !err; kind++)
-		err = in_catalogue(search, (enum xn_catalogue_kind)kind);
+	if (known && search->block >= places.super.block_count) {
+		err = -ERANGE;
+	} else if (known && search->block == xn_map_block(chunk)) {
+		search->owner->kind = OWNER_MAP;
+		search->owner->index = chunk;
+		err = 1;
+	} else if (in_places(search, &places)) {
+		err = 1;
+	}
+	own_places_fini(&places);
 	return err;
 }
 
@@ -249,15 +173,7 @@ int owner_find(struct image *image, xn_blk_t block, struct owner *owner)
 	int err;
 
 	*owner = (struct owner){ 0 };
-	err = bdev_open(image_name(image), BDEV_OPEN_RDONLY, 0, &search.dev);
-	if (err)
-		return err;
-	err = found_super(search.dev, &search.super, NULL);
-	if (!err && block >= search.super.block_count)
-		err = -ERANGE;
-	if (!err)
-		err = in_xn(&search);
-	bdev_close(search.dev);
+	err = in_xn(&search);
 	if (!err)
 		err = in_roots(&search);
 	if (!err)

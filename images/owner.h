@@ -9,6 +9,7 @@
 #define IMAGES_OWNER_H
 
 #include "image.h"
+#include "places.h"
 #include "xn/format.h"
 
 enum owner_kind {
@@ -21,6 +22,8 @@ enum owner_kind {
 	OWNER_FREE,
 	OWNER_NOBODY, /* marked in use, and nothing names it */
 };
+
+enum owner_kind owner_kind_of(enum place_kind kind);
 
 #define OWNER_CHAIN_MAX 1024u
 

@@ -293,6 +293,30 @@ static void host_free(struct host *host)
 	free(host);
 }
 
+/* The disk, under a recorder if its writes are to be kept: for XN, which takes it over. */
+static int disk_open(struct host *host, const char *image, const struct host_opts *opts,
+		     struct bdev **out)
+{
+	int err = bdev_open(image, host->rdonly ? BDEV_OPEN_RDONLY : BDEV_OPEN_RDWR, 0, &host->dev);
+
+	*out = host->dev;
+	if (err)
+		say(opts->why, opts->why_size, "%s", xn_strerror(err));
+	if (err || !opts->record)
+		return err;
+	err = bdev_recorder_create(host->dev, out);
+	if (err) {
+		bdev_close(host->dev);
+		return err;
+	}
+	err = bdev_recorder_save(*out, opts->record);
+	if (err) {
+		say(opts->why, opts->why_size, "record %s: %s", opts->record, strerror(-err));
+		bdev_close(*out);
+	}
+	return err;
+}
+
 int host_open(const char *image, const struct host_opts *opts, struct host **out)
 {
 	struct xn_open_opts how = {
@@ -302,6 +326,7 @@ int host_open(const char *image, const struct host_opts *opts, struct host **out
 		.why = opts->why,
 		.why_size = opts->why_size,
 	};
+	struct bdev *dev;
 	struct host *host;
 	int err;
 
@@ -309,14 +334,14 @@ int host_open(const char *image, const struct host_opts *opts, struct host **out
 	host = host_new(opts);
 	if (!host)
 		return -ENOMEM;
-	err = bdev_open(image, host->rdonly ? BDEV_OPEN_RDONLY : BDEV_OPEN_RDWR, 0, &host->dev);
-	if (err) {
-		say(opts->why, opts->why_size, "%s", xn_strerror(err));
+	err = disk_open(host, image, opts, &dev);
+	if (err)
 		goto free_host;
-	}
-	err = xn_open_dev(host->dev, &how, &host->xn);
+	err = xn_open_dev(dev, &how, &host->xn);
 	if (err) {
-		bdev_close(host->dev);
+		bdev_close(dev);
+		if (opts->record)
+			unlink(opts->record); /* nothing is in it */
 		goto free_host;
 	}
 	err = xn_session_open(host->xn, &root_cred, XN_SESSION_ADMIN, &host->session);

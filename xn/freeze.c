@@ -8,6 +8,7 @@
  *      an object is frozen at a time.
  *  (2) Of what the copy names and is not sound, each child is marked, each
  *      dependency too; they are counted down apart from what was added since.
+ *      A child that was sound and is not any more (order_now_unsound) joins them.
  *  (3) A frozen copy counts as on its way to the disk: nothing that it names is free
  *      before a later version is stable.
  *  (4) It is given up when a child that it waits for is freed, when something moves
@@ -90,6 +91,18 @@ void freeze_take(struct xn *xn, struct entry *entry)
 	xn->stats.frozen++;
 }
 
+/*
+ * A child that was sound is not any more: the owner's copy waits for it like for the
+ * others, be it that it does not name it, for then it is only written later.
+ */
+void freeze_child_unsound(struct entry *child)
+{
+	if (!child->owner->frozen)
+		return;
+	child->flags |= E_IN_FROZEN;
+	child->owner->frozen->unsound++;
+}
+
 /* A marked child is sound now. */
 void freeze_child_sound(struct entry *child)
 {
@@ -117,7 +130,7 @@ void freeze_issue(struct entry *entry, uint8_t *copy)
 
 	memcpy(copy, frozen->bytes, (size_t)entry->blocks * XN_BLOCK_SIZE);
 	entry->issued_version = frozen->version;
-	entry->flags &= ~(uint32_t)E_TAINTED_COPY;
+	/* Not untainted by that: what was retyped or moved in since, the copy names as it was. */
 	/* What changed before the copy and since cannot be told apart: it stays changed. */
 	entry->issuing[0] |= frozen->changed[0];
 	entry->issuing[1] |= frozen->changed[1];

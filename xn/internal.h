@@ -523,6 +523,7 @@ void reclaim_removed(struct xn *xn, struct root *root, const struct udf_extents 
 /* ---- order.c ---- */
 bool order_reachable(struct entry *entry);
 bool order_exempt(const struct entry *entry); /* under a temporary root */
+bool order_newest_may_go(const struct xn *xn, struct entry *entry);
 bool order_writable(const struct xn *xn, struct entry *entry);
 void order_child_unsound(struct entry *owner, uint64_t count);
 void order_child_sound(struct xn *xn, struct entry *owner, uint64_t count);
@@ -589,6 +590,7 @@ void ahead_fini(struct xn *xn);
 /* ---- freeze.c ---- */
 void freeze_take(struct xn *xn, struct entry *entry);
 void freeze_drop(struct entry *entry);
+void freeze_child_unsound(struct entry *child);
 void freeze_child_sound(struct entry *child);
 bool freeze_ready(const struct xn *xn, const struct entry *entry);
 void freeze_issue(struct entry *entry, uint8_t *copy);

@@ -64,19 +64,23 @@ bool order_names_only_sound(const struct xn *xn, const struct entry *entry)
 	return entry->unsound == 0 && entry->map_seq <= xn->freemap.stable_seq;
 }
 
+/* May the newest bytes go, as far as it is for what they name? */
+bool order_newest_may_go(const struct xn *xn, struct entry *entry)
+{
+	if (!entry->type || order_exempt(entry))
+		return true;
+	if (!(entry->flags & E_SOUND) && !order_reachable(entry))
+		return true;
+	return order_names_only_sound(xn, entry);
+}
+
 bool order_writable(const struct xn *xn, struct entry *entry)
 {
 	if (!(entry->flags & E_DIRTY) || (entry->flags & (E_WRITING | E_READING | E_REAPED)))
 		return false;
 	if (entry->group || log_holds(xn, entry->start, entry->blocks))
 		return false;
-	if (!entry->type)
-		return true;
-	if (order_exempt(entry))
-		return true;
-	if ((entry->flags & E_SOUND) || order_reachable(entry))
-		return order_names_only_sound(xn, entry) || freeze_ready(xn, entry);
-	return true;
+	return order_newest_may_go(xn, entry) || freeze_ready(xn, entry);
 }
 
 void order_child_unsound(struct entry *owner, uint64_t count)
@@ -137,8 +141,10 @@ static void not_sound(struct xn *xn, struct entry *entry)
 		return;
 	entry->flags &= ~(uint32_t)E_SOUND;
 	entry_settle(xn, entry);
-	if (entry->owner)
-		entry->owner->unsound++;
+	if (!entry->owner)
+		return;
+	entry->owner->unsound++;
+	freeze_child_unsound(entry);
 }
 
 /*

@@ -12,6 +12,7 @@
  *      without bytes
  *   8  blocks set aside are free, and are the sum of claims and reserves
  *   9  a page is charged to who holds it, and what may go is on the list of that
+ *  10  a frozen copy waits exactly for the unsound children and dependencies that are marked
  */
 #include "internal.h"
 
@@ -33,11 +34,18 @@ static bool broken(struct verdict *verdict, int truth, xn_blk_t block, const cha
 	return true;
 }
 
-/* Unsound children of an object, counted from its bytes. */
-static uint64_t count_unsound(struct xn *xn, const struct entry *entry, int *err)
+/* Unsound children of an object, counted from its bytes; of these, marked for its frozen copy. */
+static uint64_t count_unsound(struct xn *xn, const struct entry *entry, uint64_t *marked, int *err)
 {
 	struct udf_extents owned = { 0 };
+	const struct after *after;
 	uint64_t n = entry->n_waits; /* what it waits for counts like a child */
+
+	*marked = 0;
+	LIST_FOREACH(after, &entry->waits, of_object)
+	{
+		*marked += after->in_frozen;
+	}
 
 	*err = owns_object(xn, entry->type, frame_bytes(&entry->frame), NULL, &owned, NULL);
 	for (size_t i = 0; i < owned.n && !*err; i++) {
@@ -50,23 +58,41 @@ static uint64_t count_unsound(struct xn *xn, const struct entry *entry, int *err
 
 			n += freemap_unwritten(xn, e->start + b) ||
 			     (child && !(child->flags & E_SOUND));
+			*marked += child && child->owner == entry &&
+				   (child->flags & (E_SOUND | E_IN_FROZEN)) == E_IN_FROZEN;
 		}
 	}
 	udf_extents_fini(&owned);
 	return n;
 }
 
+/* What an object that is whole in memory waits for. */
+static bool check_waits(struct xn *xn, const struct entry *entry, struct verdict *v)
+{
+	uint64_t unsound, marked;
+	int err = 0;
+
+	if (!entry->type || !(entry->flags & E_CACHED) || (entry->flags & (E_REAPED | E_DAMAGED)))
+		return false;
+	unsound = count_unsound(xn, entry, &marked, &err);
+	if (err)
+		return false;
+	if (unsound != entry->unsound)
+		return broken(v, 2, entry->start, "unsound children are miscounted");
+	if (entry->frozen && marked != entry->frozen->unsound)
+		return broken(v, 10, entry->start, "what a frozen copy waits for is miscounted");
+	return false;
+}
+
 static bool check_entry(struct xn *xn, const struct entry *entry, struct verdict *v)
 {
-	int err = 0;
 
 	if (entry->owner && (entry->owner->refs == 0 ||
 			     (!(entry->owner->flags & E_DEAD) &&
 			      registry_find(&xn->registry, entry->owner->start) != entry->owner)))
 		return broken(v, 1, entry->start, "owner is not registered");
-	if (entry->type && (entry->flags & E_CACHED) && !(entry->flags & (E_REAPED | E_DAMAGED)) &&
-	    count_unsound(xn, entry, &err) != entry->unsound && !err)
-		return broken(v, 2, entry->start, "unsound children are miscounted");
+	if (check_waits(xn, entry, v))
+		return true;
 	if ((entry->flags & E_DIRTY) && !(entry->flags & E_CACHED))
 		return broken(v, 3, entry->start, "dirty without bytes");
 	if ((entry->flags & E_CACHED) && !entry->frame.pool)

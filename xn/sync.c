@@ -79,7 +79,7 @@ static void keep_from_starving(struct xn *xn, struct entry *entry, uint64_t sinc
 	if (!entry->type || entry->frozen || entry->group || entry->dirty_since > since ||
 	    (entry->flags & (E_WRITING | E_READING | E_REAPED | E_DAMAGED)))
 		return;
-	if (order_names_only_sound(xn, entry) || log_holds(xn, entry->start, entry->blocks) ||
+	if (order_newest_may_go(xn, entry) || log_holds(xn, entry->start, entry->blocks) ||
 	    order_reaped(entry))
 		return;
 	freeze_take(xn, entry);

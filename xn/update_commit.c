@@ -125,6 +125,7 @@ static void adopt(struct xn *xn, struct entry *child, struct entry *from, struct
 		order_child_sound(xn, old, 1);
 		order_child_unsound(owner, 1);
 	}
+	child->flags &= ~(uint32_t)E_IN_FROZEN; /* the copy that waited for it was given up */
 	child->owner = owner;
 	child->named_at = owner->version;
 	owner->refs++;

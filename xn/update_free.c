@@ -211,7 +211,8 @@ static void frozen_check(struct plan *plan, struct change *change)
 {
 	if (change->fresh || !change->entry->frozen)
 		return;
-	if (change->out.n || frozen_waits_for(plan->xn, &change->given))
+	if (change->out.n || frozen_waits_for(plan->xn, &change->given) ||
+	    frozen_waits_for(plan->xn, &change->idle))
 		freeze_drop(change->entry);
 }
 

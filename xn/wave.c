@@ -54,9 +54,7 @@ void entry_issued(struct xn *xn, struct entry *entry)
 /* The newest bytes for the device, or those that were frozen if only they may go. */
 static void entry_copy(struct xn *xn, struct entry *entry, uint8_t *copy)
 {
-	bool newest = !freeze_ready(xn, entry) || order_names_only_sound(xn, entry);
-
-	if (!newest) {
+	if (freeze_ready(xn, entry) && !order_newest_may_go(xn, entry)) {
 		ahead_forget(xn, entry->start, entry->blocks);
 		freeze_issue(entry, copy);
 		return;

@@ -14,7 +14,7 @@
 
 #define DISK_BYTES (2u << 20)
 #define WRONG_MAX  8u
-#define OPS_MAX    256u
+#define OPS_MAX    SCRIPT_OPS_MAX
 #define MOMENT     1800000000
 
 /* A content, or the meaning of one, and what came of it. */
@@ -34,6 +34,8 @@ struct explorer {
 	size_t n_verdicts, cap_verdicts;
 	struct look **looks; /* pictures met, by hash; verdicts share them */
 	size_t n_looks, cap_looks;
+	uint64_t *spaces; /* pictures, and how much space they took, that were used to the end */
+	size_t n_spaces, cap_spaces;
 
 	/* the workload being explored */
 	const char *name, *text;
@@ -42,6 +44,7 @@ struct explorer {
 	size_t began[OPS_MAX], ended[OPS_MAX]; /* events; SIZE_MAX: never */
 	uint64_t *judged;                      /* what was judged already */
 	size_t n_judged, cap_judged;
+	size_t n_events; /* of the log that counts; SIZE_MAX: all */
 	unsigned wrong;
 };
 
@@ -189,14 +192,14 @@ static struct verdict *verdict_new(struct explorer *e)
 	return verdict;
 }
 
-/* Keep one of equal pictures.  Returns whether it is new. */
-static bool look_keep(struct explorer *e, struct look **look)
+/* Keep one of equal pictures. */
+static void look_keep(struct explorer *e, struct look **look)
 {
 	for (size_t i = 0; i < e->n_looks; i++)
 		if (e->looks[i]->hash == (*look)->hash) {
 			look_free(*look);
 			*look = e->looks[i];
-			return false;
+			return;
 		}
 	if (e->n_looks == e->cap_looks) {
 		e->cap_looks = e->cap_looks ? e->cap_looks * 2 : 256;
@@ -204,14 +207,13 @@ static bool look_keep(struct explorer *e, struct look **look)
 		assert(e->looks);
 	}
 	e->looks[e->n_looks++] = *look;
-	return true;
 }
 
 /* ---- violations ---- */
 
 static void report_events(const struct explorer *e, FILE *out)
 {
-	for (size_t i = 0; i < bdev_recorder_count(e->recorder); i++) {
+	for (size_t i = 0; i < bdev_recorder_count(e->recorder) && i < e->n_events; i++) {
 		const struct bdev_event *event = bdev_recorder_event(e->recorder, i);
 
 		if (event->kind == BDEV_EVENT_MARK)
@@ -228,9 +230,20 @@ static void report_events(const struct explorer *e, FILE *out)
 	}
 }
 
-static void violation(struct explorer *e, const char *where, const char *what)
+static void violation(struct explorer *e, const struct state *state, const char *where,
+		      const char *what)
 {
 	struct explorer_totals *totals = &e->totals;
+	size_t n_events = bdev_recorder_count(e->recorder);
+	struct explorer_violation told = { .name = e->name,
+					   .workload = e->text,
+					   .what = what,
+					   .where = where,
+					   .state = state,
+					   .recorder = e->recorder,
+					   .n_events =
+						   n_events < e->n_events ? n_events : e->n_events,
+					   .bytes = slate_bytes(e->slate) };
 
 	e->wrong++;
 	totals->violations++;
@@ -238,6 +251,8 @@ static void violation(struct explorer *e, const char *where, const char *what)
 		totals->by_oracle[what[1] - '0']++;
 	if (!totals->first[0])
 		snprintf(totals->first, sizeof(totals->first), "%s: %s", e->name, what);
+	if (e->opts.tell)
+		e->opts.tell(e->opts.arg, &told);
 	if (!e->opts.report)
 		return;
 	fprintf(e->opts.report, "%s: %s\n  workload: %s\n  state: %s\n", e->name, what, e->text,
@@ -319,15 +334,35 @@ static void ask_nested(struct explorer *e, struct verdict *verdict, bool by_fsck
 	bdev_close(recorder);
 }
 
+/* The same files in as much space: what nobody sees, and takes space, is no news either. */
+static bool space_is_new(struct explorer *e, const struct verdict *verdict)
+{
+	uint64_t key = verdict->owned;
+
+	for (unsigned i = 0; i < e->opts.n_roots && verdict->look[i]; i++)
+		key = hash_bytes(key, &verdict->look[i]->hash, sizeof(key));
+	for (size_t i = 0; i < e->n_spaces; i++)
+		if (e->spaces[i] == key)
+			return false;
+	if (e->n_spaces == e->cap_spaces) {
+		e->cap_spaces = e->cap_spaces ? e->cap_spaces * 2 : 256;
+		e->spaces = realloc(e->spaces, e->cap_spaces * sizeof(*e->spaces));
+		assert(e->spaces);
+	}
+	e->spaces[e->n_spaces++] = key;
+	return true;
+}
+
 /* The long way: open it, look at it, use it. */
 static void content_ask(struct explorer *e, struct verdict *verdict)
 {
-	bool fresh = false;
+	bool fresh;
 
 	e->totals.opened++;
 	oracles_ask(&e->oracles, verdict);
 	for (unsigned i = 0; i < e->opts.n_roots && verdict->look[i]; i++)
-		fresh |= look_keep(e, &verdict->look[i]);
+		look_keep(e, &verdict->look[i]);
+	fresh = space_is_new(e, verdict);
 	if (verdict->wrong[0] || !e->opts.alive_every)
 		return;
 	if (!fresh && e->totals.opened % e->opts.alive_every)
@@ -412,7 +447,7 @@ static int visit(void *arg, const struct state *state)
 			   !e->opts.unfinished && e->totals.opened / e->opts.nested_every % 2);
 	slate_back(e->slate, mark);
 	if (verdict->wrong[0]) {
-		violation(e, where, verdict->wrong);
+		violation(e, state, where, verdict->wrong);
 		return e->wrong >= WRONG_MAX;
 	}
 	if (judged_before(e, verdict, ended, begun))
@@ -423,7 +458,7 @@ static int visit(void *arg, const struct state *state)
 			continue;
 		snprintf(where + strlen(where), sizeof(where) - strlen(where),
 			 "; operation %u had ended, %u had begun", ended, begun);
-		violation(e, where, text);
+		violation(e, state, where, text);
 		break;
 	}
 	return e->wrong >= WRONG_MAX;
@@ -455,7 +490,7 @@ static bool same_as_model(struct explorer *e)
 		look_free(look);
 		if (same)
 			continue;
-		violation(e, "before any crash", text);
+		violation(e, NULL, "before any crash", text);
 		return false;
 	}
 	return true;
@@ -467,7 +502,10 @@ static bool workload_run(struct explorer *e)
 	char why[256];
 
 	if (script_run(&e->script, e->text, why)) {
-		violation(e, "before any crash", why);
+		if (e->script.unsupported)
+			e->totals.skipped++;
+		else
+			violation(e, NULL, "before any crash", why);
 		return false;
 	}
 	return same_as_model(e);
@@ -531,7 +569,7 @@ static bool order_kept(struct explorer *e, struct bdev *rules)
 	if (!bdev_check_violations(rules, &text))
 		return true;
 	snprintf(what, sizeof(what), "R0 order: %.200s", text);
-	violation(e, "before any crash", what);
+	violation(e, NULL, "before any crash", what);
 	return e->opts.wreck.kind != WRECK_NOTHING;
 }
 
@@ -545,6 +583,7 @@ unsigned explorer_run(struct explorer *e, const char *name, const char *text)
 	unsigned fired;
 	bool good;
 
+	e->n_events = SIZE_MAX;
 	e->name = name;
 	e->text = text;
 	e->wrong = 0;
@@ -555,7 +594,7 @@ unsigned explorer_run(struct explorer *e, const char *name, const char *text)
 		must(-1, why);
 	script_begin(e, &mount);
 	good = workload_run(e) && order_kept(e, rules);
-	n_events = bdev_recorder_count(e->recorder);
+	n_events = e->n_events = bdev_recorder_count(e->recorder);
 	e->totals.fired += fired;
 	/* What this writes is not part of the log that counts. */
 	if (!e->script.closed)
@@ -604,6 +643,7 @@ void explorer_free(struct explorer *e)
 	free(e->known);
 	free(e->verdicts);
 	free(e->looks);
+	free(e->spaces);
 	free(e->judged);
 	free(e);
 }
@@ -617,10 +657,10 @@ void explorer_print(const struct explorer *e, const char *what)
 {
 	const struct explorer_totals *t = &e->totals;
 
-	printf("%s, %s: %" PRIu64 " workloads, %" PRIu64 " operations (%" PRIu64
-	       " not supported), %" PRIu64 " epochs (%" PRIu64 " capped)\n",
-	       e->opts.libfs, what, t->workloads, t->operations, t->unsupported, t->states.epochs,
-	       t->states.capped);
+	printf("%s, %s: %" PRIu64 " workloads (%" PRIu64 " skipped), %" PRIu64
+	       " operations (%" PRIu64 " not supported), %" PRIu64 " epochs (%" PRIu64 " capped)\n",
+	       e->opts.libfs, what, t->workloads, t->skipped, t->operations, t->unsupported,
+	       t->states.epochs, t->states.capped);
 	printf("  states: %.3g possible, %" PRIu64 " made, %" PRIu64 " distinct; %" PRIu64
 	       " contents walked, %" PRIu64 " of different meaning opened and asked, %" PRIu64
 	       " used to the end, %" PRIu64 " crashes in recovery or repair, %" PRIu64
@@ -631,8 +671,9 @@ void explorer_print(const struct explorer *e, const char *what)
 	       " violations; %s; seed %" PRIu64 "\n",
 	       t->seconds, (double)t->states.distinct / t->seconds,
 	       (double)t->contents / t->seconds, t->violations,
-	       t->states.capped ? "not exhaustive: some epochs were sampled"
-				: "every subset of whole writes was made",
+	       t->states.cut_short ? "not exhaustive: some logs were cut short"
+	       : t->states.capped  ? "not exhaustive: some epochs were sampled"
+				   : "every subset of whole writes was made",
 	       e->opts.states.seed);
 	if (t->violations)
 		printf("  first: %s\n", t->first);

@@ -29,11 +29,22 @@
 
 struct explorer;
 
+/* What is wrong, while it is looked at: the slate's bytes are the state's. */
+struct explorer_violation {
+	const char *name, *workload;
+	const char *what, *where;    /* "R5: ..."; the state in words */
+	const struct state *state;   /* NULL: before any crash */
+	const struct bdev *recorder; /* the log, and how many events of it count */
+	size_t n_events;
+	const uint8_t *bytes; /* of the whole disk */
+};
+typedef void explorer_tell(void *arg, const struct explorer_violation *violation);
+
 struct explorer_opts {
 	const char *libfs;
 	unsigned n_roots; /* 1 or 2 */
 	struct states_opts states;
-	unsigned alive_every; /* R8 of every new picture, and of one content in so many; 0: never */
+	unsigned alive_every; /* R8 of pictures new or in other space, and one content in so many */
 	unsigned kept;        /* blocks that the LibFS may keep for good after such workloads */
 	const char *
 		unfinished; /* what its checker calls a root that was not finished; NULL: none may be */
@@ -41,6 +52,8 @@ struct explorer_opts {
 		nested_every; /* crashes in recovery, or in xn-fsck -p, of one content in so many; 0: never */
 	struct wreck wreck;
 	FILE *report; /* violations, in words; may be NULL */
+	explorer_tell *tell;
+	void *arg;
 };
 #define EXPLORER_STATES                                               \
 	{                                                             \
@@ -49,6 +62,7 @@ struct explorer_opts {
 
 struct explorer_totals {
 	uint64_t workloads, operations, unsupported;
+	uint64_t skipped; /* workloads that need what the LibFS does not have */
 	struct states_count states;
 	uint64_t contents; /* different ones over all workloads: walked */
 	uint64_t opened;   /* different in blocks that belong to somebody: opened, asked */

@@ -27,7 +27,7 @@ static bool say(char wrong[256], const char *format, ...)
 /* ---- R3, R9: by eyes of our own ---- */
 
 struct meaning {
-	uint64_t sum;
+	uint64_t sum, blocks;
 };
 
 static uint64_t block_hash(uint64_t block, const uint8_t *bytes)
@@ -39,6 +39,7 @@ static const char *item_visit(void *context, const struct medium_item *item)
 {
 	struct meaning *meaning = context;
 
+	meaning->blocks += item->count;
 	if (item->type == XN_RESERVED)
 		return NULL; /* owned, and read by nobody */
 	for (uint64_t b = 0; b < item->count; b++) {
@@ -64,6 +65,7 @@ bool oracles_ask_order(struct oracles *o, struct verdict *verdict, uint64_t *mea
 		if (o->own[b])
 			owned.sum += block_hash(b, bytes + b * XN_BLOCK_SIZE);
 	*meaning = owned.sum;
+	verdict->owned = owned.blocks;
 	return true;
 }
 
@@ -101,11 +103,10 @@ static bool is_unfinished(const struct oracles *o, const struct fsck_finding *fi
 	return o->unfinished && strcmp(finding->code, o->unfinished) == 0;
 }
 
-static bool ask_fsck(struct oracles *o, bool recovered, char wrong[256])
+const char *crash_fsck(const struct oracles *o, struct bdev *dev, bool recovered, char wrong[256])
 {
 	struct fsck_opts opts = { .mode = CHECK_LOOK, .force = true, .progress_fd = -1 };
 	const char *when = recovered ? "after recovery" : "as it was left";
-	struct bdev *dev = slate_device(o->slate);
 	struct fsck_result result;
 	bool good = true;
 
@@ -120,6 +121,14 @@ static bool ask_fsck(struct oracles *o, bool recovered, char wrong[256])
 		good = say(wrong, "R2: xn-fsck says %s that the disk is not %s", when,
 			   result.complete ? "clean" : "complete");
 	fsck_result_fini(&result);
+	return good ? NULL : wrong;
+}
+
+static bool ask_fsck(const struct oracles *o, bool recovered, char wrong[256])
+{
+	struct bdev *dev = slate_device(o->slate);
+	bool good = !crash_fsck(o, dev, recovered, wrong);
+
 	bdev_close(dev);
 	return good;
 }
@@ -307,36 +316,64 @@ static const char *note_owner(void *context, const struct medium_item *item)
 	return NULL;
 }
 
-/* What the map says is in use, and belongs to no root, is XN's. */
-static void note_owners(struct oracles *o)
+static void note_chunk(struct oracles *o, const struct xn_super *super, uint64_t chunk)
 {
-	struct owners owners = { .o = o, .other = o->n_roots + 1 };
+	uint64_t first = chunk * XN_CHUNK_BLOCKS;
 	uint8_t map[XN_MAP_CHUNK_BYTES];
+
+	xn_map_decode(super, chunk, o->base + xn_map_block(chunk) * XN_BLOCK_SIZE, map);
+	for (uint64_t i = 0; i < XN_CHUNK_BLOCKS && first + i < super->block_count; i++)
+		o->own[first + i] = map[i / 8] >> (i % 8) & 1;
+}
+
+/* What the map says is in use, and belongs to no root, is XN's.  false: the disk is not sound. */
+static bool note_owners(struct oracles *o, uint32_t other)
+{
+	struct owners owners = { .o = o, .other = other };
 	struct medium_report report;
 	struct xn_super super;
 
-	xn_super_decode((const void *)o->base, &super);
-	xn_map_decode(&super, 0, o->base + xn_map_block(0) * XN_BLOCK_SIZE, map);
-	for (uint64_t b = 0; b < super.block_count; b++)
-		o->own[b] = map[b / 8] >> (b % 8) & 1;
-	if (medium_check(o->base, slate_size(o->slate), &o->types, note_owner, &owners, &report))
-		fprintf(stderr, "the disk to begin with: %s\n", report.text);
-	assert(!report.truth);
+	if (xn_super_decode((const void *)o->base, &super) ||
+	    super.block_count * XN_BLOCK_SIZE > slate_size(o->slate))
+		return false;
+	for (uint64_t chunk = 0; chunk < super.high_water; chunk++)
+		note_chunk(o, &super, chunk);
+	if (!medium_check(o->base, slate_size(o->slate), &o->types, note_owner, &owners, &report))
+		return true;
+	fprintf(stderr, "the disk to begin with: %s\n", report.text);
+	return false;
 }
 
-void oracles_init(struct oracles *o, struct slate *slate, unsigned n_roots)
+static void bytes_take(struct oracles *o, struct slate *slate)
 {
-	uint64_t size = slate_size(slate), blocks = size / XN_BLOCK_SIZE, meaning;
-	size_t mark = slate_mark(slate);
-	struct verdict verdict;
+	uint64_t size = slate_size(slate), blocks = size / XN_BLOCK_SIZE;
 
-	*o = (struct oracles){ .slate = slate, .n_roots = n_roots };
+	*o = (struct oracles){ .slate = slate };
 	o->base = malloc(size);
 	o->others = calloc(1, blocks);
 	o->own = calloc(1, blocks);
 	assert(o->base && o->others && o->own);
 	memcpy(o->base, slate_bytes(slate), size);
-	note_owners(o);
+}
+
+int oracles_init_plain(struct oracles *o, struct slate *slate)
+{
+	bytes_take(o, slate);
+	return note_owners(o, UINT32_MAX) ? 0 : -1;
+}
+
+void oracles_init(struct oracles *o, struct slate *slate, unsigned n_roots)
+{
+	uint64_t blocks = slate_size(slate) / XN_BLOCK_SIZE, meaning;
+	size_t mark = slate_mark(slate);
+	struct verdict verdict;
+	bool sound;
+
+	bytes_take(o, slate);
+	o->n_roots = n_roots;
+	sound = note_owners(o, n_roots + 1);
+	assert(sound);
+	(void)sound;
 	assert(memchr(o->others, 1, blocks) && memchr(o->own, 1, blocks));
 	if (oracles_ask_order(o, &verdict, &meaning))
 		oracles_ask(o, &verdict);

@@ -40,6 +40,7 @@ struct oracles {
 };
 
 struct verdict {
+	uint64_t owned;                  /* blocks of roots */
 	struct look *look[SCRIPT_ROOTS]; /* NULL: it did not come so far */
 	char wrong[256];                 /* "R3: ..."; "" = fine */
 };
@@ -55,11 +56,20 @@ const char *crash_mount(struct crash_mount *mount, struct bdev *dev, unsigned n_
 			char text[256]);
 const char *crash_unmount(struct crash_mount *mount, char text[256]);
 
+/* What xn-fsck says of a disk as a crash left it, or after recovery.  NULL, or what is wrong. */
+const char *crash_fsck(const struct oracles *oracles, struct bdev *dev, bool recovered,
+		       char text[256]);
+
 /* xn-fsck -p, which must know what to do.  NULL, or what went wrong. */
 const char *crash_repair(struct bdev *dev, char text[256]);
 
 /* The slate shows the disk that workloads begin with, closed cleanly. */
 void oracles_init(struct oracles *oracles, struct slate *slate, unsigned n_roots);
+/*
+ * The slate shows a disk that may hold anything; R9 is not asked.  Non-zero: it is no XN disk, or
+ * not a sound one; oracles_fini() is needed all the same.
+ */
+int oracles_init_plain(struct oracles *oracles, struct slate *slate);
 void oracles_fini(struct oracles *oracles);
 
 /*

@@ -14,6 +14,7 @@
 #include "xn/bdev.h"
 
 #define WORDS_MAX 6
+#define BYTES_MAX (16u << 20) /* of a file: they are kept in memory, by version */
 
 /* A path, taken apart. */
 struct place {
@@ -79,7 +80,8 @@ static int place_get(struct op *op, const char *word, struct place *place)
 	place->root = &script->root[0];
 	place->node = MODEL_NONE;
 	if (strncmp(word, "b:", 2) == 0) {
-		assert(script->n_roots > 1);
+		if (script->n_roots < 2)
+			return -EINVAL;
 		place->root = &script->root[1];
 		word += 2;
 	}
@@ -220,8 +222,12 @@ static int op_rename(struct op *op)
 static int write_at(struct op *op, uint64_t off, uint64_t len)
 {
 	uint64_t size = model_size(op->a.root->model, op->a.node);
-	uint8_t *bytes = malloc(len + 8);
+	uint8_t *bytes;
 	ssize_t n;
+
+	if (off > BYTES_MAX || len > BYTES_MAX - off)
+		return -EFBIG;
+	bytes = malloc(len + 8);
 
 	assert(bytes);
 	for (uint64_t i = 0; i < len; i += 8) {
@@ -250,7 +256,11 @@ static int op_append(struct op *op)
 static int op_trunc(struct op *op)
 {
 	struct libfs_attr attr = { .size = number(op, 2) };
-	int err = libfs_setattr(op->a.root->fs, ctx(op), op->a.ino, &attr, LIBFS_SET_SIZE, NULL);
+	int err = attr.size > BYTES_MAX ? -EFBIG : 0;
+
+	if (!err)
+		err = libfs_setattr(op->a.root->fs, ctx(op), op->a.ino, &attr, LIBFS_SET_SIZE,
+				    NULL);
 
 	if (!err)
 		model_write(op->a.root->model, op->a.node, 0, NULL, 0, number(op, 2));
@@ -290,6 +300,8 @@ static int op_falloc(struct op *op)
 		i++;
 	if (i == n)
 		return -EINVAL;
+	if (off > BYTES_MAX || end > BYTES_MAX || end < off)
+		return -EFBIG;
 	err = libfs_fallocate(op->a.root->fs, ctx(op), op->a.ino, modes[i].mode, off, end - off);
 	if (err)
 		return err;
@@ -405,24 +417,47 @@ static int op_quota(struct op *op)
 
 /* ---- running ---- */
 
+enum { A_IS = 1, A_NAMED = 2, B_NAMED = 4 };
+
 static const struct verb {
 	const char *word;
 	unsigned paths; /* how many of the first words are paths; 2 = both, 3 = only the second */
 	unsigned words;
+	unsigned needs; /* what they mean is there, and they have a name to change */
 	int (*run)(struct op *op);
 } verbs[] = {
-	{ "creat", 1, 2, op_creat },         { "mkdir", 1, 2, op_mkdir },
-	{ "mknod", 1, 2, op_mknod },         { "symlink", 3, 3, op_symlink },
-	{ "link", 2, 3, op_link },           { "unlink", 1, 2, op_unlink },
-	{ "rmdir", 1, 2, op_rmdir },         { "rename", 2, 3, op_rename },
-	{ "write", 1, 4, op_write },         { "append", 1, 3, op_append },
-	{ "trunc", 1, 3, op_trunc },         { "chmod", 1, 3, op_chmod },
-	{ "falloc", 1, 5, op_falloc },       { "hold", 1, 2, op_hold },
-	{ "drop", 0, 1, op_drop },           { "fsync", 1, 2, op_fsync },
-	{ "fdatasync", 1, 2, op_fdatasync }, { "sync", 0, 1, op_sync },
-	{ "close", 0, 1, op_close },         { "mkfs", 0, 2, op_mkfs },
-	{ "quota", 0, 3, op_quota },
+	{ "creat", 1, 2, A_NAMED, op_creat },
+	{ "mkdir", 1, 2, A_NAMED, op_mkdir },
+	{ "mknod", 1, 2, A_NAMED, op_mknod },
+	{ "symlink", 3, 3, B_NAMED, op_symlink },
+	{ "link", 2, 3, A_IS | B_NAMED, op_link },
+	{ "unlink", 1, 2, A_IS | A_NAMED, op_unlink },
+	{ "rmdir", 1, 2, A_IS | A_NAMED, op_rmdir },
+	{ "rename", 2, 3, A_IS | A_NAMED | B_NAMED, op_rename },
+	{ "write", 1, 4, A_IS, op_write },
+	{ "append", 1, 3, A_IS, op_append },
+	{ "trunc", 1, 3, A_IS, op_trunc },
+	{ "chmod", 1, 3, A_IS, op_chmod },
+	{ "falloc", 1, 5, A_IS, op_falloc },
+	{ "hold", 1, 2, A_IS | A_NAMED, op_hold },
+	{ "drop", 0, 1, 0, op_drop },
+	{ "fsync", 1, 2, A_IS, op_fsync },
+	{ "fdatasync", 1, 2, A_IS, op_fdatasync },
+	{ "sync", 0, 1, 0, op_sync },
+	{ "close", 0, 1, 0, op_close },
+	{ "mkfs", 0, 2, 0, op_mkfs },
+	{ "quota", 0, 3, 0, op_quota },
 };
+
+/* The words come from people: what makes no sense is refused, and never reaches a LibFS. */
+static int needs_check(const struct op *op, const struct verb *verb)
+{
+	if ((verb->needs & A_IS) && op->a.node == MODEL_NONE)
+		return -ENOENT;
+	if (((verb->needs & A_NAMED) && !op->a.name) || ((verb->needs & B_NAMED) && !op->b.name))
+		return -EINVAL;
+	return verb->paths == 2 && op->a.root != op->b.root ? -EXDEV : 0;
+}
 
 static const struct verb *verb_find(const char *word)
 {
@@ -454,6 +489,8 @@ static int op_run(struct op *op, const struct verb *verb)
 		err = place_get(op, op->word[1], &op->a);
 	if (!err && verb->paths >= 2)
 		err = place_get(op, op->word[2], &op->b);
+	if (!err)
+		err = needs_check(op, verb);
 	if (!err) {
 		mark(script, 'b');
 		err = verb->run(op);
@@ -481,6 +518,8 @@ static int line_run(struct script *script, char *line)
 	verb = verb_find(op.word[0]);
 	if (!verb || op.n != verb->words || script->closed)
 		return -EINVAL;
+	if (script->op + 1 == SCRIPT_OPS_MAX)
+		return -E2BIG;
 	script->op++;
 	return op_run(&op, verb);
 }

@@ -20,7 +20,8 @@
  *  (1) Operation n stands between the recorder's marks "b n" and "e n"; the first
  *      is 1.
  *  (2) The model sees every operation that succeeded.
- *  (3) An operation that the LibFS does not have (-EOPNOTSUPP, -ENOSYS) changes
+ *  (3) What makes no sense (no such file, no such verb, numbers too large) is refused.
+ *  (4) An operation that the LibFS does not have (-EOPNOTSUPP, -ENOSYS) changes
  *      nothing and is counted.
  */
 #ifndef TESTS_CRASH_SCRIPT_H
@@ -30,7 +31,8 @@
 
 struct bdev;
 
-#define SCRIPT_ROOTS 2
+#define SCRIPT_ROOTS   2
+#define SCRIPT_OPS_MAX 256u /* operations are counted from 1 */
 
 struct script_root {
 	struct libfs *fs;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define NONE_MISSING UINT32_MAX
+#define PAIRS_MAX    256u
 
 /* Contents met, with what else tells states apart; open addressing. */
 struct met {
@@ -118,6 +119,12 @@ static void show(struct walk *w)
 	state->hash = slate_hash(w->slate);
 	w->count->considered++;
 	w->count->distinct += met_add(&w->contents, state->hash);
+	if (w->opts->max && w->contents.n > w->opts->max) {
+		w->count->cut_short++;
+		w->result = 1;
+		slate_back(w->slate, mark);
+		return;
+	}
 	key[0] = state->hash;
 	key[1] = state->begun;
 	key[2] = state->end;
@@ -153,7 +160,7 @@ static void all_subsets(struct walk *w)
 static void nearly_all_or_none(struct walk *w, bool kept)
 {
 	for (unsigned i = 0; i < w->state.n; i++)
-		for (unsigned k = i; k < w->state.n; k++) {
+		for (unsigned k = i; k < (w->state.n > PAIRS_MAX ? i + 1 : w->state.n); k++) {
 			if (kept)
 				none_kept(w);
 			else
@@ -271,6 +278,26 @@ static void epoch_settle(struct walk *w, size_t end)
 		if (is_change(event) && event->stable_at == end)
 			part_apply(w, event, &part);
 	}
+}
+
+const char *states_refuse(const struct bdev *recorder, size_t n)
+{
+	size_t unstable = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct bdev_event *event = bdev_recorder_event(recorder, i);
+
+		if (event->kind == BDEV_EVENT_DISCARD)
+			return "it has a discard, after which anything may be read";
+		if (event->flags & BDEV_FUA)
+			return "it has a write that is stable by itself (FUA)";
+		if (event->kind == BDEV_EVENT_FLUSH) /* what is in flight counts with the next */
+			unstable = 0;
+		unstable += event->kind == BDEV_EVENT_WRITE || event->kind == BDEV_EVENT_ZEROES;
+		if (unstable >= STATE_WRITES_MAX / 2)
+			return "too many writes stand between two flushes";
+	}
+	return NULL;
 }
 
 int states_each(struct slate *slate, const struct bdev *recorder, size_t n,

@@ -6,8 +6,8 @@
  *      when it ends lies below every state of it; of the rest any choice may be
  *      there: writes whole, torn between sectors, or not at all.
  *  (2) Of each epoch: every prefix; every subset of its writes when they are few
- *      (`all_below`), else all of at most two kept and at most two dropped, and
- *      `samples` random ones; each write alone with every cut, and with a single
+ *      (`all_below`), else all of at most two kept and at most two dropped (one, of
+ *      more than 256), and `samples` random ones; each write alone with every cut, and with a single
  *      sector missing, over nothing else and over everything else; `tears` random
  *      tears of several.
  *  (3) Each content is shown once for each pair (writes begun, epoch).
@@ -22,7 +22,7 @@
 
 #include "slate.h"
 
-#define STATE_WRITES_MAX 256
+#define STATE_WRITES_MAX 4096
 
 /* Which sectors of a write are there: [from, to) without `missing`. */
 struct state_part {
@@ -42,6 +42,7 @@ struct state {
 struct states_opts {
 	unsigned all_below, samples, tears;
 	uint64_t seed;
+	uint64_t max; /* contents of one log, and no more; 0: all */
 };
 
 struct states_count {
@@ -49,6 +50,7 @@ struct states_count {
 	uint64_t considered;     /* states made */
 	uint64_t distinct;       /* contents among them */
 	uint64_t epochs, capped; /* capped: not all subsets of whole writes were made */
+	uint64_t cut_short;      /* logs with more contents than `max` */
 };
 
 /* Non-zero ends it. */
@@ -58,6 +60,9 @@ typedef int states_visit(void *arg, const struct state *state);
 int states_each(struct slate *slate, const struct bdev *recorder, size_t n,
 		const struct states_opts *opts, states_visit *visit, void *arg,
 		struct states_count *count);
+
+/* Can it make the states of this log?  NULL, or why not. */
+const char *states_refuse(const struct bdev *recorder, size_t n);
 
 /* "3 of 5 writes: 12 13(0-2) 15" */
 void state_text(const struct state *state, char *text, size_t size);

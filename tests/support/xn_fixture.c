@@ -301,6 +301,14 @@ void request_expect(struct request *rq, xn_blk_t object, uint64_t version)
 	rq->expects[rq->update.n_expects++] = (struct xn_expect){ object, version };
 }
 
+void request_move(struct request *rq, xn_blk_t from, uint32_t record, xn_blk_t to,
+		  uint32_t to_record, uint64_t pointer)
+{
+	request_begin(rq);
+	request_word(rq, from, record * 8, 0);
+	request_word(rq, to, to_record * 8, pointer);
+}
+
 int request_run(struct request *rq, struct xn_session *session)
 {
 	return xn_update(session, &rq->update);
@@ -417,6 +425,18 @@ xn_blk_t given_data(struct fixture *fx, xn_blk_t owner, uint32_t record, uint64_
 	return block;
 }
 
+xn_blk_t given_zeroes(struct fixture *fx, xn_blk_t owner, uint32_t record, xn_binding_t *binding)
+{
+	static const uint8_t zeroes[XN_BLOCK];
+	xn_binding_t bound;
+	xn_blk_t data = given_data(fx, owner, record, 1, &bound);
+
+	assert_ok(xn_write(fx->session, bound, 0, zeroes, sizeof(zeroes)));
+	if (binding)
+		*binding = bound;
+	return data;
+}
+
 struct xn_session *given_session(struct fixture *fx, uint32_t uid, uint32_t flags)
 {
 	struct xn_cred cred = { .uid = uid, .gid = uid };
@@ -432,6 +452,35 @@ uint64_t free_blocks(struct fixture *fx)
 
 	assert_ok(xn_disk_info(fx->xn, &info));
 	return info.free_blocks;
+}
+
+struct xn_stats stats_of(struct fixture *fx)
+{
+	struct xn_stats stats;
+
+	xn_stats(fx->xn, &stats);
+	return stats;
+}
+
+uint64_t bound_word(struct fixture *fx, xn_binding_t bound, uint32_t offset)
+{
+	const void *bytes;
+	uint64_t word;
+	size_t len;
+
+	assert_ok(xn_map(fx->session, bound, &bytes, &len));
+	memcpy(&word, (const uint8_t *)bytes + offset, sizeof(word));
+	return word;
+}
+
+uint64_t node_word(struct fixture *fx, uint32_t record, xn_blk_t node, uint32_t offset)
+{
+	xn_binding_t bound =
+		given_bound(fx, fx->root, record, node, 1, T_NODE, XN_READ | XN_READIN);
+	uint64_t word = bound_word(fx, bound, offset);
+
+	assert_ok(xn_unbind(fx->session, bound));
+	return word;
 }
 
 /* ---- stamps ---- */

@@ -90,6 +90,9 @@ void request_word(struct request *rq, xn_blk_t object, uint32_t offset, uint64_t
 void request_alloc(struct request *rq, xn_blk_t start, uint64_t count, uint32_t type);
 void request_free(struct request *rq, xn_blk_t start, uint64_t count, uint32_t type);
 void request_expect(struct request *rq, xn_blk_t object, uint64_t version);
+/* Begun anew: `pointer` moves from a record of one t.node to a record of another. */
+void request_move(struct request *rq, xn_blk_t from, uint32_t record, xn_blk_t to,
+		  uint32_t to_record, uint64_t pointer);
 int request_run(struct request *rq, struct xn_session *session);
 /* Run it as the fixture's session: refused so, with a sentence, and without a trace. */
 #define assert_request_refused(fx, rq, wanted) \
@@ -115,6 +118,8 @@ int try_bind(struct fixture *fx, struct xn_session *session, xn_blk_t owner, uin
 	     xn_blk_t start, uint64_t count, uint32_t type, uint32_t access, xn_binding_t *binding);
 xn_binding_t given_bound(struct fixture *fx, xn_blk_t owner, uint32_t record, xn_blk_t start,
 			 uint64_t count, enum t_child child, uint32_t access);
+/* Data of zeroes: it may move, and nobody takes it for another owner's. */
+xn_blk_t given_zeroes(struct fixture *fx, xn_blk_t owner, uint32_t record, xn_binding_t *binding);
 struct xn_session *given_session(struct fixture *fx, uint32_t uid, uint32_t flags);
 
 void stamp_fill(uint8_t *block, xn_blk_t at, xn_blk_t owner, uint64_t number);
@@ -123,6 +128,10 @@ bool stamp_is(const uint8_t *block, xn_blk_t at, xn_blk_t owner, uint64_t number
 const char *stamps_visit(void *context, const struct medium_item *item);
 
 uint64_t free_blocks(struct fixture *fx);
+struct xn_stats stats_of(struct fixture *fx);
+uint64_t bound_word(struct fixture *fx, xn_binding_t bound, uint32_t offset);
+/* A word of a t.node below the root, which may have to be found again. */
+uint64_t node_word(struct fixture *fx, uint32_t record, xn_blk_t node, uint32_t offset);
 void install_types(struct xn_session *session, uint32_t type[T_CHILDREN]);
 
 #endif

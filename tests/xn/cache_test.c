@@ -6,14 +6,6 @@
 
 #define RW (XN_READ | XN_WRITE)
 
-static struct xn_stats stats_of(struct fixture *fx)
-{
-	struct xn_stats stats;
-
-	xn_stats(fx->xn, &stats);
-	return stats;
-}
-
 /* `n` sound data blocks to read over and over. */
 static xn_binding_t given_bulk(struct fixture *fx, uint32_t record, uint64_t n)
 {

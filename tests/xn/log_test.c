@@ -12,61 +12,9 @@
 
 #define BOTH (XN_READ | XN_WRITE)
 
-static uint64_t word_of(struct fixture *fx, xn_binding_t bound, uint32_t offset)
-{
-	const void *bytes;
-	uint64_t word;
-	size_t len;
-
-	assert_ok(xn_map(fx->session, bound, &bytes, &len));
-	memcpy(&word, (const uint8_t *)bytes + offset, sizeof(word));
-	return word;
-}
-
-/* A word of an object that may have to be found again. */
-static uint64_t node_word(struct fixture *fx, uint32_t record, xn_blk_t node, uint32_t offset)
-{
-	xn_binding_t bound =
-		given_bound(fx, fx->root, record, node, 1, T_NODE, XN_READ | XN_READIN);
-	uint64_t word = word_of(fx, bound, offset);
-
-	assert_ok(xn_unbind(fx->session, bound));
-	return word;
-}
-
-/* Data of zeroes: it may move, and nobody takes it for another owner's. */
-static xn_blk_t given_zeroes(struct fixture *fx, xn_blk_t owner, uint32_t record,
-			     xn_binding_t *binding)
-{
-	static const uint8_t zeroes[XN_BLOCK];
-	xn_binding_t bound;
-	xn_blk_t data = given_data(fx, owner, record, 1, &bound);
-
-	assert_ok(xn_write(fx->session, bound, 0, zeroes, sizeof(zeroes)));
-	if (binding)
-		*binding = bound;
-	return data;
-}
-
-static void request_move(struct request *rq, xn_blk_t from, uint32_t record, xn_blk_t to,
-			 uint32_t to_record, uint64_t pointer)
-{
-	request_begin(rq);
-	request_word(rq, from, record * 8, 0);
-	request_word(rq, to, to_record * 8, pointer);
-}
-
 static void sync_all(struct fixture *fx)
 {
 	assert_ok(xn_sync(fx->session, 0));
-}
-
-static struct xn_stats stats_of(struct fixture *fx)
-{
-	struct xn_stats stats;
-
-	xn_stats(fx->xn, &stats);
-	return stats;
 }
 
 /* ---- whole updates ---- */
@@ -175,8 +123,8 @@ static void an_atomic_update_is_there_or_not(void **state)
 			given_bound(fx, fx->root, 1, b, 1, T_NODE, BOTH | XN_READIN)
 		};
 
-		assert_int_equal(word_of(fx, bound[0], T_NODE_RAW),
-				 word_of(fx, bound[1], T_NODE_RAW));
+		assert_int_equal(bound_word(fx, bound[0], T_NODE_RAW),
+				 bound_word(fx, bound[1], T_NODE_RAW));
 		for (uint64_t i = 0; i < seed % 4 + 1; i++) {
 			request_begin(&rq);
 			rq.update.flags = XN_ATOMIC;
@@ -196,7 +144,7 @@ static void an_atomic_update_is_there_or_not(void **state)
 			xn_binding_t again =
 				given_bound(fx, fx->root, 0, a, 1, T_NODE, XN_READ | XN_READIN);
 
-			assert_int_equal(word_of(fx, again, T_NODE_RAW), seed * 10 + seed % 4);
+			assert_int_equal(bound_word(fx, again, T_NODE_RAW), seed * 10 + seed % 4);
 		}
 	}
 }
@@ -437,7 +385,7 @@ static void replay_an_old_record_over_a_newer_version(void **state)
 		assert_ok(request_run(&rq, fx->session));
 		sync_all(fx);
 		fixture_crash(fx, seed);
-		a = T_START(word_of(fx, fx->root_binding, 0));
+		a = T_START(bound_word(fx, fx->root_binding, 0));
 		given_bound(fx, fx->root, 0, a, 1, T_NODE, BOTH | XN_READIN);
 		given_bound(fx, fx->root, 1, b, 1, T_NODE, BOTH | XN_READIN);
 		assert_int_equal(node_word(fx, 0, a, T_NODE_RAW), 1000 + seed);
@@ -567,9 +515,9 @@ static void a_disk_opened_for_reading_shows_what_the_log_holds(void **state)
 	fx->xn = NULL;
 	writes = crashdev_writes(fx->medium);
 	fixture_open_as(fx, XN_OPEN_RDONLY);
-	assert_int_equal(word_of(fx,
-				 given_bound(fx, fx->root, 1, b, 1, T_NODE, XN_READ | XN_READIN),
-				 T_NODE_RAW),
+	assert_int_equal(bound_word(fx,
+				    given_bound(fx, fx->root, 1, b, 1, T_NODE, XN_READ | XN_READIN),
+				    T_NODE_RAW),
 			 78);
 	assert_int_equal(crashdev_writes(fx->medium), writes);
 	fixture_close(fx);
@@ -848,79 +796,6 @@ static void reserved_blocks_become_data_and_back(void **state)
 	sync_all(fx);
 }
 
-/* ---- frozen versions ---- */
-
-/* Somebody who goes on working in a directory while it is synced. */
-struct busy {
-	struct fixture *fx;
-	xn_blk_t dir, other;
-	xn_blk_t last; /* data of the newest record */
-	uint32_t record;
-	bool within;
-	enum { BUSY_CREATES, BUSY_REMOVES, BUSY_MOVES } does;
-};
-
-static void busy_work(void *context, struct bdev *dev, enum bdev_op op)
-{
-	struct busy *busy = context;
-	struct fixture *fx = busy->fx;
-	struct request rq;
-
-	(void)dev;
-	fixture_check_crashes(fx, 3);
-	/* What takes back what a copy waits for, ends the copy: that sync waits for its end. */
-	if (busy->within || op != BDEV_FLUSH || busy->record > (busy->does ? 12 : 60))
-		return;
-	busy->within = true;
-	if (busy->does == BUSY_REMOVES && busy->record > 3) {
-		/* The last one made is not sound yet: a frozen copy may wait for it. */
-		given_no_child(fx, busy->dir, busy->record - 1, busy->last, 1, T_DATA);
-	} else if (busy->does == BUSY_MOVES && busy->record > 3) {
-		request_move(&rq, busy->dir, 0, busy->other, busy->record,
-			     T_POINTER(T_START(node_word(fx, 0, busy->dir, 0)), 1, T_DATA));
-		if (node_word(fx, 0, busy->dir, 0))
-			assert_ok(request_run(&rq, fx->session));
-	}
-	busy->last = given_zeroes(fx, busy->dir, busy->record++, NULL);
-	busy->within = false;
-}
-
-static void sync_while_busy(struct fixture *fx, int does)
-{
-	struct busy busy = { .fx = fx, .record = 1, .does = does };
-	struct xn_stats before;
-
-	busy.dir = given_node(fx, fx->root, 0, NULL);
-	busy.other = given_node(fx, fx->root, 1, NULL);
-	given_zeroes(fx, busy.dir, 0, NULL);
-	sync_all(fx);
-	busy.last = given_zeroes(fx, busy.dir, busy.record++, NULL);
-	before = stats_of(fx);
-	crashdev_hook_set(fx->medium, busy_work, &busy);
-	assert_ok(xn_sync(fx->session, fx->root_id));
-	assert_ok(xn_sync(fx->session, fx->root_id));
-	crashdev_hook_set(fx->medium, NULL, NULL);
-	assert_true(stats_of(fx).flushes < before.flushes + 40);
-	assert_true(stats_of(fx).frozen > before.frozen);
-	fixture_crash(fx, 1);
-	assert_true(node_word(fx, 0, busy.dir, 8) != 0);
-}
-
-static void a_busy_directory_does_not_keep_a_sync_from_ending(void **state)
-{
-	sync_while_busy(*state, BUSY_CREATES);
-}
-
-static void freeze_a_directory_free_one_of_its_new_children_crash(void **state)
-{
-	sync_while_busy(*state, BUSY_REMOVES);
-}
-
-static void freeze_move_an_entry_out_crash(void **state)
-{
-	sync_while_busy(*state, BUSY_MOVES);
-}
-
 /* ---- faults ---- */
 
 /* The disk names them as reserved: that they are unwritten data now does not free them at once. */
@@ -1060,9 +935,6 @@ int main(void)
 		TEST(nobody_waits_for_what_will_be_taken_apart),
 		TEST(reserved_blocks_become_data_and_back),
 		TEST(a_retyped_block_is_not_reused_while_the_disk_names_it),
-		TEST(a_busy_directory_does_not_keep_a_sync_from_ending),
-		TEST(freeze_a_directory_free_one_of_its_new_children_crash),
-		TEST(freeze_move_an_entry_out_crash),
 		TEST(a_failed_record_is_written_anew),
 		TEST(a_checkpoint_that_fails_half_way_is_done_again_before_anything_is_logged),
 	};

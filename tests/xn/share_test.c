@@ -87,14 +87,6 @@ static int bind_all(struct libfs *libfs)
 	return err;
 }
 
-static struct xn_stats stats_of(struct fixture *fx)
-{
-	struct xn_stats stats;
-
-	xn_stats(fx->xn, &stats);
-	return stats;
-}
-
 /* Bind, read, change, write data, sync: a little of everything. */
 static void work(struct libfs *libfs, uint32_t record)
 {

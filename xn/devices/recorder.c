@@ -9,31 +9,12 @@
  *      DONE when it was submitted.
  *  (3) What FAILED or is UNKNOWN is never called stable.
  */
-#include "device.h"
+#include "recorder.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct entry {
-	struct bdev_event event;
-	uint8_t *bytes;
-	bool done;          /* the request was DONE */
-	uint64_t done_tick; /* and this is when */
-};
-
-struct recorder {
-	struct stacked stacked;
-	pthread_mutex_t mutex;
-	struct entry *entries;
-	size_t count, room;
-	size_t unstable; /* all before this one are stable, or are marks and flushes */
-	uint64_t tick;   /* counts submissions of flushes and completions */
-	uint64_t reset_count;
-	struct bdev_counts counts;
-};
 
 /* A request that is below, and what we know of it. */
 struct flight {
@@ -51,7 +32,7 @@ struct recorder_queue {
 
 /* ---- the list (mutex held) ---- */
 
-static struct entry *entry_add(struct recorder *recorder)
+struct entry *recorder_add(struct recorder *recorder)
 {
 	if (recorder->count == recorder->room) {
 		size_t room = recorder->room ? recorder->room * 2 : 64;
@@ -81,6 +62,16 @@ static enum bdev_event_kind event_kind(enum bdev_op op)
 	}
 }
 
+/* The newest goes to the file, too; else it is forgotten again. */
+static int entry_keep(struct recorder *recorder)
+{
+	int err = recorder_keep(recorder, recorder->count - 1);
+
+	if (err)
+		free(recorder->entries[--recorder->count].bytes);
+	return err;
+}
+
 static int entry_add_change(struct recorder *recorder, const struct bdev_request *request)
 {
 	uint8_t *bytes = NULL;
@@ -92,7 +83,7 @@ static int entry_add_change(struct recorder *recorder, const struct bdev_request
 			return -ENOMEM;
 		iov_gather(bytes, request->iov, request->len);
 	}
-	entry = entry_add(recorder);
+	entry = recorder_add(recorder);
 	if (!entry) {
 		free(bytes);
 		return -ENOMEM;
@@ -103,14 +94,15 @@ static int entry_add_change(struct recorder *recorder, const struct bdev_request
 	entry->event.flags = request->flags;
 	entry->event.offset = request->offset;
 	entry->event.len = request->len;
-	return 0;
+	return entry_keep(recorder);
 }
 
 /* A flush submitted at `tick` is DONE. */
 static int entry_add_flush(struct recorder *recorder, uint64_t tick)
 {
 	size_t flush = recorder->count;
-	struct entry *entry = entry_add(recorder);
+	struct entry *entry = recorder_add(recorder);
+	int err;
 
 	if (!entry)
 		return -ENOMEM;
@@ -122,10 +114,11 @@ static int entry_add_flush(struct recorder *recorder, uint64_t tick)
 		    entry->event.stable_at == SIZE_MAX)
 			entry->event.stable_at = flush;
 	}
+	err = recorder_keep(recorder, flush);
 	while (recorder->unstable < recorder->count &&
 	       recorder->entries[recorder->unstable].event.stable_at != SIZE_MAX)
 		recorder->unstable++;
-	return 0;
+	return err;
 }
 
 static void entries_forget(struct recorder *recorder)
@@ -238,9 +231,11 @@ static void request_landed(struct recorder *recorder, const struct flight *fligh
 		return;
 	if (request->op == BDEV_FLUSH) {
 		/* Unremembered it would only make less stable than there is. */
-		if (entry_add_flush(recorder, flight->tick)) {
+		int err = entry_add_flush(recorder, flight->tick);
+
+		if (err) {
 			request->outcome = BDEV_FAILED;
-			request->error = -ENOMEM;
+			request->error = err;
 		}
 		return;
 	}
@@ -299,6 +294,7 @@ static void recorder_close(struct bdev *dev)
 	struct recorder *recorder = (struct recorder *)dev;
 
 	entries_forget(recorder);
+	recorder_file_close(recorder);
 	free(recorder->entries);
 	bdev_close(recorder->stacked.below);
 	pthread_mutex_destroy(&recorder->mutex);
@@ -327,6 +323,7 @@ int bdev_recorder_create(struct bdev *below, struct bdev **out)
 		return -ENOMEM;
 	recorder->stacked.bdev.ops = &recorder_ops;
 	recorder->stacked.below = below;
+	recorder->file = -1;
 	pthread_mutex_init(&recorder->mutex, NULL);
 	*out = &recorder->stacked.bdev;
 	return 0;
@@ -337,21 +334,23 @@ int bdev_recorder_mark(struct bdev *dev, const char *text)
 	struct recorder *recorder = (struct recorder *)dev;
 	char *copy = strdup(text);
 	struct entry *entry;
+	int err = -ENOMEM;
 
 	if (!copy)
 		return -ENOMEM;
 	pthread_mutex_lock(&recorder->mutex);
-	entry = entry_add(recorder);
+	entry = recorder_add(recorder);
 	if (entry) {
 		entry->event.kind = BDEV_EVENT_MARK;
 		entry->event.stable_at = recorder->count - 1;
 		entry->bytes = (uint8_t *)copy;
 		entry->event.mark = copy;
+		err = entry_keep(recorder);
 	}
 	pthread_mutex_unlock(&recorder->mutex);
 	if (!entry)
 		free(copy);
-	return entry ? 0 : -ENOMEM;
+	return err;
 }
 
 size_t bdev_recorder_count(const struct bdev *dev)
@@ -383,6 +382,7 @@ void bdev_recorder_reset(struct bdev *dev)
 
 	pthread_mutex_lock(&recorder->mutex);
 	entries_forget(recorder);
+	recorder_file_close(recorder); /* its numbers would begin anew */
 	recorder->reset_count++;
 	memset(&recorder->counts, 0, sizeof(recorder->counts));
 	pthread_mutex_unlock(&recorder->mutex);

@@ -239,6 +239,28 @@ size_t bdev_recorder_count(const struct bdev *recorder);
 const struct bdev_event *bdev_recorder_event(const struct bdev *recorder, size_t index);
 void bdev_recorder_reset(struct bdev *recorder); /* forget everything so far */
 
+/*
+ * From the first event on, append each to a new file; bytes of writes are then kept only there.
+ * What cannot be kept does not happen: the request fails.
+ *
+ * Fails with
+ *   -EBUSY   events came before
+ *   -EEXIST and others of open(2) and write(2)
+ */
+int bdev_recorder_save(struct bdev *recorder, const char *path);
+
+/*
+ * Have the events of such a file, instead of its own; the devices below are left alone.  Half an
+ * event at the end, of a writer that was killed, is left out.
+ *
+ * Fails with
+ *   -EMEDIUMTYPE, -EPROTONOSUPPORT   it is no such file, or a newer one
+ *   -EINVAL    it is of a device of another size
+ *   -EUCLEAN   an event makes no sense
+ *   -errno of open(2) and read(2), -ENOMEM
+ */
+int bdev_recorder_load(struct bdev *recorder, const char *path);
+
 struct bdev_counts {
 	uint64_t reads, writes, flushes, discards, zeroes;
 	uint64_t read_bytes, written_bytes;
