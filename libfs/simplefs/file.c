@@ -196,6 +196,24 @@ static uint64_t rest_of_block(uint64_t off)
 }
 
 /*
+ * The end is about to move up: what a crash left behind it in its block must be zero, and must be so on
+ * the disk before the new size is.  Mostly it is zero already.
+ */
+static int tail_settle(struct sfs *fs, struct sfs_inode *inode, uint64_t off, uint64_t len)
+{
+	uint8_t bytes[SFS_BLOCK];
+	int err;
+
+	if (len == 0)
+		return 0;
+	err = sfs_file_read(fs, inode, off, bytes, len);
+	if (err || (bytes[0] == 0 && memcmp(bytes, bytes + 1, len - 1) == 0))
+		return err;
+	err = sfs_file_clear(fs, inode, off, len);
+	return err ? err : sfs_sync_locked(fs);
+}
+
+/*
  * Growing uncovers the rest of the last block, where a crash may have left bytes.
  * Shrinking gives back the blocks behind the last, and clears what it cuts off of
  * that: else a later size could reach the disk before the bytes that belong to it,
@@ -209,7 +227,8 @@ int sfs_file_resize(struct sfs *fs, struct sfs_inode *inode, uint64_t size)
 
 	if (size > SFS_FILE_MAX)
 		return -EFBIG;
-	err = sfs_file_clear(fs, inode, low, rest < moved ? rest : moved);
+	rest = rest < moved ? rest : moved;
+	err = size < old ? sfs_file_clear(fs, inode, low, rest) : tail_settle(fs, inode, low, rest);
 	if (!err && size < old)
 		err = sfs_map_free(fs, inode, (size + SFS_BLOCK - 1) / SFS_BLOCK, UINT64_MAX);
 	if (!err)

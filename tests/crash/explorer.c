@@ -36,6 +36,7 @@ struct explorer {
 	size_t n_looks, cap_looks;
 	uint64_t *spaces; /* pictures, and how much space they took, that were used to the end */
 	size_t n_spaces, cap_spaces;
+	uint64_t n_fresh;
 
 	/* the workload being explored */
 	const char *name, *text;
@@ -353,6 +354,112 @@ static bool space_is_new(struct explorer *e, const struct verdict *verdict)
 	return true;
 }
 
+/* ---- growing after a crash ---- */
+
+#define GROWTH 6000u
+
+/* What lay behind the end of a file before the crash must not come to light when it grows. */
+struct growth {
+	struct explorer *e;
+	const struct verdict *whole; /* before */
+	char wrong[256];
+};
+
+static const struct look_node *node_of(const struct look *look, const struct look_node *like)
+{
+	for (uint32_t i = 0; i < look->n_nodes; i++)
+		if (look->nodes[i].ino == like->ino &&
+		    look->nodes[i].generation == like->generation)
+			return &look->nodes[i];
+	return NULL;
+}
+
+static bool grew_by_zeroes(const struct look_node *before, const struct look_node *now)
+{
+	static const uint8_t zeroes[LOOK_SECTOR];
+	uint64_t zero = sector_hash_of(zeroes, sizeof(zeroes));
+
+	if (now->size < before->size || now->size > before->size + GROWTH)
+		return false;
+	for (size_t i = 0; i < now->n_sectors; i++)
+		if (now->sectors[i] != (i < before->n_sectors ? before->sectors[i] : zero))
+			return false;
+	return true;
+}
+
+static int growth_visit(void *arg, const struct state *state)
+{
+	struct growth *growth = arg;
+	const struct verdict *verdict = state_ask(growth->e, state->hash);
+	char where[160];
+
+	state_text(state, where, sizeof(where));
+	if (verdict->wrong[0])
+		snprintf(growth->wrong, sizeof(growth->wrong),
+			 "%.150s (crash while files grow, %.60s)", verdict->wrong, where);
+	for (unsigned i = 0; i < growth->e->opts.n_roots && !growth->wrong[0]; i++) {
+		const struct look *before = growth->whole->look[i], *now = verdict->look[i];
+
+		for (uint32_t k = 0; k < before->n_nodes; k++) {
+			const struct look_node *node = node_of(now, &before->nodes[k]);
+
+			if (node && before->nodes[k].sectors &&
+			    !grew_by_zeroes(&before->nodes[k], node))
+				snprintf(growth->wrong, sizeof(growth->wrong),
+					 "R7: inode %llu of %llu bytes grew after the crash and "
+					 "shows what "
+					 "lay behind its end (%.60s)",
+					 (unsigned long long)node->ino,
+					 (unsigned long long)before->nodes[k].size, where);
+		}
+	}
+	return growth->wrong[0] != 0;
+}
+
+static void grow_files(struct crash_mount *mount, unsigned root, const struct look *look)
+{
+	for (uint32_t i = 0; i < look->n_nodes; i++) {
+		const struct look_node *node = &look->nodes[i];
+		struct libfs_attr attr;
+		struct libfs_user user;
+
+		if (!node->sectors ||
+		    libfs_find(mount->fs[root], node->ino, node->generation, &attr))
+			continue;
+		attr = (struct libfs_attr){ .size = node->size + GROWTH };
+		if (!libfs_setattr(mount->fs[root], user_at(&user, 3000), node->ino, &attr,
+				   LIBFS_SET_SIZE, NULL))
+			libfs_fsync(mount->fs[root], node->ino, false);
+		libfs_forget(mount->fs[root], node->ino, 1);
+	}
+}
+
+static void ask_growth(struct explorer *e, struct verdict *verdict)
+{
+	struct states_opts opts = { .all_below = 4, .seed = 1 };
+	struct growth growth = { .e = e, .whole = verdict };
+	size_t mark = slate_mark(e->slate), n_events = 0;
+	struct states_count count = { 0 };
+	struct crash_mount mount;
+	struct bdev *recorder;
+	char text[256];
+
+	must(bdev_recorder_create(slate_device(e->slate), &recorder), "recorder");
+	if (!crash_mount(&mount, recorder, e->opts.n_roots, growth.wrong)) {
+		for (unsigned i = 0; i < e->opts.n_roots; i++)
+			grow_files(&mount, i, verdict->look[i]);
+		n_events = bdev_recorder_count(recorder);
+		crash_unmount(&mount, text);
+	}
+	slate_back(e->slate, mark);
+	if (!growth.wrong[0])
+		states_each(e->slate, recorder, n_events, &opts, growth_visit, &growth, &count);
+	if (growth.wrong[0])
+		memcpy(verdict->wrong, growth.wrong, sizeof(verdict->wrong));
+	e->totals.grown++;
+	bdev_close(recorder);
+}
+
 /* The long way: open it, look at it, use it. */
 static void content_ask(struct explorer *e, struct verdict *verdict)
 {
@@ -362,7 +469,7 @@ static void content_ask(struct explorer *e, struct verdict *verdict)
 	oracles_ask(&e->oracles, verdict);
 	for (unsigned i = 0; i < e->opts.n_roots && verdict->look[i]; i++)
 		look_keep(e, &verdict->look[i]);
-	fresh = space_is_new(e, verdict);
+	fresh = verdict->fresh = space_is_new(e, verdict);
 	if (verdict->wrong[0] || !e->opts.alive_every)
 		return;
 	if (!fresh && e->totals.opened % e->opts.alive_every)
@@ -446,6 +553,12 @@ static int visit(void *arg, const struct state *state)
 		ask_nested(e, verdict,
 			   !e->opts.unfinished && e->totals.opened / e->opts.nested_every % 2);
 	slate_back(e->slate, mark);
+	/* Only states of the log: those that grow may not grow again. */
+	if (e->opts.grown_every && !verdict->wrong[0] && verdict->fresh &&
+	    e->totals.opened != opened && e->n_fresh++ % e->opts.grown_every == 0) {
+		ask_growth(e, verdict);
+		slate_back(e->slate, mark);
+	}
 	if (verdict->wrong[0]) {
 		violation(e, state, where, verdict->wrong);
 		return e->wrong >= WRONG_MAX;
@@ -663,10 +776,10 @@ void explorer_print(const struct explorer *e, const char *what)
 	       t->states.epochs, t->states.capped);
 	printf("  states: %.3g possible, %" PRIu64 " made, %" PRIu64 " distinct; %" PRIu64
 	       " contents walked, %" PRIu64 " of different meaning opened and asked, %" PRIu64
-	       " used to the end, %" PRIu64 " crashes in recovery or repair, %" PRIu64
-	       " comparisons with the model\n",
+	       " used to the end, %" PRIu64 " grown, %" PRIu64
+	       " crashes in recovery or repair, %" PRIu64 " comparisons with the model\n",
 	       t->states.possible, t->states.considered, t->states.distinct, t->contents, t->opened,
-	       t->alive, t->nested, t->judged);
+	       t->alive, t->grown, t->nested, t->judged);
 	printf("  %.1f s, %.0f distinct states/s, %.0f contents/s; %" PRIu64
 	       " violations; %s; seed %" PRIu64 "\n",
 	       t->seconds, (double)t->states.distinct / t->seconds,

@@ -50,6 +50,8 @@ struct explorer_opts {
 		unfinished; /* what its checker calls a root that was not finished; NULL: none may be */
 	unsigned
 		nested_every; /* crashes in recovery, or in xn-fsck -p, of one content in so many; 0: never */
+	/* Of new pictures, one in so many: all files grow, and it crashes then; 0: never */
+	unsigned grown_every;
 	struct wreck wreck;
 	FILE *report; /* violations, in words; may be NULL */
 	explorer_tell *tell;
@@ -67,7 +69,7 @@ struct explorer_totals {
 	uint64_t contents; /* different ones over all workloads: walked */
 	uint64_t opened;   /* different in blocks that belong to somebody: opened, asked */
 	uint64_t judged;   /* compared with the model */
-	uint64_t alive, nested;
+	uint64_t alive, grown, nested;
 	uint64_t fired; /* what the wreck did */
 	uint64_t violations;
 	uint64_t by_oracle[10];

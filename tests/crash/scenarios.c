@@ -116,6 +116,10 @@ const struct scenario scenarios_own_risks[] = {
 	  "creat foo; append foo 100; sync; write foo 3000000 100; fsync foo; trunc foo 50; sync" },
 	{ "an indexed file removed", "creat foo; append foo 65536; sync; unlink foo; sync; creat "
 				     "bar; append bar 65536; sync" },
+	{ "another name of a file renamed, the file asked for",
+	  "creat foo; link foo bar; sync; rename bar baz; fsync baz" },
+	{ "a file that was cut, and then stays open",
+	  "creat foo; append foo 9000; fsync foo; trunc foo 1000; append foo 300; fsync foo" },
 	{ "a disk left cleanly", "mkdir A; creat A/foo; append A/foo 9000; close" },
 	{ "a disk left cleanly after removing",
 	  "mkdir A; creat A/foo; append A/foo 20000; sync; unlink A/foo; rmdir A; close" },

@@ -445,6 +445,7 @@ static void a_root_of_shared_trees_is_removed_whole(void **state)
 	struct forest *f = *state;
 	uint64_t before = free_blocks(f->fx);
 	struct small t = given_small_tree(f);
+	struct xn_disk_info info;
 	struct xn_walk_item item;
 	struct xn_walker *walker;
 	unsigned tops = 0, trees = 0;
@@ -467,6 +468,8 @@ static void a_root_of_shared_trees_is_removed_whole(void **state)
 	while (xn_reap(f->session, 100) > 0)
 		;
 	assert_ok(xn_sync(f->session, 0));
+	assert_ok(xn_disk_info(f->fx->xn, &info));
+	assert_false(info.damaged); /* as it would be, had a tree been freed for each owner */
 	fixture_reopen(f->fx);
 	assert_int_equal(free_blocks(f->fx), before + 1); /* and the super */
 }
