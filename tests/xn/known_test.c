@@ -65,14 +65,6 @@ static int put(struct sheet *s, uint32_t record, struct k_record r, xn_blk_t sta
 	return request_run(&rq, s->fx->session);
 }
 
-static struct xn_stats stats_of(struct sheet *s)
-{
-	struct xn_stats stats;
-
-	xn_stats(s->fx->xn, &stats);
-	return stats;
-}
-
 static void what_was_the_outcome_is_not_asked_again(void **state)
 {
 	struct sheet *s = *state;
@@ -80,16 +72,16 @@ static void what_was_the_outcome_is_not_asked_again(void **state)
 	struct xn_stats before, after;
 
 	assert_ok(put(s, 0, r, s->blocks, 3));
-	before = stats_of(s);
+	before = stats_of(s->fx);
 	r.spare[50] = 1;
 	assert_ok(put(s, 0, r, 0, 0));
-	after = stats_of(s);
+	after = stats_of(s->fx);
 	assert_int_equal(after.owns_runs - before.owns_runs, 1);
 	assert_int_equal(after.owns_known - before.owns_known, 1);
 	r.spare[50] = 0; /* as it was */
-	before = stats_of(s);
+	before = stats_of(s->fx);
 	assert_ok(put(s, 0, r, 0, 0));
-	after = stats_of(s);
+	after = stats_of(s->fx);
 	assert_true(after.owns_known - before.owns_known >= 1);
 }
 
@@ -150,17 +142,17 @@ static void what_is_known_costs_what_it_cost(void **state)
 	struct xn_stats before, after;
 	struct request rq;
 
-	before = stats_of(s);
+	before = stats_of(s->fx);
 	for (uint32_t i = 0; i < K_RECORDS; i++)
 		assert_ok(put(s, i, r, 0, 0));
-	after = stats_of(s);
+	after = stats_of(s->fx);
 	/* Both sides of all records would cost more than an update may. */
 	assert_true(2 * (after.fuel_used - before.fuel_used) > UDF_OP_FUEL_MAX);
 	before = after;
 	request_begin(&rq);
 	request_edit(&rq, s->object, 0, &h, sizeof(h));
 	assert_refused(request_run(&rq, s->fx->session), XN_EFUEL);
-	after = stats_of(s);
+	after = stats_of(s->fx);
 	assert_true(after.owns_known > before.owns_known);
 }
 
@@ -171,9 +163,9 @@ static void long_lists_are_run_each_time(void **state)
 	struct xn_stats before, after;
 
 	assert_ok(put(s, 0, r, s->blocks, 60));
-	before = stats_of(s);
+	before = stats_of(s->fx);
 	assert_ok(put(s, 0, r, 0, 0));
-	after = stats_of(s);
+	after = stats_of(s->fx);
 	assert_int_equal(after.owns_runs - before.owns_runs, 2);
 	assert_int_equal(after.owns_known, before.owns_known);
 }
