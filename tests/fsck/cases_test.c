@@ -233,7 +233,7 @@ static bool outcome_is_honest(int look, int repaired, int after, int again, bool
 static unsigned case_run(const char *folder)
 {
 	struct bdev *dev;
-	char path[512], *recipe, *first, *second, *last;
+	char path[528], *recipe, *first, *second, *last;
 	int look, repaired, after, again;
 	bool wrote;
 	unsigned bad = 0;
