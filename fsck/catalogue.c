@@ -125,7 +125,8 @@ static void pair_read(struct fsck *f, struct pair *pair)
 
 /* ---- entries into memory ---- */
 
-static int take_template(struct fsck *f, uint64_t slot, const struct xn_template_entry *entry)
+static int take_template(struct fsck *f, const struct pair *pair, uint32_t sector, uint64_t slot,
+			 const struct xn_template_entry *entry)
 {
 	size_t cap = (slot + 64) / 64 * 64;
 	struct type *types;
@@ -139,6 +140,8 @@ static int take_template(struct fsck *f, uint64_t slot, const struct xn_template
 		f->cap_types = cap;
 	}
 	f->types[slot].entry = *entry;
+	memcpy(f->types[slot].home, pair->block, sizeof(f->types[slot].home));
+	f->types[slot].sector = sector;
 	if (slot >= f->n_types)
 		f->n_types = slot + 1;
 	return 0;
@@ -179,7 +182,7 @@ static int take_entry(struct fsck *f, const struct pair *pair, uint32_t sector, 
 			 &entry, &seq))
 		return 0; /* beyond the last slot */
 	if (pair->kind == XN_CAT_TEMPLATES && entry.template.state == XN_ENTRY_USED)
-		return take_template(f, slot, &entry.template);
+		return take_template(f, pair, sector, slot, &entry.template);
 	if (pair->kind == XN_CAT_ROOTS && entry.root.state == XN_ENTRY_USED)
 		return take_root(f, pair, sector, &entry.root);
 	if (pair->kind == XN_CAT_PRINCIPALS && entry.principal.state == XN_ENTRY_USED)

@@ -64,6 +64,7 @@ static void fsck_fini(struct fsck *f)
 	free(f->roots);
 	free(f->principals);
 	free(f->stack);
+	free(f->actions);
 	free(f->batch.buffer);
 }
 
@@ -72,7 +73,9 @@ static void pass(struct fsck *f, unsigned number, const char *title)
 	check_set_pass(f->check, number, f->opts->mode == CHECK_PREEN ? NULL : title);
 }
 
-/* ---- the walk again, after a LibFS's checker gave blocks up ---- */
+#define ROUNDS_MAX 64u
+
+/* ---- walks, and walks again ---- */
 
 static int seen_reset(struct fsck *f)
 {
@@ -91,31 +94,48 @@ static int seen_reset(struct fsck *f)
 	return 0;
 }
 
-static int walk_and_compare(struct fsck *f)
+/* Walk, mend what was granted, walk again: until nothing is left that can be mended. */
+static int walk_and_mend(struct fsck *f)
 {
-	int err;
+	bool made = true;
+	int err = 0;
 
-	pass(f, 4, "Checking what the roots own");
-	err = fsck_walk_roots(f);
-	if (err || fsck_stopped(f))
-		return err;
-	pass(f, 5, "Checking the free map and counters");
-	err = fsck_map_check(f);
-	return err ? err : fsck_roots_count_used(f);
+	pass(f, 4, f->seen_stale ? NULL : "Checking what the roots own");
+	for (unsigned round = 0; !err && made && round < ROUNDS_MAX; round++) {
+		f->complete = f->read_all;
+		err = round || f->seen_stale ? seen_reset(f) : 0;
+		if (!err)
+			err = fsck_walk_roots(f);
+		f->seen_stale = true;
+		if (err || fsck_stopped(f))
+			break;
+		err = fsck_actions_run(f, &made);
+		/* What was cut off may show as free only once nothing on the disk names it. */
+		if (!err && made && bdev_flush(f->dev))
+			err = -EIO;
+		check_set_rerun(f->check, true);
+	}
+	check_set_rerun(f->check, false);
+	return err;
 }
 
-static int rewalk(struct fsck *f)
+/* Checkers may give blocks up or take some: then the walk looks again, and so do they. */
+static int roots_check(struct fsck *f)
 {
-	int err = seen_reset(f);
+	int err = 0;
 
-	if (err)
-		return err;
-	/* What a checker gave up may show as free only once nothing on the disk names it. */
-	if (bdev_flush(f->dev))
-		return -EIO;
-	check_rewalked(f->check);
-	check_set_rerun(f->check, true);
-	err = walk_and_compare(f);
+	for (unsigned round = 0; !err && round < ROUNDS_MAX && !fsck_stopped(f); round++) {
+		check_rewalked(f->check);
+		pass(f, 5, round ? NULL : "Checking each root by its LibFS");
+		err = fsck_roots_run_checkers(f);
+		check_set_rerun(f->check, true);
+		if (err || fsck_stopped(f) || !check_must_rewalk(f->check))
+			break;
+		if (bdev_flush(f->dev))
+			return -EIO;
+		err = walk_and_mend(f);
+		check_set_rerun(f->check, true);
+	}
 	check_set_rerun(f->check, false);
 	return err;
 }
@@ -140,15 +160,18 @@ static int passes(struct fsck *f)
 		return err;
 	pass(f, 3, "Checking roots and principals");
 	err = fsck_roots_check(f);
+	f->read_all = f->complete;
 	if (!err && !fsck_stopped(f))
-		err = walk_and_compare(f);
+		err = walk_and_mend(f);
+	if (!err && !fsck_stopped(f))
+		err = roots_check(f);
 	if (err || fsck_stopped(f))
 		return err;
-	pass(f, 6, "Checking each root by its LibFS");
-	err = fsck_roots_run_checkers(f);
-	if (!err && !fsck_stopped(f) && check_must_rewalk(f->check))
-		err = rewalk(f);
-	return err;
+	pass(f, 6, "Checking the free map and counters");
+	err = fsck_templates_restore(f);
+	if (!err)
+		err = fsck_map_check(f);
+	return err ? err : fsck_roots_count_used(f);
 }
 
 /* ---- results ---- */

@@ -6,9 +6,10 @@
  *   log.c        the intent log, before what follows
  *   catalogue.c  pass 2 and 3: chains with twins, entries
  *   template.c   pass 2: images become templates
- *   root.c       pass 3: roots and principals; pass 6: the LibFSes' checkers
+ *   root.c       pass 3: roots and principals; pass 5: the LibFSes' checkers
  *   walk.c       pass 4: everything that roots own
- *   map.c        pass 5: the free map against that
+ *   repair.c     what the walk asked to be mended, cut or copied
+ *   map.c        pass 6: the free map against that; free blocks for repairs
  *   fsck.c       the order of it all
  *   io.c         reads, writes, batches
  */
@@ -31,6 +32,7 @@
 struct batch {
 	struct bdev_request requests[BATCH_MAX];
 	struct iovec iov[BATCH_MAX];
+	uint64_t owner[BATCH_MAX], owner_type[BATCH_MAX]; /* the walk's */
 	unsigned n;
 	uint32_t blocks;
 	uint8_t *buffer; /* BATCH_BLOCKS blocks */
@@ -41,7 +43,11 @@ struct type {
 	struct xn_template_entry entry;
 	struct udf_template *tmpl; /* NULL: cannot be used */
 	const struct udf_info *info;
-	uint32_t blocks; /* of one object */
+	uint32_t blocks;  /* of one object */
+	uint64_t home[2]; /* catalogue block and twin that hold the entry */
+	uint32_t sector;
+	size_t finding;
+	bool anew;  /* its image is to be written somewhere else */
 	bool stray; /* of a batch that was never completely installed: no type, but XN's blocks */
 };
 
@@ -51,13 +57,32 @@ struct root {
 	uint32_t sector;
 	struct blockset owned;
 	bool complete; /* everything it owns was read and understood */
+	bool mended;   /* something was cut out of it, or made sound, by this run */
+	const struct libfs_checker *checker; /* NULL: nobody here understands it */
 };
 
 /* Objects of one type that wait to be read: `count` blocks from `start`. */
 struct pending {
 	uint64_t start, count;
 	uint64_t type;
+	uint64_t owner, owner_type; /* the object that names them; 0: the root's entry */
 };
+
+/* A repair that was granted during the walk and is made behind it. */
+enum action_kind { ACT_COPY, ACT_CUT, ACT_MEND };
+struct action {
+	enum action_kind kind;
+	uint32_t root;                 /* index */
+	uint64_t object, type;         /* to be changed */
+	uint64_t start, count;         /* COPY, CUT: what it names ... */
+	uint32_t record;               /* ... and in which record */
+	uint64_t bad_start, bad_count; /* COPY: of these, what is somebody else's */
+	uint64_t owner, owner_type;    /* MEND: who names it; 0: the root's entry */
+	size_t finding;
+	bool is_object; /* CUT: what it names are objects */
+	bool cut_only;  /* MEND: no, it is cut off */
+};
+#define ACTIONS_MAX 65536u /* of one walk; the rest waits for the next */
 
 struct fsck {
 	struct bdev *dev;
@@ -83,6 +108,8 @@ struct fsck {
 
 	struct type *types;
 	size_t n_types, cap_types; /* slots seen */
+	bool read_all;             /* nothing was lost before the walk began */
+	bool seen_stale;           /* a walk was there before */
 	bool templates_lost;       /* a part of their catalogue cannot be read */
 	struct root *roots;
 	size_t n_roots, cap_roots;
@@ -93,6 +120,10 @@ struct fsck {
 	struct blockset seen; /* all that has an owner, XN's own included */
 	struct pending *stack;
 	size_t n_stack, cap_stack;
+	struct action *actions;
+	size_t n_actions, cap_actions;
+	uint64_t alloc_next; /* where free blocks are looked for */
+	uint64_t allocated;  /* marked in use by this run */
 	uint64_t kept;       /* blocks in use without an owner that stay so */
 	uint64_t found_used; /* ... and which were in use when they were found */
 	uint64_t found_free; /* blocks with an owner that the map calls free */
@@ -143,6 +174,8 @@ uint32_t fsck_catalogue_count_roots(struct fsck *f);
 int fsck_claim_xn(struct fsck *f, uint64_t start, uint64_t count);
 
 int fsck_templates_load(struct fsck *f);
+/* Write the images anew that were damaged, where the walk found nobody. */
+int fsck_templates_restore(struct fsck *f);
 struct type *fsck_type_find(const struct fsck *f, uint64_t id); /* usable ones only */
 const char *fsck_type_name(const struct fsck *f, uint64_t id);
 /* The global type behind a child index; UINT64_MAX when there is none. */
@@ -153,6 +186,18 @@ int fsck_roots_run_checkers(struct fsck *f);
 int fsck_roots_count_used(struct fsck *f);
 
 int fsck_walk_roots(struct fsck *f);
+
+/* Carry out what the walk was granted.  *made: something was changed. */
+int fsck_actions_run(struct fsck *f, bool *made);
+/* The record of an object that emits the extent of that index. */
+uint32_t fsck_record_of(const struct type *type, const uint8_t *bytes, size_t index);
+/* What a LibFS needs to know of an object. */
+struct check_damage fsck_damage(const struct fsck *f, const struct root *root, uint64_t object,
+				const struct type *type);
+/* `count` free blocks in a row, which the map on disk shows in use from then on.  -ENOSPC */
+int fsck_allocate(struct fsck *f, uint64_t count, uint64_t *start);
+/* The map of a chunk as it is on disk: all in use where it cannot be read. */
+void fsck_map_read(struct fsck *f, uint64_t chunk, uint8_t map[XN_MAP_CHUNK_BYTES]);
 
 /* counted.c */
 struct counted {

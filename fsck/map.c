@@ -176,6 +176,61 @@ static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
 	f->found_free += count_extra(truth, before);
 }
 
+void fsck_map_read(struct fsck *f, uint64_t chunk, uint8_t map[XN_MAP_CHUNK_BYTES])
+{
+	uint8_t block[XN_BLOCK_SIZE];
+
+	if (chunk >= f->super.high_water)
+		xn_map_fresh(&f->super, chunk, map);
+	else if (fsck_read(f, xn_map_block(chunk), 1, block))
+		memset(map, 0xff, XN_MAP_CHUNK_BYTES);
+	else
+		map_decode(f, chunk, block, map);
+}
+
+/* ---- free blocks for repairs ---- */
+
+/* The first run of `count` blocks in a chunk that the map shows free and nobody names. */
+static int run_find(const struct fsck *f, uint64_t chunk, const uint8_t *map, uint64_t count)
+{
+	uint8_t truth[XN_MAP_CHUNK_BYTES];
+	uint64_t n = 0;
+
+	truth_of(f, chunk, truth);
+	for (uint64_t b = 0; b < XN_CHUNK_BLOCKS; b++) {
+		bool used = ((map[b / 8] | truth[b / 8]) >> (b % 8) & 1) ||
+			    chunk * XN_CHUNK_BLOCKS + b >= f->limit;
+
+		n = used ? 0 : n + 1;
+		if (n == count)
+			return (int)(b + 1 - count);
+	}
+	return -1;
+}
+
+int fsck_allocate(struct fsck *f, uint64_t count, uint64_t *start)
+{
+	uint64_t end = f->super.high_water;
+	uint8_t map[XN_MAP_CHUNK_BYTES];
+
+	for (uint64_t i = 0; count <= XN_CHUNK_BLOCKS && i < end; i++) {
+		uint64_t chunk = (f->alloc_next + i) % end;
+		int at;
+
+		fsck_map_read(f, chunk, map);
+		at = run_find(f, chunk, map, count);
+		if (at < 0)
+			continue;
+		for (uint64_t b = (uint64_t)at; b < (uint64_t)at + count; b++)
+			map[b / 8] |= (uint8_t)(1u << (b % 8));
+		*start = chunk * XN_CHUNK_BLOCKS + (uint64_t)at;
+		f->alloc_next = chunk;
+		f->allocated += count;
+		return map_write(f, chunk, map);
+	}
+	return -ENOSPC;
+}
+
 static void chunk_unreadable(struct fsck *f, uint64_t chunk)
 {
 	f->complete = false;
@@ -264,7 +319,8 @@ static uint64_t fixed_count(const struct fsck *f)
 static void free_count(struct fsck *f)
 {
 	uint64_t used = fixed_count(f) + f->seen.blocks;
-	uint64_t found = f->super.block_count - (used + f->found_used - f->found_free);
+	uint64_t found =
+		f->super.block_count - (used + f->found_used - f->found_free) + f->allocated;
 	bool wrong = f->super.free_blocks != found && fsck_counts_are_promised(f);
 
 	used += f->kept;

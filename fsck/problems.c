@@ -2,7 +2,8 @@
 /*
  * Every problem of fsck in one table.  Codes are stable: scripts and tests name
  * them.  Nothing is repaired outside a row; a row whose repair this version does
- * not know is CHECK_REPORT_ONLY.
+ * not know is CHECK_REPORT_ONLY.  What only the LibFS of the root could repair is
+ * reported so when there is none (`helpless`).
  */
 #include "problems.h"
 
@@ -13,13 +14,17 @@
 #include "fsck/fsck.h"
 
 struct problem {
-	struct check_problem_row row; /* its sentence prints what `text` became */
+	struct check_problem_row row;      /* its sentence prints what `text` became */
+	struct check_problem_row helpless; /* the same without a question */
 	const char *text;
 	bool trace;
 };
 
-#define ROW(id, code, text, question, safety, trace) \
-	[id] = { { code, "%s", question, safety }, text, trace }
+#define ROW(id, code, text, question, safety, trace)    \
+	[id] = { { code, "%s", question, safety },      \
+		 { code, "%s", "", CHECK_REPORT_ONLY }, \
+		 text,                                  \
+		 trace }
 #define SAFE   CHECK_SAFE
 #define LOSSY  CHECK_LOSSY
 #define REPORT CHECK_REPORT_ONLY
@@ -69,10 +74,12 @@ static const struct problem problems[FSCK_PROBLEM_COUNT] = {
 
 	ROW(TEMPLATE_IMAGE_SHARED, "template/image-shared",
 	    "image of template %n (%s) at block %b lies on something else", "", REPORT, false),
+	/* The program may have the very same image: that with the recorded SHA-256. */
 	ROW(TEMPLATE_IMAGE_UNREADABLE, "template/unreadable",
-	    "image of template %n (%s) at block %b cannot be read", "", REPORT, false),
+	    "image of template %n (%s) at block %b cannot be read", "Write it anew?", SAFE, false),
 	ROW(TEMPLATE_HASH, "template/hash",
-	    "image of template %n (%s) at block %b is not what was installed", "", REPORT, false),
+	    "image of template %n (%s) at block %b is not what was installed", "Write it anew?",
+	    SAFE, false),
 	ROW(TEMPLATE_REFUSED, "template/refused", "template %n (%s) is refused: %t", "", REPORT,
 	    false),
 	ROW(TEMPLATE_NAME, "template/name",
@@ -84,8 +91,8 @@ static const struct problem problems[FSCK_PROBLEM_COUNT] = {
 	    false),
 
 	ROW(ROOT_TYPE, "root/type", "root %s has type %n, which is not there", "", REPORT, false),
-	ROW(ROOT_NAME_TWICE, "root/name-twice", "roots %n and %o are both called %s", "", REPORT,
-	    false),
+	ROW(ROOT_NAME_TWICE, "root/name-twice", "roots %n and %o are both called %s",
+	    "Rename the second?", LOSSY, false),
 	ROW(ROOT_USED, "root/used", "root %s is charged for %o blocks and uses %n", "Correct it?",
 	    SAFE, false),
 	ROW(PRINCIPAL_TWICE, "principal/twice", "user %n has more than one allowance", "", REPORT,
@@ -94,30 +101,39 @@ static const struct problem problems[FSCK_PROBLEM_COUNT] = {
 	ROW(OBJECT_UNREADABLE, "object/unreadable", "object at block %b (%s) cannot be read", "",
 	    REPORT, false),
 	ROW(OBJECT_DAMAGED, "object/damaged",
-	    "object at block %b is no sound %s: its check says %n", "", REPORT, false),
+	    "object at block %b is no sound %s: its check says %n", "Keep what makes sense?", LOSSY,
+	    false),
+	ROW(OBJECT_DOUBTED, "object/doubted", "object at block %b makes no sense as a %s",
+	    "Keep what makes sense?", LOSSY, false),
 	ROW(OBJECT_CHECK_FAULT, "object/check-fault",
-	    "check of the object at block %b (%s) faulted: %t", "", REPORT, false),
+	    "check of the object at block %b (%s) faulted: %t", "Keep what makes sense?", LOSSY,
+	    false),
 	ROW(OBJECT_OWNS_FAULT, "object/owns-fault",
-	    "what the object at block %b (%s) owns is not known: %t", "", REPORT, false),
+	    "what the object at block %b (%s) owns is not known: %t", "Keep what makes sense?",
+	    LOSSY, false),
 	ROW(OBJECT_MISCOUNTED, "object/miscounted",
 	    "object at block %b (%s) says it has %t owners, there are %n", "", REPORT, false),
 
 	ROW(EXTENT_OUTSIDE, "extent/outside",
-	    "object at block %o (%s) names %n blocks from %b on, which lie outside the disk", "",
-	    REPORT, false),
+	    "object at block %o (%s) names %n blocks from %b on, which lie outside the disk",
+	    "Cut them off?", LOSSY, false),
 	ROW(EXTENT_XN_OWN, "extent/xn-own",
-	    "object at block %o (%s) names %n blocks from %b on, some of which are XN's own", "",
-	    REPORT, false),
+	    "object at block %o (%s) names %n blocks from %b on, some of which are XN's own",
+	    "Cut them off?", LOSSY, false),
 	ROW(EXTENT_OWNED_TWICE, "extent/owned-twice",
 	    "object at block %o (%s) names %n blocks from %b on, some of which have another "
 	    "owner%t",
-	    "", REPORT, false),
+	    "Give it a copy?", LOSSY, false),
+	/* A copy would show somebody's bytes to another; objects have one owner. */
+	ROW(EXTENT_ANOTHERS, "extent/anothers",
+	    "object at block %o (%s) names %n blocks from %b on, some of which are another's%t",
+	    "Cut them off?", LOSSY, false),
 	ROW(EXTENT_TYPE, "extent/type",
 	    "object at block %o (%s) names block %b with type %n, which is not there", "", REPORT,
 	    false),
 	ROW(EXTENT_MISFIT, "extent/misfit",
-	    "object at block %o (%s) names %n blocks from %b on, no whole number of %t objects", "",
-	    REPORT, false),
+	    "object at block %o (%s) names %n blocks from %b on, no whole number of %t objects",
+	    "Cut them off?", LOSSY, false),
 
 	ROW(MAP_UNREADABLE, "map/unreadable", "free map of chunk %n at block %b cannot be read", "",
 	    REPORT, false),
@@ -151,7 +167,7 @@ const struct check_problem_row *fsck_problem_row(size_t index)
 bool fsck_is_trace(const struct check_problem_row *row)
 {
 	for (size_t i = 0; i < FSCK_PROBLEM_COUNT; i++)
-		if (&problems[i].row == row)
+		if (&problems[i].row == row || &problems[i].helpless == row)
 			return problems[i].trace;
 	return row->safety == CHECK_SAFE;
 }
@@ -185,5 +201,6 @@ bool fsck_found(struct check *check, enum fsck_problem_id id, const struct fsck_
 			len = sizeof(text) - 1;
 	}
 	text[len] = '\0';
-	return check_problem(check, &problems[id].row, text);
+	return check_problem(check, note->helpless ? &problems[id].helpless : &problems[id].row,
+			     text);
 }

@@ -34,12 +34,14 @@ enum fsck_problem_id {
 	PRINCIPAL_TWICE,
 	OBJECT_UNREADABLE,
 	OBJECT_DAMAGED,
+	OBJECT_DOUBTED,
 	OBJECT_CHECK_FAULT,
 	OBJECT_OWNS_FAULT,
 	OBJECT_MISCOUNTED,
 	EXTENT_OUTSIDE,
 	EXTENT_XN_OWN,
 	EXTENT_OWNED_TWICE,
+	EXTENT_ANOTHERS,
 	EXTENT_TYPE,
 	EXTENT_MISFIT,
 	MAP_UNREADABLE,
@@ -60,6 +62,7 @@ struct fsck_note {
 	uint64_t count;   /* %n */
 	const char *name; /* %s */
 	const char *what; /* %t */
+	bool helpless;    /* nobody here could make the repair: no question */
 };
 
 /* Report it; true when it shall be repaired now. */

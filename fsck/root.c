@@ -8,11 +8,28 @@
 #include "internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 /* ---- pass 3 ---- */
+
+/* Both copies, the block before its twin. */
+static void entry_write(struct fsck *f, struct root *root)
+{
+	uint8_t sector[XN_SECTOR_SIZE];
+
+	root->entry.seq++;
+	xn_root_entry_encode(&f->super, &root->entry, sector);
+	for (unsigned side = 0; side < 2; side++)
+		if (fsck_write(f,
+			       root->home[side] * XN_BLOCK_SIZE +
+				       (uint64_t)root->sector * XN_SECTOR_SIZE,
+			       sector, sizeof(sector)))
+			check_repair_failed(f->check);
+}
 
 static int by_name(const void *a, const void *b)
 {
@@ -28,6 +45,16 @@ static int by_uid(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
+/* "home" becomes "home.7", by its id, which nobody else has. */
+static void root_rename(struct fsck *f, struct root *root)
+{
+	char name[sizeof(root->entry.name)];
+
+	snprintf(name, sizeof(name), "%.42s.%" PRIu64, root->entry.name, root->entry.id);
+	memcpy(root->entry.name, name, sizeof(name));
+	entry_write(f, root);
+}
+
 static int names_check(struct fsck *f)
 {
 	struct root **sorted = calloc(f->n_roots ? f->n_roots : 1, sizeof(struct root *));
@@ -38,11 +65,12 @@ static int names_check(struct fsck *f)
 		sorted[i] = &f->roots[i];
 	qsort(sorted, f->n_roots, sizeof(struct root *), by_name);
 	for (size_t i = 1; i < f->n_roots; i++)
-		if (by_name(&sorted[i - 1], &sorted[i]) == 0)
-			fsck_found(f->check, ROOT_NAME_TWICE,
-				   &(struct fsck_note){ .count = sorted[i - 1]->entry.id,
-							.other = sorted[i]->entry.id,
-							.name = sorted[i]->entry.name });
+		if (by_name(&sorted[i - 1], &sorted[i]) == 0 &&
+		    fsck_found(f->check, ROOT_NAME_TWICE,
+			       &(struct fsck_note){ .count = sorted[i - 1]->entry.id,
+						    .other = sorted[i]->entry.id,
+						    .name = sorted[i]->entry.name }))
+			root_rename(f, sorted[i]);
 	free(sorted);
 	return 0;
 }
@@ -53,6 +81,7 @@ int fsck_roots_check(struct fsck *f)
 	for (size_t i = 0; i < f->n_roots; i++) {
 		const struct xn_root_entry *entry = &f->roots[i].entry;
 
+		f->roots[i].checker = libfs_checker_find(entry->libfs);
 		if (!fsck_type_find(f, entry->type))
 			fsck_found(
 				f->check, ROOT_TYPE,
@@ -69,21 +98,6 @@ int fsck_roots_check(struct fsck *f)
 
 /* ---- counters ---- */
 
-static void used_write(struct fsck *f, struct root *root, uint64_t used)
-{
-	uint8_t sector[XN_SECTOR_SIZE];
-
-	root->entry.used = used;
-	root->entry.seq++;
-	xn_root_entry_encode(&f->super, &root->entry, sector);
-	for (unsigned side = 0; side < 2; side++)
-		if (fsck_write(f,
-			       root->home[side] * XN_BLOCK_SIZE +
-				       (uint64_t)root->sector * XN_SECTOR_SIZE,
-			       sector, sizeof(sector)))
-			check_repair_failed(f->check);
-}
-
 /* A count that is not promised to be right is made so without a word. */
 int fsck_roots_count_used(struct fsck *f)
 {
@@ -99,8 +113,10 @@ int fsck_roots_count_used(struct fsck *f)
 				       &(struct fsck_note){ .other = root->entry.used,
 							    .count = used,
 							    .name = root->entry.name })
-			  : fsck_may_write(f) && f->opts->mode != CHECK_ASK)
-			used_write(f, root, used);
+			  : fsck_may_write(f) && f->opts->mode != CHECK_ASK) {
+			root->entry.used = used;
+			entry_write(f, root);
+		}
 	}
 	return 0;
 }
@@ -129,19 +145,14 @@ static void flat_fini(struct flat *flat)
 		munmap(flat->bits, flat->len);
 }
 
-/* The same set as a flat bitmap, or (with `clear`) none of it. */
-static void flat_fill(struct flat *flat, const struct blockset *set, bool clear)
+static void flat_fill(struct flat *flat, const struct blockset *set)
 {
 	for (size_t i = 0; i < set->cap; i++) {
 		const struct blockset_chunk *place = &set->table[i];
-		uint8_t *to = flat->bits + place->chunk * XN_MAP_CHUNK_BYTES;
 
-		if (!place->bits)
-			continue;
-		if (clear)
-			memset(to, 0, XN_MAP_CHUNK_BYTES);
-		else
-			memcpy(to, place->bits, XN_MAP_CHUNK_BYTES);
+		if (place->bits)
+			memcpy(flat->bits + place->chunk * XN_MAP_CHUNK_BYTES, place->bits,
+			       XN_MAP_CHUNK_BYTES);
 	}
 }
 
@@ -170,9 +181,53 @@ static struct check_template_name *names_of(const struct fsck *f, const struct t
 	return names;
 }
 
-static int checker_run(struct fsck *f, struct root *root, const struct libfs_checker *checker,
-		       struct flat *owned)
+/* Blocks that the maps show in use and nobody owns. */
+static void lost_fill(struct fsck *f, struct flat *lost)
 {
+	uint8_t map[XN_MAP_CHUNK_BYTES], fixed[XN_MAP_CHUNK_BYTES];
+	uint64_t chunks = lost->len / XN_MAP_CHUNK_BYTES;
+
+	for (uint64_t chunk = 0; chunk < chunks && chunk < f->super.high_water; chunk++) {
+		uint8_t *to = lost->bits + chunk * XN_MAP_CHUNK_BYTES;
+		const uint8_t *seen = blockset_chunk(&f->seen, chunk);
+
+		fsck_map_read(f, chunk, map);
+		xn_map_fresh(&f->super, chunk, fixed);
+		for (size_t i = 0; i < XN_MAP_CHUNK_BYTES; i++) {
+			map[i] &= (uint8_t) ~(fixed[i] | (seen ? seen[i] : 0));
+			if (map[i]) /* pages that stay zero cost nothing */
+				to[i] = map[i];
+		}
+	}
+}
+
+/* Was something lost here, and of this LibFS only here?  Then it is this root's. */
+static bool lost_is_ours(const struct fsck *f, const struct root *root)
+{
+	for (size_t i = 0; i < f->n_roots; i++)
+		if (&f->roots[i] != root && f->roots[i].mended &&
+		    strcmp(f->roots[i].entry.libfs, root->entry.libfs) == 0)
+			return false;
+	return root->mended;
+}
+
+static int block_allocate(void *arg, uint64_t *block)
+{
+	struct fsck *f = arg;
+	int err = fsck_allocate(f, 1, block);
+
+	return !err && blockset_add(&f->seen, *block, 1) ? -ENOMEM : err;
+}
+
+static int checker_run(struct fsck *f, struct root *root, const struct libfs_checker *checker)
+{
+	struct check_rescue rescue = {
+		.mended = root->mended,
+		.epoch = f->super.mount_epoch,
+		.allocate = block_allocate,
+		.arg = f,
+	};
+	struct flat owned, lost = { 0 };
 	const struct type *type = fsck_type_find(f, root->entry.type);
 	struct check_template_name *names;
 	size_t n;
@@ -181,30 +236,37 @@ static int checker_run(struct fsck *f, struct root *root, const struct libfs_che
 	if (!type)
 		return 0;
 	names = names_of(f, type, &n);
-	if (!names)
+	if (!names || flat_init(&owned, f->limit)) {
+		free(names);
 		return -ENOMEM;
-	flat_fill(owned, &root->owned, false);
-	check_set_root(f->check, root->entry.name, root->entry.object, names, n, owned->bits,
+	}
+	if (lost_is_ours(f, root) && flat_init(&lost, f->limit) == 0)
+		lost_fill(f, &lost);
+	rescue.lost = lost.bits;
+	rescue.owned = owned.bits;
+	flat_fill(&owned, &root->owned);
+	check_set_root(f->check, root->entry.name, root->entry.object, names, n, owned.bits,
 		       f->limit);
+	check_set_rescue(f->check, &rescue);
 	err = checker->check(f->check);
 	if (err && err != -ENOMEM && !fsck_stopped(f))
 		fsck_found(
 			f->check, LIBFS_FAILED,
 			&(struct fsck_note){ .name = root->entry.libfs, .what = xn_strerror(err) });
 	check_set_root(f->check, NULL, 0, NULL, 0, NULL, 0);
-	flat_fill(owned, &root->owned, true);
+	flat_fini(&owned);
+	flat_fini(&lost);
 	free(names);
 	return err == -ENOMEM ? err : 0;
 }
 
 int fsck_roots_run_checkers(struct fsck *f)
 {
-	struct flat owned = { 0 };
 	int err = 0;
 
 	for (size_t i = 0; !err && i < f->n_roots && !fsck_stopped(f); i++) {
 		struct root *root = &f->roots[i];
-		const struct libfs_checker *checker = libfs_checker_find(root->entry.libfs);
+		const struct libfs_checker *checker = root->checker;
 
 		check_progress(f->check, i, f->n_roots);
 		if (!checker) {
@@ -218,11 +280,7 @@ int fsck_roots_run_checkers(struct fsck *f)
 				 root->entry.name);
 			continue;
 		}
-		if (!owned.bits)
-			err = flat_init(&owned, f->limit);
-		if (!err)
-			err = checker_run(f, root, checker, &owned);
+		err = checker_run(f, root, checker);
 	}
-	flat_fini(&owned);
 	return err;
 }

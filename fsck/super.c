@@ -18,6 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "xn/log_format.h"
+
 struct candidate {
 	uint64_t block;
 	int err; /* of decoding; -EIO when it cannot be read */
@@ -34,6 +36,57 @@ static void candidate_read(struct fsck *f, uint64_t block, struct candidate *fou
 	if (block < f->dev_blocks &&
 	    bdev_read(f->dev, block * XN_BLOCK_SIZE, &disk, sizeof(disk)) == 0)
 		found->err = xn_super_decode(&disk, &found->super);
+}
+
+/* Does one of the two copies of a catalogue begin where the superblock says? */
+static bool catalogue_is_there(struct fsck *f, const struct xn_super *super, unsigned kind)
+{
+	uint64_t blocks[2] = { super->catalogue[kind], super->twin[kind] };
+	uint8_t sector[XN_SECTOR_SIZE];
+	struct xn_cat_link link;
+
+	for (unsigned i = 0; i < 2; i++)
+		if (blocks[i] < f->dev_blocks &&
+		    bdev_read(f->dev, blocks[i] * XN_BLOCK_SIZE, sector, sizeof(sector)) == 0 &&
+		    xn_cat_link_decode(super, sector, &link) == 0 && link.kind == kind &&
+		    link.index == 0 && link.self == blocks[0] && link.twin == blocks[1])
+			return true;
+	return false;
+}
+
+static bool log_is_there(struct fsck *f, const struct xn_super *super)
+{
+	uint64_t first = super->log_start * XN_BLOCK_SIZE;
+	uint64_t last = first + (super->log_blocks * XN_BLOCK_SECTORS - 1) * XN_SECTOR_SIZE;
+	uint64_t at[2] = { first, last };
+	uint8_t sector[XN_SECTOR_SIZE];
+	struct xn_log_tail tail;
+	unsigned n = 0;
+
+	if (xn_log_sectors(super) < XN_LOG_SECTORS_MIN)
+		return false;
+	for (unsigned i = 0; i < 2; i++)
+		n += at[i] / XN_BLOCK_SIZE < f->dev_blocks &&
+		     bdev_read(f->dev, at[i], sector, sizeof(sector)) == 0 &&
+		     xn_log_tail_decode(super, sector, &tail) == 0;
+	return n == 2;
+}
+
+/* How much of what it says of places is true? */
+static unsigned geometry_score(struct fsck *f, const struct xn_super *super)
+{
+	unsigned score = log_is_there(f, super);
+
+	for (unsigned kind = 0; kind < XN_CAT_KINDS; kind++)
+		score += catalogue_is_there(f, super, kind);
+	return score;
+}
+
+static bool same_geometry(const struct xn_super *a, const struct xn_super *b)
+{
+	return a->log_start == b->log_start && a->log_blocks == b->log_blocks &&
+	       memcmp(a->catalogue, b->catalogue, sizeof(a->catalogue)) == 0 &&
+	       memcmp(a->twin, b->twin, sizeof(a->twin)) == 0;
 }
 
 /* Does a superblock belong where it was found? */
@@ -115,12 +168,37 @@ static bool never_written(const struct fsck *f, const struct candidate *found)
 	return f->super.mount_epoch == 0 && (found->err == XN_EFOREIGN || found->err == 0);
 }
 
+/*
+ * Whole and wrong: places never change, so of superblocks that disagree about them, one
+ * that leads to the catalogues and the log is believed rather than one that does not.
+ */
+static void weigh_copies(struct fsck *f, struct candidate *primary)
+{
+	uint64_t places[3];
+	unsigned n;
+
+	if (primary->err || f->dev_blocks < primary->super.block_count)
+		return;
+	n = xn_super_places(primary->super.block_count, places);
+	for (unsigned i = 1; i < n; i++) {
+		struct candidate copy;
+
+		candidate_read(f, places[i], &copy);
+		if (!candidate_fits(&copy) || same_geometry(&copy.super, &primary->super) ||
+		    memcmp(copy.super.uuid, primary->super.uuid, sizeof(copy.super.uuid)) != 0)
+			continue;
+		if (geometry_score(f, &copy.super) > geometry_score(f, &primary->super))
+			primary->err = XN_EDAMAGED;
+	}
+}
+
 int fsck_super_read(struct fsck *f)
 {
 	struct candidate primary, best;
 	int err;
 
 	candidate_read(f, 0, &primary);
+	weigh_copies(f, &primary);
 	if (primary.err == XN_EVERSION)
 		return give_up(f, xn_strerror(XN_EVERSION));
 	best = primary;

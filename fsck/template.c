@@ -3,7 +3,9 @@
  * Installed templates, loaded again from the disk.
  *
  *  (1) A template is used only when its image has the recorded SHA-256 and the
- *      loader accepts it.
+ *      loader accepts it.  An image that lost it is restored from the program's own
+ *      copy, if that has the very same, and in a
+ *      new place: who wrote over it may have it now.
  *  (2) Its types are those of the catalogue: child ids resolve to templates that
  *      can be used.
  *  (3) Templates installed together are there together.  A batch with a missing
@@ -46,19 +48,7 @@ uint64_t fsck_type_child(const struct type *type, uint32_t child)
 	return xn_template_child_type(&type->entry, type->info->child[child]);
 }
 
-static void template_found(struct fsck *f, enum fsck_problem_id id, const struct type *type,
-			   uint64_t other, const char *what)
-{
-	f->complete = false;
-	fsck_found(f->check, id,
-		   &(struct fsck_note){ .block = type->entry.image_start,
-					.other = other,
-					.count = type->entry.id,
-					.name = type->entry.name,
-					.what = what });
-}
-
-static bool hash_matches(const struct type *type, const uint8_t *image)
+static bool hash_matches(const struct type *type, const void *image)
 {
 	struct sha256_ctx ctx;
 	uint8_t digest[SHA256_DIGEST_SIZE];
@@ -69,11 +59,64 @@ static bool hash_matches(const struct type *type, const uint8_t *image)
 	return memcmp(digest, type->entry.sha256, sizeof(digest)) == 0;
 }
 
+/* The same image among those that the LibFSes of the roots install: copied into `image`, if asked. */
+static bool image_known(const struct fsck *f, const struct type *type, uint8_t *image)
+{
+	struct check_image known;
+
+	for (size_t i = 0; i < f->n_roots; i++) {
+		const struct libfs_checker *checker = libfs_checker_find(f->roots[i].entry.libfs);
+
+		for (unsigned k = 0; checker && checker->image && checker->image(k, &known); k++) {
+			if (known.len != type->entry.image_len || !hash_matches(type, known.bytes))
+				continue;
+			if (image)
+				memcpy(image, known.bytes, known.len);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool template_found(struct fsck *f, enum fsck_problem_id id, const struct type *type,
+			   uint64_t other, const char *what)
+{
+	bool helpless = id != TEMPLATE_HASH && id != TEMPLATE_IMAGE_UNREADABLE;
+
+	if (!helpless)
+		helpless = !image_known(f, type, NULL);
+	if (fsck_found(f->check, id,
+		       &(struct fsck_note){ .block = type->entry.image_start,
+					    .other = other,
+					    .count = type->entry.id,
+					    .name = type->entry.name,
+					    .what = what,
+					    .helpless = helpless }))
+		return true;
+	f->complete = false;
+	return false;
+}
+
 static void type_init(struct type *type, struct udf_template *tmpl)
 {
 	type->tmpl = tmpl;
 	type->info = udf_template_info(tmpl);
 	type->blocks = (type->info->obj_size + XN_BLOCK_SIZE - 1) / XN_BLOCK_SIZE;
+}
+
+/* 1: the image is there; 2: it is damaged, and here is the program's own; 0: nothing is. */
+static int image_read(struct fsck *f, struct type *type, uint8_t *image)
+{
+	const struct xn_template_entry *entry = &type->entry;
+	enum fsck_problem_id wrong = TEMPLATE_HASH;
+
+	if (fsck_read(f, entry->image_start, entry->image_blocks, image))
+		wrong = TEMPLATE_IMAGE_UNREADABLE;
+	else if (hash_matches(type, image))
+		return 1;
+	type->anew = template_found(f, wrong, type, 0, NULL);
+	type->finding = check_finding_count(f->check) - 1;
+	return image_known(f, type, image) ? 2 : 0;
 }
 
 /* `image` has room for the largest one. */
@@ -82,23 +125,17 @@ static int template_load(struct fsck *f, struct type *type, uint8_t *image)
 	const struct xn_template_entry *entry = &type->entry;
 	struct udf_template *tmpl;
 	struct udf_refusal why;
-	int err = fsck_claim_xn(f, entry->image_start, entry->image_blocks);
+	int got = type->stray ? 0 : image_read(f, type, image), err;
 
+	f->result->templates += !type->stray;
+	/* What was written over the image may be somebody else's: he is asked first. */
+	err = got == 2 ? 0 : fsck_claim_xn(f, entry->image_start, entry->image_blocks);
 	if (err < 0)
 		return err;
 	if (err)
 		template_found(f, TEMPLATE_IMAGE_SHARED, type, 0, NULL);
-	if (type->stray)
+	if (!got)
 		return 0;
-	f->result->templates++;
-	if (fsck_read(f, entry->image_start, entry->image_blocks, image)) {
-		template_found(f, TEMPLATE_IMAGE_UNREADABLE, type, 0, NULL);
-		return 0;
-	}
-	if (!hash_matches(type, image)) {
-		template_found(f, TEMPLATE_HASH, type, 0, NULL);
-		return 0;
-	}
 	memset(&why, 0, sizeof(why));
 	err = udf_template_load(image, entry->image_len, &tmpl, &why);
 	if (err == UDF_ENOMEM)
@@ -111,6 +148,47 @@ static int template_load(struct fsck *f, struct type *type, uint8_t *image)
 	type_init(type, tmpl);
 	if (strcmp(type->info->name, entry->name) != 0)
 		template_found(f, TEMPLATE_NAME, type, 0, type->info->name);
+	return 0;
+}
+
+static int image_write(struct fsck *f, struct type *type)
+{
+	struct xn_template_entry *entry = &type->entry;
+	size_t len = (size_t)entry->image_blocks * XN_BLOCK_SIZE;
+	uint8_t sector[XN_SECTOR_SIZE];
+	uint64_t start;
+	int err = fsck_allocate(f, entry->image_blocks, &start);
+
+	if (!err)
+		err = fsck_claim_xn(f, start, entry->image_blocks);
+	memset(f->batch.buffer, 0, len);
+	if (!err && !image_known(f, type, f->batch.buffer))
+		err = -ENOENT;
+	if (!err)
+		err = fsck_write(f, start * XN_BLOCK_SIZE, f->batch.buffer, len);
+	if (!err && bdev_flush(f->dev))
+		err = -EIO;
+	entry->image_start = start;
+	entry->seq++;
+	xn_template_entry_encode(&f->super, entry, sector);
+	for (unsigned side = 0; !err && side < 2; side++)
+		err = fsck_write(f,
+				 type->home[side] * XN_BLOCK_SIZE +
+					 (uint64_t)type->sector * XN_SECTOR_SIZE,
+				 sector, sizeof(sector));
+	return err;
+}
+
+int fsck_templates_restore(struct fsck *f)
+{
+	for (size_t i = 0; i < f->n_types && !fsck_stopped(f); i++) {
+		int err = f->types[i].anew ? image_write(f, &f->types[i]) : 0;
+
+		if (err == -ENOMEM)
+			return err;
+		if (err)
+			check_finding_failed(f->check, f->types[i].finding);
+	}
 	return 0;
 }
 

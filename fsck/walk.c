@@ -21,71 +21,157 @@ struct visit {
 	struct root *root;
 	const struct type *type; /* of the object whose pointers are looked at */
 	uint64_t object;         /* its block; 0 = the root's own entry */
+	uint64_t owner, owner_type;
+	const uint8_t *bytes; /* the object's, while its pointers are looked at ... */
+	size_t index;         /* ... and which */
 	struct udf_extents extents;
 	struct counted_table counted;
 };
 
-static void visit_found(struct visit *visit, enum fsck_problem_id id, const struct udf_extent *at,
+static bool can_mend(const struct visit *visit)
+{
+	return visit->root->checker && visit->root->checker->mend;
+}
+
+static bool visit_found(struct visit *visit, enum fsck_problem_id id, const struct udf_extent *at,
 			uint64_t count, const char *what)
 {
 	visit->root->complete = false;
 	visit->f->complete = false;
-	fsck_found(visit->f->check, id,
-		   &(struct fsck_note){ .block = at->start,
-					.other = visit->object,
-					.count = count,
-					.name = visit->object ? visit->type->entry.name
-							      : "its root entry",
-					.what = what });
+	return fsck_found(visit->f->check, id,
+			  &(struct fsck_note){ .block = at->start,
+					       .other = visit->object,
+					       .count = count,
+					       .name = visit->object ? visit->type->entry.name
+								     : "its root entry",
+					       .what = what,
+					       .helpless = !visit->object || !can_mend(visit) });
 }
 
-static void object_found(struct visit *visit, enum fsck_problem_id id, uint64_t count,
-			 const char *what)
-{
-	visit_found(visit, id, &(struct udf_extent){ .start = visit->object }, count, what);
-}
-
-/* " (root x)" for a second owner's sake; only when looking is cheap. */
-static void name_owner(const struct visit *visit, const struct udf_extent *at, char *text,
-		       size_t size)
-{
-	const struct fsck *f = visit->f;
-
-	*text = '\0';
-	for (size_t i = 0; f->n_roots <= 64 && i < f->n_roots; i++)
-		if (blockset_count(&f->roots[i].owned, at->start, at->count)) {
-			snprintf(text, size, " (in root %s)", f->roots[i].entry.name);
-			return;
-		}
-}
-
-static bool extent_acceptable(struct visit *visit, const struct udf_extent *at)
+/* What was granted is done behind the walk; what does not fit in is found again by the next. */
+static int action_add(struct visit *visit, struct action *action)
 {
 	struct fsck *f = visit->f;
-	char owner[96];
 
-	if (at->count == 0 || at->start == 0 || at->start >= f->limit ||
-	    at->count > f->limit - at->start) {
-		visit_found(visit, EXTENT_OUTSIDE, at, at->count, NULL);
-		return false;
-	}
-	if (fsck_super_owns(f, at->start, at->count) ||
-	    blockset_count(&f->own, at->start, at->count)) {
-		visit_found(visit, EXTENT_XN_OWN, at, at->count, NULL);
-		return false;
-	}
-	if (blockset_count(&f->seen, at->start, at->count) == 0)
-		return true;
-	name_owner(visit, at, owner, sizeof(owner));
-	visit_found(visit, EXTENT_OWNED_TWICE, at, at->count, owner);
-	return false;
+	if (f->n_actions == ACTIONS_MAX)
+		return 0;
+	if (fsck_array_grow((void **)&f->actions, f->n_actions, &f->cap_actions,
+			    sizeof(*f->actions)))
+		return -ENOMEM;
+	action->root = (uint32_t)(visit->root - f->roots);
+	action->object = visit->object;
+	action->type = visit->type->entry.id;
+	action->record = action->kind == ACT_MEND
+				 ? 0
+				 : fsck_record_of(visit->type, visit->bytes, visit->index);
+	action->finding = check_finding_count(f->check) - 1;
+	f->actions[f->n_actions++] = *action;
+	return 0;
 }
 
-static int push(struct fsck *f, uint64_t start, uint64_t count, uint64_t type)
+/* Once for an object: whatever is wrong with it, it is mended as a whole. */
+static int object_found(struct visit *visit, enum fsck_problem_id id, uint64_t count,
+			const char *what)
 {
+	struct action action = {
+		.kind = ACT_MEND,
+		.owner = visit->owner,
+		.owner_type = visit->owner_type,
+	};
+
+	visit->root->complete = visit->f->complete = false;
+	if (!fsck_found(visit->f->check, id,
+			&(struct fsck_note){ .block = visit->object,
+					     .count = count,
+					     .name = visit->type->entry.name,
+					     .what = what,
+					     .helpless = !can_mend(visit) }))
+		return 0;
+	return action_add(visit, &action);
+}
+
+static int extent_cut(struct visit *visit, enum fsck_problem_id id, const struct udf_extent *at,
+		      bool is_object, const char *what)
+{
+	struct action action = {
+		.kind = ACT_CUT,
+		.start = at->start,
+		.count = at->count,
+		.is_object = is_object,
+	};
+
+	return visit_found(visit, id, at, at->count, what) ? action_add(visit, &action) : 0;
+}
+
+/* ---- blocks that have an owner ---- */
+
+/* The root that has the block; NULL: none, or there are too many to look through. */
+static const struct root *owner_of(const struct fsck *f, uint64_t block)
+{
+	for (size_t i = 0; i < f->n_roots; i++)
+		if (blockset_count(&f->roots[i].owned, block, 1))
+			return &f->roots[i];
+	return NULL;
+}
+
+/*
+ * A second owner.  Data of one root, or of one user, is given to both; what is
+ * another user's, and objects, stay with the first.
+ */
+static int owned_twice(struct visit *visit, const struct udf_extent *at, bool is_data)
+{
+	struct fsck *f = visit->f;
+	struct action action = { .kind = ACT_COPY, .start = at->start, .count = at->count };
+	uint64_t first = at->start, end = at->start + at->count;
+	const struct root *other;
+	char text[96] = "";
+
+	while (!blockset_count(&f->seen, first, 1))
+		first++;
+	while (!blockset_count(&f->seen, end - 1, 1))
+		end--;
+	other = owner_of(f, first);
+	if (other)
+		snprintf(text, sizeof(text), " (in root %s)", other->entry.name);
+	if (!is_data || !other || other->entry.uid != visit->root->entry.uid)
+		return extent_cut(visit, EXTENT_ANOTHERS, at, !is_data, text);
+	action.bad_start = first;
+	action.bad_count = end - first;
+	return visit_found(visit, EXTENT_OWNED_TWICE, at, at->count, text)
+		       ? action_add(visit, &action)
+		       : 0;
+}
+
+/* 1: it may be walked; 0: no, and that was said. */
+static int extent_judge(struct visit *visit, const struct udf_extent *at, const struct type *type,
+			uint64_t type_id)
+{
+	struct fsck *f = visit->f;
+	int err = 0;
+
+	if (at->count == 0 || at->start == 0 || at->start >= f->limit ||
+	    at->count > f->limit - at->start)
+		err = extent_cut(visit, EXTENT_OUTSIDE, at, false, NULL);
+	else if (fsck_super_owns(f, at->start, at->count) ||
+		 blockset_count(&f->own, at->start, at->count))
+		err = extent_cut(visit, EXTENT_XN_OWN, at, false, NULL);
+	else if (type && at->count % type->blocks)
+		err = extent_cut(visit, EXTENT_MISFIT, at, false, type->entry.name);
+	else if (blockset_count(&f->seen, at->start, at->count))
+		err = owned_twice(visit, at, type_id == XN_TYPE_DATA);
+	else
+		return 1;
+	return err;
+}
+
+static int push(struct visit *visit, uint64_t start, uint64_t count, uint64_t type)
+{
+	struct fsck *f = visit->f;
+
 	if (fsck_array_grow((void **)&f->stack, f->n_stack, &f->cap_stack, sizeof(*f->stack)))
 		return -ENOMEM;
-	f->stack[f->n_stack++] = (struct pending){ start, count, type };
+	f->stack[f->n_stack++] = (struct pending){ start, count, type, visit->object,
+						   visit->object ? visit->type->entry.id : 0 };
 	return 0;
 }
 
@@ -122,24 +208,20 @@ static int extent_visit(struct visit *visit, const struct udf_extent *at, uint64
 {
 	struct fsck *f = visit->f;
 	const struct type *type = NULL;
+	int err;
 
 	if (type_id != XN_TYPE_DATA && type_id != XN_TYPE_RESERVED) {
 		type = fsck_type_find(f, type_id);
 		if (!type)
 			visit_found(visit, EXTENT_TYPE, at, type_id, NULL);
 	}
-	if (!extent_acceptable(visit, at))
-		return 0;
+	err = extent_judge(visit, at, type, type_id);
+	if (err != 1)
+		return err;
 	if (blockset_add(&f->seen, at->start, at->count) ||
 	    blockset_add(&visit->root->owned, at->start, at->count))
 		return -ENOMEM;
-	if (!type)
-		return 0;
-	if (at->count % type->blocks) {
-		visit_found(visit, EXTENT_MISFIT, at, at->count, type->entry.name);
-		return 0;
-	}
-	return push(f, at->start, at->count, type_id);
+	return type ? push(visit, at->start, at->count, type_id) : 0;
 }
 
 static void fault_text(const struct udf_fault *fault, int err, char *text, size_t size)
@@ -154,6 +236,7 @@ static void fault_text(const struct udf_fault *fault, int err, char *text, size_
 			 udf_fault_text(fault->code), fault->slot, fault->record);
 }
 
+/* 1: something is wrong with it, and that was said. */
 static int object_check(struct visit *visit, const uint8_t *bytes)
 {
 	struct udf_budget budget = UDF_BUDGET_FULL;
@@ -168,15 +251,24 @@ static int object_check(struct visit *visit, const uint8_t *bytes)
 		return -ENOMEM;
 	if (err) {
 		fault_text(&fault, err, text, sizeof(text));
-		object_found(visit, OBJECT_CHECK_FAULT, 0, text);
+		err = object_found(visit, OBJECT_CHECK_FAULT, 0, text);
 	} else if (damage) {
-		visit->root->complete = visit->f->complete = false;
-		fsck_found(visit->f->check, OBJECT_DAMAGED,
-			   &(struct fsck_note){ .block = visit->object,
-						.count = damage,
-						.name = visit->type->entry.name });
+		err = object_found(visit, OBJECT_DAMAGED, damage, NULL);
+	} else {
+		return 0;
 	}
-	return 0;
+	return err ? err : 1;
+}
+
+/* What its pointers say of an object in doubt would only do harm. */
+static bool object_is_doubted(const struct visit *visit, const uint8_t *bytes)
+{
+	struct check_damage damage;
+
+	if (!visit->root->checker || !visit->root->checker->doubt)
+		return false;
+	damage = fsck_damage(visit->f, visit->root, visit->object, visit->type);
+	return visit->root->checker->doubt(&damage, bytes);
 }
 
 /*
@@ -191,41 +283,48 @@ static struct udf_budget object_budget(const struct udf_template *tmpl)
 				    (uint64_t)info->rec_count * UDF_EMIT_MAX };
 }
 
+static int extents_visit(struct visit *visit)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < visit->extents.n; i++) {
+		const struct udf_extent *at = &visit->extents.v[i];
+		uint64_t type_id = fsck_type_child(visit->type, at->child);
+		uint32_t blocks;
+
+		visit->index = i;
+		if (is_counted(visit->f, type_id, &blocks) && at->count % blocks == 0)
+			err = counted_visit(visit, at, type_id, blocks);
+		else
+			err = extent_visit(visit, at, type_id);
+	}
+	return err;
+}
+
 static int object_visit(struct visit *visit, const uint8_t *bytes)
 {
 	struct udf_budget budget = object_budget(visit->type->tmpl);
 	struct udf_fault fault;
 	char text[128];
-	int err = object_check(visit, bytes);
+	int wrong = object_check(visit, bytes), err;
 
-	if (err)
-		return err;
+	if (wrong < 0)
+		return wrong;
 	visit->f->result->objects++;
+	if (!wrong && object_is_doubted(visit, bytes))
+		return object_found(visit, OBJECT_DOUBTED, 0, NULL);
 	if (visit->type->info->has[UDF_FN_REFCNT])
 		counted_say(&visit->counted, visit->object, visit->type, bytes);
 	visit->extents.n = 0;
+	visit->bytes = bytes;
 	memset(&fault, 0, sizeof(fault));
 	err = udf_owns_object(visit->type->tmpl, bytes, &budget, &visit->extents, &fault);
 	if (err == UDF_ENOMEM)
 		return -ENOMEM;
-	if (err) {
-		fault_text(&fault, err, text, sizeof(text));
-		object_found(visit, OBJECT_OWNS_FAULT, 0, text);
-		return 0;
-	}
-	for (size_t i = 0; i < visit->extents.n; i++) {
-		const struct udf_extent *at = &visit->extents.v[i];
-		uint64_t type_id = fsck_type_child(visit->type, at->child);
-		uint32_t blocks;
-
-		if (is_counted(visit->f, type_id, &blocks) && at->count % blocks == 0)
-			err = counted_visit(visit, at, type_id, blocks);
-		else
-			err = extent_visit(visit, at, type_id);
-		if (err)
-			return err;
-	}
-	return 0;
+	if (!err)
+		return extents_visit(visit);
+	fault_text(&fault, err, text, sizeof(text));
+	return wrong ? 0 : object_found(visit, OBJECT_OWNS_FAULT, 0, text);
 }
 
 /* Take objects off the stack until the batch is full.  Returns how many. */
@@ -239,6 +338,8 @@ static unsigned batch_fill(struct fsck *f)
 		if (!fsck_batch_add(f, top->start, type->blocks))
 			break;
 		f->batch.requests[f->batch.n - 1].user = type;
+		f->batch.owner[f->batch.n - 1] = top->owner;
+		f->batch.owner_type[f->batch.n - 1] = top->owner_type;
 		top->start += type->blocks;
 		top->count -= type->blocks;
 		if (top->count == 0)
@@ -256,11 +357,12 @@ static int batch_visit(struct visit *visit)
 
 		visit->type = f->batch.requests[i].user;
 		visit->object = f->batch.requests[i].offset / XN_BLOCK_SIZE;
-		if (!fsck_batch_ok(&f->batch, i)) {
-			object_found(visit, OBJECT_UNREADABLE, 0, NULL);
-			continue;
-		}
-		err = object_visit(visit, f->batch.iov[i].iov_base);
+		visit->owner = f->batch.owner[i];
+		visit->owner_type = f->batch.owner_type[i];
+		if (fsck_batch_ok(&f->batch, i))
+			err = object_visit(visit, f->batch.iov[i].iov_base);
+		else
+			err = object_found(visit, OBJECT_UNREADABLE, 0, NULL);
 		if (err)
 			return err;
 	}

@@ -36,6 +36,7 @@ struct check {
 	size_t n_templates;
 	const uint8_t *owned;
 	uint64_t owned_blocks; /* bits in `owned` */
+	struct check_rescue rescue;
 
 	struct check_finding *findings;
 	size_t n_findings, cap_findings;
@@ -92,6 +93,12 @@ void check_set_root(struct check *check, const char *name, uint64_t object,
 	check->n_templates = n_templates;
 	check->owned = owned_bitmap;
 	check->owned_blocks = owned_bitmap ? block_count : 0;
+	memset(&check->rescue, 0, sizeof(check->rescue));
+}
+
+void check_set_rescue(struct check *check, const struct check_rescue *rescue)
+{
+	check->rescue = *rescue;
 }
 
 uint64_t check_root_object(const struct check *check)
@@ -151,6 +158,77 @@ int check_write(struct check *check, uint64_t block, uint32_t count, const void 
 	if (err)
 		check_repair_failed(check);
 	return err;
+}
+
+/* ---- what was lost ---- */
+
+bool check_was_mended(const struct check *check)
+{
+	return check->rescue.mended;
+}
+
+uint64_t check_epoch(const struct check *check)
+{
+	return check->rescue.epoch;
+}
+
+static bool is_lost(const struct check *check, uint64_t block)
+{
+	return check->rescue.lost && block < check->owned_blocks &&
+	       (check->rescue.lost[block / 8] >> (block % 8) & 1);
+}
+
+uint64_t check_lost_next(struct check *check, uint64_t block)
+{
+	const uint8_t *lost = check->rescue.lost;
+
+	while (lost && block < check->owned_blocks) {
+		if (block % 64 == 0 && block + 64 <= check->owned_blocks) {
+			uint64_t word;
+
+			memcpy(&word, lost + block / 8, sizeof(word));
+			if (!word) {
+				block += 64;
+				continue;
+			}
+		}
+		if (is_lost(check, block))
+			return block;
+		block++;
+	}
+	return UINT64_MAX;
+}
+
+int check_read_lost(struct check *check, uint64_t block, void *buffer)
+{
+	if (check_cancelled(check))
+		return -EINTR;
+	if (!is_lost(check, block) || block >= check->device_blocks)
+		return -ERANGE;
+	return bdev_read(check->dev, block * BLOCK, buffer, BLOCK) ? -EIO : 0;
+}
+
+void check_adopt(struct check *check, uint64_t block)
+{
+	if (!is_lost(check, block))
+		return;
+	check->rescue.lost[block / 8] &= (uint8_t) ~(1u << (block % 8));
+	check->rescue.owned[block / 8] |= (uint8_t)(1u << (block % 8));
+	check->rewalk = true;
+}
+
+int check_allocate(struct check *check, uint64_t *block)
+{
+	int err;
+
+	if (check->opts.mode == CHECK_LOOK || !check->rescue.allocate)
+		return -EROFS;
+	err = check->rescue.allocate(check->rescue.arg, block);
+	if (err)
+		return err;
+	check->rescue.owned[*block / 8] |= (uint8_t)(1u << (*block % 8));
+	check->rewalk = true;
+	return 0;
 }
 
 void check_ownership_changed(struct check *check)
@@ -391,6 +469,14 @@ void check_repair_failed(struct check *check)
 	check->left++;
 	check->findings[check->n_findings - 1].repaired = false;
 	say_failed(check);
+}
+
+void check_finding_failed(struct check *check, size_t index)
+{
+	if (index >= check->n_findings || !check->findings[index].repaired)
+		return;
+	check->findings[index].repaired = false;
+	check->left++;
 }
 
 void check_repairs_failed(struct check *check, size_t since)

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "libfs/check.h"
+#include "mend.h"
 #include "slots.h"
 
 #define ROW(id, code, sentence, question, safety) \
@@ -46,6 +47,12 @@ ROW(link_count, "link-count", "inode %llu counts %u links and has %u", "Correct 
 ROW(dangling, "dangling-link", "directory %llu: \"%.*s\" means inode %llu, which is not there",
     "Remove it?", CHECK_LOSSY);
 ROW(unnamed, "unnamed", "inode %llu has no name", "Call it an orphan?", CHECK_LOSSY);
+
+static const struct check_problem_row *const problems[] = {
+	&no_params,   &no_system,  &bad_sector, &misplaced, &bad_node,
+	&bad_map,     &bad_type,   &bad_name,   &duplicate, &same_ino,
+	&block_count, &link_count, &dangling,   &unnamed,   NULL,
+};
 
 /* A directory, or an external inode. */
 struct known {
@@ -622,4 +629,9 @@ static int check_cffs(struct check *check)
 
 extern const struct libfs_checker cffs_checker;
 
-const struct libfs_checker cffs_checker = { .check = check_cffs };
+const struct libfs_checker cffs_checker = {
+	.check = check_cffs,
+	.mend = cffs_mend,
+	.image = cffs_image,
+	.problems = problems,
+};

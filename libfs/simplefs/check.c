@@ -23,6 +23,7 @@
 
 #include "libfs/check.h"
 #include "format.h"
+#include "mend.h"
 
 #define ROW(id, code, sentence, question, safety) \
 	static const struct check_problem_row id = { "simplefs/" code, sentence, question, safety }
@@ -61,6 +62,13 @@ ROW(lost, "lost", "inode %u lost its name with a damaged directory",
 ROW(link_count, "link-count", "inode %u counts %u links and has %u", "Correct it?", CHECK_SAFE);
 ROW(wrong_parent, "wrong-parent", "directory %u is in %u, but its \"..\" says %u", "Correct it?",
     CHECK_SAFE);
+
+static const struct check_problem_row *const problems[] = {
+	&no_magic,   &no_root,      &bad_type,   &bad_time, &bad_size,    &bad_target,
+	&past_end,   &block_count,  &unreadable, &bad_slot, &bad_name,    &dangling,
+	&duplicate,  &second_name,  &wrong_type, &orphan,   &unreachable, &lost,
+	&link_count, &wrong_parent, NULL,
+};
 
 /* A position in a directory that does not name an earlier one of the same hash. */
 struct known_name {
@@ -939,4 +947,10 @@ static int simplefs_check(struct check *check)
 	return err;
 }
 
-const struct libfs_checker simplefs_checker = { .check = simplefs_check };
+const struct libfs_checker simplefs_checker = {
+	.check = simplefs_check,
+	.mend = sfs_mend,
+	.doubt = sfs_doubt,
+	.image = sfs_image,
+	.problems = problems,
+};

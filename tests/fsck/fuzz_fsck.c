@@ -23,7 +23,7 @@ static int reading_check(struct check *check)
 	return 0;
 }
 
-static const struct libfs_checker reading_checker = { reading_check };
+static const struct libfs_checker reading_checker = { .check = reading_check };
 
 const struct libfs_checker *libfs_checker_find(const char *name)
 {

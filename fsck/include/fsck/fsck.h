@@ -16,8 +16,10 @@
  *      same again.
  *  (5) Nothing on the disk makes fsck loop, recurse or take memory without
  *      bound: it holds 2 KiB per chunk of 16384 blocks that something owns,
- *      twice, plus 24 bytes per pending extent of the walk (never more than
- *      there are metadata blocks), plus the catalogues and a buffer of 512 KiB.
+ *      twice (the LibFS's checker needs as much again, and again when something
+ *      was lost), plus 40 bytes per pending extent of the walk (never more than
+ *      there are metadata blocks), 80 per repair granted (at most 65536 at a time),
+ *      plus the catalogues and a buffer of 512 KiB.
  */
 #ifndef FSCK_FSCK_H
 #define FSCK_FSCK_H

@@ -62,12 +62,46 @@ struct check_finding {
 
 /* ---- for LibFS checkers ---- */
 
+/*
+ * Objects that fsck's walk over `owns` cannot take as they are.  The LibFS changes
+ * the bytes of one object in memory; fsck proves what came out by the templates'
+ * own functions, and writes it.
+ */
+enum check_mend {
+	CHECK_MEND_OBJECT, /* its check or `owns` refuses it, or doubt() does: keep what can be kept */
+	CHECK_MEND_CUT,    /* take the pointers away that name blocks of [start, start + count) */
+	CHECK_MEND_MOVE, /* these blocks lie at `to` now; all of them, or false */
+};
+
+struct check_damage {
+	enum check_mend what;
+	const char *type;         /* name of the object's template */
+	uint64_t object, root;    /* first blocks: of the object, of its root's object */
+	uint64_t blocks;          /* of the disk */
+	const uint8_t *root_uuid; /* 16 bytes */
+	/* CUT, MOVE: the extent is the `nth` that `owns` emits of `record`, from 0; of that, blocks: */
+	uint32_t record, nth;
+	uint64_t start, count, to;
+};
+
+struct check_image {
+	const void *bytes;
+	size_t len;
+};
+
 struct libfs_checker {
 	/*
 	 * Check one root and repair what check_problem() grants.  Returns 0 (also when
 	 * problems were found), or -errno when it could not go on.
 	 */
 	int (*check)(struct check *check);
+	/* May be NULL.  False: it cannot. */
+	bool (*mend)(const struct check_damage *damage, uint8_t *bytes);
+	/* May be NULL.  Does the object make no sense, whatever its template says? */
+	bool (*doubt)(const struct check_damage *damage, const uint8_t *bytes);
+	/* Templates as this LibFS installs them, by index; false at the end.  May be NULL. */
+	bool (*image)(unsigned index, struct check_image *out);
+	const struct check_problem_row *const *problems; /* all it knows, NULL at the end */
 };
 
 /* The checker of the LibFS of that name (as a root records it); NULL = there is none. */
@@ -95,6 +129,22 @@ int check_write(struct check *check, uint64_t block, uint32_t count, const void 
  * shall be repaired now.
  */
 bool check_problem(struct check *check, const struct check_problem_row *row, ...);
+/*
+ * When the walk had to cut or mend something of this root, what was below it may still be there:
+ * blocks that the free map shows in use and nobody owns, and that no other root of this LibFS can
+ * have lost.  The first of them from `block` on; UINT64_MAX when there is none (or nothing was lost).
+ */
+uint64_t check_lost_next(struct check *check, uint64_t block);
+bool check_was_mended(const struct check *check);
+/* One lost block; fails as check_read. */
+int check_read_lost(struct check *check, uint64_t block, void *buffer);
+/* A lost block is the root's from here on: a pointer to it is about to be written. */
+void check_adopt(struct check *check, uint64_t block);
+/* A free block becomes the root's; write it before what names it.  -ENOSPC, -EROFS, -EIO */
+int check_allocate(struct check *check, uint64_t *block);
+/* The disk's mount epoch; this run has one of its own once it has written. */
+uint64_t check_epoch(const struct check *check);
+
 /* Call after a repair that changed what the root owns: fsck walks it again. */
 void check_ownership_changed(struct check *check);
 void check_progress(struct check *check, uint64_t done, uint64_t total);
@@ -123,6 +173,16 @@ struct check_template_name {
 void check_set_root(struct check *check, const char *name, uint64_t object,
 		    const struct check_template_name *templates, size_t n_templates,
 		    const uint8_t *owned_bitmap, uint64_t block_count);
+/* For what was lost: a bitmap of unowned blocks in use (NULL: none may be taken), changed by adoption. */
+struct check_rescue {
+	bool mended;
+	uint8_t *owned; /* the bitmap given to check_set_root() */
+	uint8_t *lost;  /* may be NULL */
+	uint64_t epoch;
+	int (*allocate)(void *arg, uint64_t *block);
+	void *arg;
+};
+void check_set_rescue(struct check *check, const struct check_rescue *rescue);
 /* Begin a pass; its title is printed when there is one. */
 void check_set_pass(struct check *check, unsigned pass, const char *title);
 
@@ -138,6 +198,8 @@ size_t check_found_count(const struct check *check);
 size_t check_left_count(const struct check *check);
 /* The repair granted last could not be made: its finding is left. */
 void check_repair_failed(struct check *check);
+/* The same of an earlier one; the sentence was said. */
+void check_finding_failed(struct check *check, size_t index);
 /* The same for all granted since there were `since` findings. */
 void check_repairs_failed(struct check *check, size_t since);
 /* Whatever the mode was: from now on nothing is granted and nothing written. */
