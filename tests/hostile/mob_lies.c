@@ -143,6 +143,7 @@ static void forge_pointers(struct member *m, struct thing *t)
 {
 	uint32_t slot = (uint32_t)roll(m, MOB_SLOTS), child = roll(m, 3) ? T_DATA : T_NODE;
 	xn_blk_t block = prey(m);
+	struct canary canary = { CANARY_MAGIC, block, m->uid };
 	bool declared = roll(m, 2);
 	struct request rq;
 	int err;
@@ -153,6 +154,8 @@ static void forge_pointers(struct member *m, struct thing *t)
 	request_word(&rq, t->block, slot_offset(t, slot), T_POINTER(block, 1, child));
 	if (declared)
 		request_alloc(&rq, block, 1, m->mob->type[child]);
+	if (declared && child == T_NODE) /* somebody may sync before it is given back */
+		request_edit(&rq, block, T_NODE_RAW, &canary, sizeof(canary));
 	m->calls++;
 	err = EXPECT_ERROR(request_run(&rq, m->session), 0, XN_EOWNS, XN_ENOTFREE, XN_EQUOTA,
 			   -ERANGE, XN_ECACHEFULL);
