@@ -140,7 +140,7 @@ enum entry_flag {
 	E_WRITING = 1u << 3,      /* a private copy is on its way to the device */
 	E_SOUND = 1u << 4,        /* stable on disk, and so is all that those bytes name */
 	E_REACH = 1u << 5,        /* known to be named on disk from a root */
-	E_TAINTED_COPY = 1u << 6, /* was issued while it named something unsound */
+	E_TAINTED_COPY = 1u << 6, /* what was issued of it may name something unsound */
 	E_DAMAGED = 1u << 7,      /* read-only */
 	E_DEAD = 1u << 8,         /* freed; lives only until I/O in flight ends */
 	E_UNFLUSHED = 1u << 9,    /* on the list of written and not yet flushed entries */

@@ -144,6 +144,7 @@ static void not_sound(struct xn *xn, struct entry *entry)
 	if (!entry->owner)
 		return;
 	entry->owner->unsound++;
+	entry->owner->flags |= E_TAINTED_COPY; /* what was issued of it may name this one */
 	freeze_child_unsound(entry);
 }
 

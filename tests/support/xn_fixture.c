@@ -437,6 +437,15 @@ xn_blk_t given_zeroes(struct fixture *fx, xn_blk_t owner, uint32_t record, xn_bi
 	return data;
 }
 
+void given_written(struct fixture *fx, xn_blk_t owner, uint32_t record, xn_blk_t data)
+{
+	static const uint8_t zeroes[XN_BLOCK];
+	xn_binding_t bound = given_bound(fx, owner, record, data, 1, T_DATA, XN_WRITE);
+
+	assert_ok(xn_write(fx->session, bound, 0, zeroes, sizeof(zeroes)));
+	assert_ok(xn_unbind(fx->session, bound));
+}
+
 struct xn_session *given_session(struct fixture *fx, uint32_t uid, uint32_t flags)
 {
 	struct xn_cred cred = { .uid = uid, .gid = uid };

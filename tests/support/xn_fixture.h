@@ -120,6 +120,8 @@ xn_binding_t given_bound(struct fixture *fx, xn_blk_t owner, uint32_t record, xn
 			 uint64_t count, enum t_child child, uint32_t access);
 /* Data of zeroes: it may move, and nobody takes it for another owner's. */
 xn_blk_t given_zeroes(struct fixture *fx, xn_blk_t owner, uint32_t record, xn_binding_t *binding);
+/* A data block that has an owner is written, with zeroes. */
+void given_written(struct fixture *fx, xn_blk_t owner, uint32_t record, xn_blk_t data);
 struct xn_session *given_session(struct fixture *fx, uint32_t uid, uint32_t flags);
 
 void stamp_fill(uint8_t *block, xn_blk_t at, xn_blk_t owner, uint64_t number);

@@ -85,15 +85,6 @@ static void freeze_move_an_entry_out_crash(void **state)
 
 /* ---- what happens below a copy that waits ---- */
 
-static void write_zeroes(struct fixture *fx, xn_blk_t owner, uint32_t record, xn_blk_t data)
-{
-	static const uint8_t zeroes[XN_BLOCK];
-	xn_binding_t bound = given_bound(fx, owner, record, data, 1, T_DATA, XN_WRITE);
-
-	assert_ok(xn_write(fx->session, bound, 0, zeroes, sizeof(zeroes)));
-	assert_ok(xn_unbind(fx->session, bound));
-}
-
 /* A sync that cannot end, as something that was never written keeps it; `n` copies are frozen. */
 static void sync_in_vain(struct fixture *fx, uint64_t n)
 {
@@ -124,9 +115,9 @@ static void a_copy_waits_for_what_is_not_sound_any_more(void **state)
 	fixture_check(fx);
 	later = given_child(fx, to, 1, 1, T_DATA);
 	sync_in_vain(fx, 0);
-	write_zeroes(fx, keeps, 0, late);
+	given_written(fx, keeps, 0, late);
 	sync_in_vain(fx, 0);
-	write_zeroes(fx, to, 1, later);
+	given_written(fx, to, 1, later);
 	sync_all(fx);
 }
 
@@ -153,11 +144,11 @@ static void a_copy_does_not_count_what_moved_in_since(void **state)
 	request_move(&rq, a, 0, b, 1, T_POINTER(x, 1, T_NODE));
 	assert_ok(request_run(&rq, fx->session));
 	fixture_check(fx);
-	write_zeroes(fx, x, 0, late[1]);
+	given_written(fx, x, 0, late[1]);
 	sync_in_vain(fx, 0);
-	write_zeroes(fx, keeps, 0, late[0]);
+	given_written(fx, keeps, 0, late[0]);
 	sync_in_vain(fx, 0);
-	write_zeroes(fx, y, 0, late[2]);
+	given_written(fx, y, 0, late[2]);
 	sync_all(fx);
 	fixture_crash(fx, 1);
 	assert_int_equal(node_word(fx, 1, b, 8), T_POINTER(x, 1, T_NODE));
@@ -183,7 +174,7 @@ static void what_a_copy_names_as_reserved_is_not_free_at_once(void **state)
 	rq.update.retypes = &retype;
 	rq.update.n_retypes = 1;
 	assert_ok(request_run(&rq, fx->session));
-	write_zeroes(fx, keeps, 0, late);
+	given_written(fx, keeps, 0, late);
 	sync_in_vain(fx, 0); /* the copy goes */
 	before = free_blocks(fx);
 	given_no_child(fx, fx->root, 0, blocks, 4, T_DATA);

@@ -439,6 +439,60 @@ static void blocks_that_change_hands_show_nothing_of_their_last_owner(void **sta
 	}
 }
 
+/* ---- while a write is under way ---- */
+
+struct meanwhile {
+	struct fixture *fx;
+	xn_blk_t from, to, data, later;
+	bool done;
+};
+
+static void move_meanwhile(void *context, struct bdev *dev, enum bdev_op op)
+{
+	struct meanwhile *m = context;
+	struct request rq;
+
+	(void)dev;
+	fixture_check_crashes(m->fx, 4);
+	if (m->done || op != BDEV_WRITE)
+		return;
+	m->done = true;
+	request_move(&rq, m->from, 0, m->to, 0, T_POINTER(m->data, 1, T_DATA));
+	assert_ok(request_run(&rq, m->fx->session));
+	m->later = given_child(m->fx, m->to, 1, 1, T_DATA);
+	fixture_check(m->fx);
+}
+
+/*
+ * All that the copy named was sound when it was written, and was not any more when it
+ * was flushed.
+ */
+static void a_move_below_what_is_being_written_keeps_it_from_being_sound(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t top = given_node(fx, fx->root, 0, NULL), keeps = given_node(fx, fx->root, 1, NULL);
+	struct meanwhile m = { .fx = fx };
+	struct request rq;
+	xn_blk_t late = given_child(fx, keeps, 0, 1, T_DATA);
+
+	m.from = given_node(fx, top, 0, NULL);
+	m.to = given_node(fx, top, 1, NULL);
+	m.data = given_zeroes(fx, m.from, 0, NULL);
+	assert_refused(xn_sync(fx->session, fx->root_id), XN_ETAINTED);
+	request_begin(&rq); /* they are on the disk, and no disk names them; now write one anew */
+	request_word(&rq, top, T_NODE_RAW, 1);
+	assert_ok(request_run(&rq, fx->session));
+	crashdev_hook_set(fx->medium, move_meanwhile, &m);
+	assert_ok(writeback(fx, top, 1));
+	assert_true(m.done);
+	assert_ok(xn_flush(fx->session));
+	given_written(fx, keeps, 0, late);
+	assert_refused(xn_sync(fx->session, fx->root_id), XN_ETAINTED);
+	given_written(fx, m.to, 1, m.later);
+	assert_ok(xn_sync(fx->session, fx->root_id));
+	crashdev_hook_set(fx->medium, NULL, NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -467,6 +521,7 @@ int main(void)
 		TEST(nobody_writes_back_what_he_has_not_bound),
 		TEST(blockers_of_the_unknown_are_not_told),
 		TEST(blocks_that_change_hands_show_nothing_of_their_last_owner),
+		TEST(a_move_below_what_is_being_written_keeps_it_from_being_sound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
