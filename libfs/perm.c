@@ -7,10 +7,13 @@
  *  (2) uid 0 may all, except execute what nobody may execute.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "libfs/libfs.h"
 #include "xn/xn.h"
+
+#define DAY (24 * 60 * 60)
 
 bool libfs_in_group(const struct xn_cred *cred, uint32_t gid)
 {
@@ -165,4 +168,63 @@ int libfs_setattr_prepare(const struct libfs_attr *old, const struct libfs_ctx *
 	prepare_mode(old, ctx, attr, which);
 	prepare_times(ctx, attr, which);
 	return 0;
+}
+
+/* ---- making, opening, reading, writing ---- */
+
+int libfs_mknod_check(const struct libfs_ctx *ctx, uint32_t *mode, uint64_t *rdev)
+{
+	*mode &= S_IFMT | 07777;
+	if ((*mode & S_IFMT) == 0)
+		*mode |= S_IFREG;
+	switch (*mode & S_IFMT) {
+	case S_IFCHR:
+	case S_IFBLK: return ctx->cred->uid == 0 ? 0 : -EPERM;
+	case S_IFREG:
+	case S_IFIFO:
+	case S_IFSOCK: *rdev = 0; return 0;
+	case S_IFDIR: return -EPERM;
+	default: return -EINVAL;
+	}
+}
+
+void libfs_inherit(uint32_t dir_mode, uint32_t dir_gid, const struct libfs_ctx *ctx, uint32_t *mode,
+		   uint32_t *gid)
+{
+	*gid = ctx->cred->gid;
+	if (!(dir_mode & S_ISGID))
+		return;
+	*gid = dir_gid;
+	if (S_ISDIR(*mode))
+		*mode |= S_ISGID;
+	else if ((*mode & S_IXGRP) && ctx->cred->uid != 0 && !libfs_in_group(ctx->cred, dir_gid))
+		*mode &= ~(uint32_t)S_ISGID;
+}
+
+uint32_t libfs_mode_written(uint32_t mode, const struct xn_cred *cred)
+{
+	return cred->uid == 0 ? mode : without_set_id(mode);
+}
+
+uint32_t libfs_open_mask(uint32_t flags)
+{
+	uint32_t access = flags & O_ACCMODE, mask = 0;
+
+	if (access != O_WRONLY)
+		mask |= LIBFS_MAY_READ;
+	if (access != O_RDONLY || (flags & O_TRUNC))
+		mask |= LIBFS_MAY_WRITE;
+	return mask;
+}
+
+static bool not_after(struct timespec a, struct timespec b)
+{
+	return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec <= b.tv_nsec);
+}
+
+bool libfs_atime_is_due(struct timespec atime, struct timespec mtime, struct timespec ctime,
+			struct timespec now)
+{
+	return not_after(atime, mtime) || not_after(atime, ctime) ||
+	       now.tv_sec - atime.tv_sec >= DAY;
 }

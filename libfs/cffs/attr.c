@@ -251,24 +251,12 @@ int cffs_setattr(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t i
 	return cffs_errno(err);
 }
 
-/* As Linux does by default: only when it is older than the last change, or a day. */
-static bool atime_is_due(const struct cffs_attr *a, struct timespec now)
-{
-	if (a->atime.tv_sec < a->mtime.tv_sec || a->atime.tv_sec < a->ctime.tv_sec)
-		return true;
-	if (a->atime.tv_sec == a->mtime.tv_sec && a->atime.tv_nsec <= a->mtime.tv_nsec)
-		return true;
-	if (a->atime.tv_sec == a->ctime.tv_sec && a->atime.tv_nsec <= a->ctime.tv_nsec)
-		return true;
-	return now.tv_sec - a->atime.tv_sec >= 24 * 60 * 60;
-}
-
 void cffs_accessed(struct cffs *fs, struct cffs_inode *inode, struct timespec now)
 {
 	if (fs->libfs.flags & LIBFS_MOUNT_RDONLY)
 		return;
 	pthread_mutex_lock(&fs->lock);
-	if (atime_is_due(&inode->a, now)) {
+	if (libfs_atime_is_due(inode->a.atime, inode->a.mtime, inode->a.ctime, now)) {
 		inode->a.atime = now;
 		cffs_inode_dirty(fs, inode);
 	}
@@ -312,19 +300,10 @@ ssize_t cffs_readlink(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_in
 
 /* ---- handles ---- */
 
-static uint32_t mask_of(uint32_t flags)
-{
-	switch (flags & O_ACCMODE) {
-	case O_RDONLY: return LIBFS_MAY_READ;
-	case O_WRONLY: return LIBFS_MAY_WRITE;
-	default: return LIBFS_MAY_READ | LIBFS_MAY_WRITE;
-	}
-}
-
 static int check_open(struct cffs *fs, struct cffs_inode *inode, const struct libfs_ctx *ctx,
 		      uint32_t flags)
 {
-	uint32_t mask = mask_of(flags) | (flags & O_TRUNC ? LIBFS_MAY_WRITE : 0);
+	uint32_t mask = libfs_open_mask(flags);
 
 	if (cffs_is_dir(inode) && (mask & LIBFS_MAY_WRITE))
 		return -EISDIR;

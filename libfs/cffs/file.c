@@ -34,7 +34,6 @@
 #define BLK         CFFS_BLOCK
 #define SIZE_MAX_B  (CFFS_BLOCKS_MAX * BLK)
 #define RANGES      16u
-#define DAY         (24 * 60 * 60)
 #define AHEAD_LARGE 128u /* blocks */
 
 struct range {
@@ -433,11 +432,7 @@ static void touch_changed(struct cffs *fs, struct cffs_inode *inode, const struc
 {
 	pthread_mutex_lock(&fs->lock);
 	inode->a.mtime = inode->a.ctime = ctx->now;
-	if (ctx->cred->uid != 0) {
-		inode->a.mode &= ~(uint32_t)S_ISUID;
-		if (inode->a.mode & S_IXGRP)
-			inode->a.mode &= ~(uint32_t)S_ISGID;
-	}
+	inode->a.mode = libfs_mode_written(inode->a.mode, ctx->cred);
 	cffs_inode_dirty(fs, inode);
 	pthread_mutex_unlock(&fs->lock);
 }
@@ -1156,27 +1151,6 @@ static int io_check(const struct cffs_inode *inode)
 	return cffs_is_dir(inode) ? -EISDIR : S_ISREG(inode->type) ? 0 : -EINVAL;
 }
 
-static bool before(struct timespec a, struct timespec b)
-{
-	return a.tv_sec < b.tv_sec || (a.tv_sec == b.tv_sec && a.tv_nsec <= b.tv_nsec);
-}
-
-/* As Linux does by default: only when it is older than the last change, or a day. */
-static void touch_read(struct cffs *fs, struct cffs_inode *inode, const struct libfs_ctx *ctx)
-{
-	struct cffs_attr *a = &inode->a;
-
-	if (fs->libfs.flags & LIBFS_MOUNT_RDONLY)
-		return;
-	pthread_mutex_lock(&fs->lock);
-	if (before(a->atime, a->mtime) || before(a->atime, a->ctime) ||
-	    ctx->now.tv_sec - a->atime.tv_sec >= DAY) {
-		a->atime = ctx->now;
-		cffs_inode_dirty(fs, inode);
-	}
-	pthread_mutex_unlock(&fs->lock);
-}
-
 ssize_t cffs_read(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 		  uint64_t handle, uint64_t offset, void *buffer, size_t len)
 {
@@ -1195,7 +1169,7 @@ ssize_t cffs_read(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t 
 	}
 	pthread_rwlock_unlock(&inode->lock);
 	if (!err && len)
-		touch_read(fs, inode, ctx);
+		cffs_accessed(fs, inode, ctx->now);
 	cffs_inode_put(fs, inode);
 	return err ? cffs_errno(err) : (ssize_t)len;
 }

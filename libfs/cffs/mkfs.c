@@ -7,43 +7,10 @@
  */
 #include "tree.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cffs_templates.h"
-
-static int install(struct xn_session *session, uint32_t ids[CFFS_TEMPLATES],
-		   struct xn_refusal *refusal)
-{
-	struct xn_image images[CFFS_TEMPLATES];
-
-	_Static_assert((int)cffs_templates_count == (int)CFFS_TEMPLATES, "one each");
-	for (unsigned i = 0; i < CFFS_TEMPLATES; i++)
-		images[i] = (struct xn_image){
-			.bytes = cffs_templates_image[i],
-			.len = cffs_templates_image_len[i],
-		};
-	return xn_template_install(session, images, CFFS_TEMPLATES, ids, refusal);
-}
-
-static int make_root(struct xn_session *session, const struct libfs_mkfs_opts *opts, uint32_t type,
-		     struct xn_root_info *root)
-{
-	struct xn_root_spec spec = {
-		.name = opts->root,
-		.libfs = cffs_type.name,
-		.type = type,
-		.uid = opts->uid,
-		.gid = opts->gid,
-		.mode = 0600,
-		.quota = opts->quota,
-		.now_ns = opts->now.tv_sec * 1000000000ll + opts->now.tv_nsec,
-	};
-
-	memcpy(spec.uuid, opts->uuid, sizeof(spec.uuid));
-	return xn_root_create(session, &spec, root);
-}
 
 static bool word_is(const char *word, size_t len, const char *what)
 {
@@ -144,28 +111,33 @@ static int fill_root(struct xn_session *session, const struct libfs_mkfs_opts *o
 
 int cffs_mkfs(struct xn_session *session, const struct libfs_mkfs_opts *opts)
 {
+	const struct libfs_root_plan plan = {
+		.opts = opts,
+		.libfs = cffs_type.name,
+		.images = cffs_templates_image,
+		.lens = cffs_templates_image_len,
+		.n_images = CFFS_TEMPLATES,
+		.top = CFFS_T_DIR,
+	};
 	struct cffs_params params = {
 		.version = CFFS_VERSION,
 		.created = (uint64_t)opts->now.tv_sec,
 		.inline_max = CFFS_INLINE_FILE,
 	};
-	struct xn_refusal refusal = { 0 };
-	uint32_t ids[CFFS_TEMPLATES];
 	struct xn_root_info root;
-	const char *what = "options of cffs: no-embed, no-group, inline=BYTES (at most 160)";
 	int err = parse_options(opts->options, &params);
 
-	if (!err) {
-		err = install(session, ids, &refusal);
-		what = refusal.text[0] ? refusal.text : xn_strerror(err);
+	_Static_assert((int)cffs_templates_count == (int)CFFS_TEMPLATES, "one each");
+	if (err) {
+		libfs_say(opts->why, opts->why_size,
+			  "options of cffs: no-embed, no-group, inline=BYTES (at most 160)");
+		return err;
 	}
-	if (!err) {
-		err = make_root(session, opts, ids[CFFS_T_DIR], &root);
-		if (!err)
-			err = fill_root(session, opts, &params, &root);
-		what = xn_strerror(err);
-	}
-	if (err && opts->why && opts->why_size)
-		snprintf(opts->why, opts->why_size, "%s", what);
+	err = libfs_root_make(session, &plan, &root);
+	if (err)
+		return cffs_errno(err);
+	err = fill_root(session, opts, &params, &root);
+	if (err)
+		libfs_say(opts->why, opts->why_size, "%s", xn_strerror(err));
 	return cffs_errno(err);
 }

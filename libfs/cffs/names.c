@@ -176,21 +176,6 @@ struct make {
 	const char *target; /* of a symlink */
 };
 
-/* The POSIX rules: a set-group-id directory hands its group down, and the bit to directories. */
-static void inherit(struct cffs_attr *a, const struct cffs_inode *dir, const struct libfs_ctx *ctx)
-{
-	a->uid = ctx->cred->uid;
-	a->gid = ctx->cred->gid;
-	a->atime = a->mtime = a->ctime = a->btime = ctx->now;
-	if (!(dir->a.mode & S_ISGID))
-		return;
-	a->gid = dir->a.gid;
-	if (S_ISDIR(a->mode))
-		a->mode |= S_ISGID;
-	else if ((a->mode & S_IXGRP) && ctx->cred->uid != 0 && !libfs_in_group(ctx->cred, a->gid))
-		a->mode &= ~(uint32_t)S_ISGID;
-}
-
 static int inode_new(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir,
 		     const struct make *make, struct cffs_inode **out)
 {
@@ -210,7 +195,9 @@ static int inode_new(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_i
 	inode->type = make->mode & S_IFMT;
 	inode->a.rdev = make->rdev;
 	inode->a.nlink = S_ISDIR(make->mode) ? 2 : 1;
-	inherit(&inode->a, dir, ctx);
+	inode->a.uid = ctx->cred->uid;
+	libfs_inherit(dir->a.mode, dir->a.gid, ctx, &inode->a.mode, &inode->a.gid);
+	inode->a.atime = inode->a.mtime = inode->a.ctime = inode->a.btime = ctx->now;
 	err = cffs_acl_of_new(dir, inode, ctx->umask);
 	pthread_mutex_unlock(&fs->lock);
 	inode->b.n_slots = S_ISDIR(make->mode) ? CFFS_DIR_SLOTS : CFFS_FILE_SLOTS;
@@ -393,24 +380,10 @@ int cffs_mkdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir
 int cffs_mknod(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 	       uint32_t mode, uint64_t rdev, struct libfs_attr *out)
 {
-	struct make make = { .mode = mode & (S_IFMT | 07777) };
+	struct make make = { .mode = mode, .rdev = rdev };
+	int err = libfs_mknod_check(ctx, &make.mode, &make.rdev);
 
-	if ((mode & S_IFMT) == 0)
-		make.mode |= S_IFREG;
-	switch (make.mode & S_IFMT) {
-	case S_IFREG:
-	case S_IFIFO:
-	case S_IFSOCK: break;
-	case S_IFCHR:
-	case S_IFBLK:
-		if (ctx->cred->uid != 0)
-			return -EPERM;
-		make.rdev = rdev;
-		break;
-	case S_IFDIR: return -EPERM;
-	default: return -EINVAL;
-	}
-	return make_named(libfs, ctx, dir, name, &make, true, out);
+	return err ? err : make_named(libfs, ctx, dir, name, &make, true, out);
 }
 
 int cffs_symlink(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir,

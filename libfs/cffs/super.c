@@ -12,16 +12,12 @@
  */
 #include "tree.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define TRIES_MAX      3u
-#define REAP_BUDGET    256
-#define RECLAIM_BUDGET 1024
-#define INO_STEP       65536u
+#define TRIES_MAX 3u
+#define INO_STEP  65536u
 
 int cffs_errno(int error)
 {
@@ -30,47 +26,13 @@ int cffs_errno(int error)
 
 /* ---- when XN says: not now ---- */
 
-/*
- * A sync may find blocks that an operation under way has allocated and not
- * written yet; it writes what it can, and that is what we need.
- */
-static bool sync_helps(struct cffs *fs)
+static bool make_room(struct cffs *fs)
 {
-	int err;
-
 	cffs_unbind_all(fs);
 	pthread_mutex_lock(&fs->lock);
 	cffs_holds_trim(fs, 0);
 	pthread_mutex_unlock(&fs->lock);
-	err = xn_sync(fs->libfs.session, fs->root_id);
-	return err == 0 || err == XN_ETAINTED;
-}
-
-/* What was freed becomes free once no pointer to it is on disk and subtrees are taken apart. */
-static bool reclaim(struct cffs *fs)
-{
-	struct xn_session *session = fs->libfs.session;
-	struct xn_stats stats;
-	struct xn_space space;
-	int64_t left;
-	int err;
-
-	/* A subtree cut off in memory, ours or a neighbour's, shows only as something dirty. */
-	xn_stats(fs->xn, &stats);
-	if (stats.cache_dirty_pages == 0 && stats.reap_queue == 0 &&
-	    (xn_space(session, fs->root_id, &space) != 0 || space.will_free == 0))
-		return false;
-	do {
-		err = xn_sync(session, 0);
-		if (err == XN_ECRED)
-			err = xn_sync(session, fs->root_id);
-		if (err && err != XN_ETAINTED)
-			return false;
-		left = xn_reap(session, REAP_BUDGET);
-	} while (left > 0);
-	err = xn_sync(session, fs->root_id);
-	(void)xn_reclaim(session, RECLAIM_BUDGET, NULL); /* what the log, or a crash, keeps */
-	return err == 0 || err == XN_ETAINTED;
+	return libfs_make_room(fs->libfs.session, fs->root_id);
 }
 
 bool cffs_retry(struct cffs *fs, int error, unsigned *tries)
@@ -80,9 +42,11 @@ bool cffs_retry(struct cffs *fs, int error, unsigned *tries)
 	case XN_ENOTOWNER:
 	case XN_ENOTCACHED: return (*tries)++ < 4 * TRIES_MAX;
 	case XN_ECACHEFULL:
-	case XN_ELOGFULL: return (*tries)++ < TRIES_MAX && sync_helps(fs);
+	case XN_EALLOWANCE:
+	case XN_ELOGFULL: return (*tries)++ < TRIES_MAX && make_room(fs);
 	case XN_ENOSPACE:
-	case XN_EQUOTA: return (*tries)++ < TRIES_MAX && reclaim(fs);
+	case XN_EQUOTA:
+		return (*tries)++ < TRIES_MAX && libfs_reclaim(fs->libfs.session, fs->root_id);
 	default: return false;
 	}
 }
@@ -164,16 +128,6 @@ int cffs_commit(struct cffs *fs, const struct xn_extent *extents, uint32_t count
 	return err;
 }
 
-static int reap_all(struct cffs *fs)
-{
-	int64_t left;
-
-	do
-		left = xn_reap(fs->libfs.session, REAP_BUDGET);
-	while (left > 0);
-	return (int)left;
-}
-
 int cffs_sync(struct cffs *fs)
 {
 	int first = cffs_doomed(fs), err = flush_all(fs);
@@ -181,70 +135,24 @@ int cffs_sync(struct cffs *fs)
 	first = first ? first : err;
 	err = sync_xn(fs);
 	first = first ? first : err;
-	err = reap_all(fs);
+	err = libfs_reap_all(fs->libfs.session);
 	return first ? first : err;
 }
 
 int cffs_statfs(struct libfs *libfs, struct libfs_statfs *out)
 {
 	struct cffs *fs = cffs_of(libfs);
-	struct xn_space space;
-	struct xn_disk_info info;
-	uint64_t id = 0;
-	int err = xn_space(fs->libfs.session, fs->root_id, &space);
+	int err = libfs_space(fs->libfs.session, fs->root_id, out);
 
-	if (!err)
-		err = xn_disk_info(fs->xn, &info);
 	if (err)
 		return cffs_errno(err);
-	memcpy(&id, info.uuid, sizeof(id));
-	*out = (struct libfs_statfs){
-		.block_size = CFFS_BLOCK,
-		.blocks = space.quota ? space.quota : space.total,
-		.blocks_free =
-			space.quota ? space.quota - space.used : space.free + space.will_free,
-		.blocks_available = space.available,
-		/* Inodes are made of free blocks: three or four in each sector. */
-		.files = (space.quota ? space.quota : space.total) * 3 * CFFS_SECTORS,
-		.files_free = space.available * 3 * CFFS_SECTORS,
-		.name_max = LIBFS_NAME_MAX,
-		.fsid = id ^ fs->root_id,
-	};
-	if (space.quota && space.used > space.quota)
-		out->blocks_free = 0;
+	/* Inodes are made of free blocks: three or four in each sector. */
+	out->files = out->blocks * 3 * CFFS_SECTORS;
+	out->files_free = out->blocks_available * 3 * CFFS_SECTORS;
 	return 0;
 }
 
 /* ---- mount ---- */
-
-static void say(const struct libfs_mount_opts *opts, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void say(const struct libfs_mount_opts *opts, const char *format, ...)
-{
-	va_list args;
-
-	if (!opts->why || !opts->why_size)
-		return;
-	va_start(args, format);
-	vsnprintf(opts->why, opts->why_size, format, args);
-	va_end(args);
-}
-
-/* The root says which cffs.dir it is; the others came in the same batch. */
-static int find_templates(struct cffs *fs, const struct xn_root_info *root)
-{
-	struct xn_template_info info;
-	int err = xn_template_info(fs->xn, root->type, &info);
-
-	if (err)
-		return err;
-	if (strcmp(info.name, "cffs.dir") != 0 || info.batch_count != CFFS_TEMPLATES)
-		return -EINVAL;
-	for (unsigned i = 0; i < CFFS_TEMPLATES; i++)
-		fs->type[i] = info.batch_first + i;
-	return 0;
-}
 
 static int gate_init(struct cffs *fs)
 {
@@ -321,7 +229,7 @@ int cffs_fs_attach(struct cffs *fs, const char *name)
 	if (!err)
 		err = xn_root_find(fs->xn, name, &root);
 	if (!err)
-		err = find_templates(fs, &root);
+		err = libfs_root_types(fs->xn, &root, "cffs.dir", CFFS_TEMPLATES, fs->type);
 	if (err)
 		return err;
 	fs->root_id = root.id;
@@ -361,14 +269,15 @@ int cffs_ino_take(struct cffs *fs, uint64_t *ino)
 static int check_params(struct cffs *fs, const struct libfs_mount_opts *opts)
 {
 	if (!cffs_params_decode(fs->root->bytes, &fs->params)) {
-		say(opts, "root \"%s\" was created but never made a C-FFS", opts->root);
+		libfs_say(opts->why, opts->why_size,
+			  "root \"%s\" was created but never made a C-FFS", opts->root);
 		return -EINVAL;
 	}
 	if (fs->params.version != CFFS_VERSION || fs->params.incompat) {
-		say(opts,
-		    "root \"%s\" is C-FFS version %u with features %llx, which this program "
-		    "does not know",
-		    opts->root, fs->params.version, (unsigned long long)fs->params.incompat);
+		libfs_say(opts->why, opts->why_size,
+			  "root \"%s\" is C-FFS version %u with features %llx, which this program "
+			  "does not know",
+			  opts->root, fs->params.version, (unsigned long long)fs->params.incompat);
 		return XN_EVERSION;
 	}
 	if (fs->next_ino < fs->params.ino_limit)
@@ -422,7 +331,8 @@ static int parse_options(struct cffs *fs, const struct libfs_mount_opts *opts)
 		if (len == strlen("through") && memcmp(at, "through", len) == 0) {
 			fs->libfs.type = &cffs_through_type;
 		} else if (len && (len != strlen("delayed") || memcmp(at, "delayed", len) != 0)) {
-			say(opts, "cffs knows delayed and through, not \"%.*s\"", (int)len, at);
+			libfs_say(opts->why, opts->why_size,
+				  "cffs knows delayed and through, not \"%.*s\"", (int)len, at);
 			return -EINVAL;
 		}
 		at += len + (at[len] == ',');
@@ -435,8 +345,7 @@ int cffs_mount(struct xn_session *session, const struct libfs_mount_opts *opts, 
 	struct cffs *fs;
 	int err;
 
-	if (opts->why && opts->why_size)
-		opts->why[0] = '\0';
+	libfs_say(opts->why, opts->why_size, "%s", "");
 	err = cffs_fs_create(session, opts->flags, &fs);
 	if (err)
 		return cffs_errno(err);
@@ -444,8 +353,9 @@ int cffs_mount(struct xn_session *session, const struct libfs_mount_opts *opts, 
 	if (!err)
 		err = mount_root(fs, opts);
 	if (err) {
-		if (opts->why && opts->why_size && !opts->why[0])
-			say(opts, "root \"%s\": %s", opts->root, xn_strerror(err));
+		if (opts->why && !opts->why[0])
+			libfs_say(opts->why, opts->why_size, "root \"%s\": %s", opts->root,
+				  xn_strerror(err));
 		cffs_fs_destroy(fs);
 		return cffs_errno(err);
 	}

@@ -4,43 +4,10 @@
  * says it is whole.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "simplefs.h"
 #include "simplefs_templates.h"
-
-static int install(struct xn_session *session, uint32_t ids[SFS_TEMPLATES],
-		   struct xn_refusal *refusal)
-{
-	struct xn_image images[SFS_TEMPLATES];
-
-	static_assert((int)simplefs_templates_count == (int)SFS_TEMPLATES, "one each");
-	for (unsigned i = 0; i < SFS_TEMPLATES; i++)
-		images[i] = (struct xn_image){
-			.bytes = simplefs_templates_image[i],
-			.len = simplefs_templates_image_len[i],
-		};
-	return xn_template_install(session, images, SFS_TEMPLATES, ids, refusal);
-}
-
-static int make_root(struct xn_session *session, const struct libfs_mkfs_opts *opts, uint32_t type,
-		     struct xn_root_info *root)
-{
-	struct xn_root_spec spec = {
-		.name = opts->root,
-		.libfs = simplefs_type.name,
-		.type = type,
-		.uid = opts->uid,
-		.gid = opts->gid,
-		.mode = 0600,
-		.quota = opts->quota,
-		.now_ns = opts->now.tv_sec * 1000000000ll + opts->now.tv_nsec,
-	};
-
-	memcpy(spec.uuid, opts->uuid, sizeof(spec.uuid));
-	return xn_root_create(session, &spec, root);
-}
 
 static int make_root_directory(struct sfs *fs, const struct libfs_mkfs_opts *opts)
 {
@@ -98,25 +65,27 @@ static int fill_root(struct xn_session *session, const struct libfs_mkfs_opts *o
 
 int sfs_mkfs(struct xn_session *session, const struct libfs_mkfs_opts *opts)
 {
-	struct xn_refusal refusal = { 0 };
-	uint32_t ids[SFS_TEMPLATES];
+	const struct libfs_root_plan plan = {
+		.opts = opts,
+		.libfs = simplefs_type.name,
+		.images = simplefs_templates_image,
+		.lens = simplefs_templates_image_len,
+		.n_images = SFS_TEMPLATES,
+		.top = SFS_SUPER,
+	};
 	struct xn_root_info root;
-	const char *what;
 	int err;
 
-	what = "simplefs has no options";
-	err = opts->options && opts->options[0] ? -EINVAL : 0;
-	if (!err) {
-		err = install(session, ids, &refusal);
-		what = refusal.text[0] ? refusal.text : xn_strerror(err);
+	static_assert((int)simplefs_templates_count == (int)SFS_TEMPLATES, "one each");
+	if (opts->options && opts->options[0]) {
+		libfs_say(opts->why, opts->why_size, "simplefs has no options");
+		return -EINVAL;
 	}
-	if (!err) {
-		err = make_root(session, opts, ids[SFS_SUPER], &root);
-		if (!err)
-			err = fill_root(session, opts, &root);
-		what = xn_strerror(err);
-	}
-	if (err && opts->why && opts->why_size)
-		snprintf(opts->why, opts->why_size, "%s", what);
+	err = libfs_root_make(session, &plan, &root);
+	if (err)
+		return sfs_errno(err);
+	err = fill_root(session, opts, &root);
+	if (err)
+		libfs_say(opts->why, opts->why_size, "%s", xn_strerror(err));
 	return sfs_errno(err);
 }

@@ -131,20 +131,11 @@ int sfs_lookup(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir
 
 /* ---- making ---- */
 
-/* The POSIX rules: a set-group-id directory hands its group down, and the bit to directories. */
 static void inherit(struct sfs_make *make, const struct sfs_inode *dir, const struct libfs_ctx *ctx)
 {
 	make->uid = ctx->cred->uid;
-	make->gid = ctx->cred->gid;
 	make->now = ctx->now;
-	if (!(dir->f.mode & S_ISGID))
-		return;
-	make->gid = dir->f.gid;
-	if (S_ISDIR(make->mode))
-		make->mode |= S_ISGID;
-	else if ((make->mode & S_IXGRP) && ctx->cred->uid != 0 &&
-		 !libfs_in_group(ctx->cred, make->gid))
-		make->mode &= ~(uint32_t)S_ISGID;
+	libfs_inherit(dir->f.mode, dir->f.gid, ctx, &make->mode, &make->gid);
 }
 
 /* The inode is there: enter its name, and what the directory notices. */
@@ -252,24 +243,10 @@ int sfs_mkdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 int sfs_mknod(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 	      uint32_t mode, uint64_t rdev, struct libfs_attr *out)
 {
-	struct sfs_make make = { .mode = (mode & (S_IFMT | 07777)) & ~(ctx->umask & 07777) };
+	struct sfs_make make = { .mode = mode & ~(ctx->umask & 07777), .rdev = rdev };
+	int err = libfs_mknod_check(ctx, &make.mode, &make.rdev);
 
-	if ((mode & S_IFMT) == 0)
-		make.mode |= S_IFREG;
-	switch (make.mode & S_IFMT) {
-	case S_IFREG:
-	case S_IFIFO:
-	case S_IFSOCK: break;
-	case S_IFCHR:
-	case S_IFBLK:
-		if (ctx->cred->uid != 0)
-			return -EPERM;
-		make.rdev = rdev;
-		break;
-	case S_IFDIR: return -EPERM;
-	default: return -EINVAL;
-	}
-	return make_named(libfs, ctx, dir, name, &make, true, out);
+	return err ? err : make_named(libfs, ctx, dir, name, &make, true, out);
 }
 
 int sfs_symlink(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,

@@ -145,18 +145,14 @@ static int op_setattr(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_in
 
 /* ---- access times ---- */
 
-/* As Linux does by default: only when it is older than the last change, or a day. */
 static bool atime_is_due(const struct sfs *fs, const struct sfs_inode *inode, struct timespec now)
 {
-	const struct sfs_fields *f = &inode->f;
+	struct libfs_attr a;
 
 	if (fs->libfs.flags & LIBFS_MOUNT_RDONLY)
 		return false;
-	for (enum sfs_time i = SFS_MTIME; i <= SFS_CTIME; i++)
-		if (f->sec[SFS_ATIME] < f->sec[i] ||
-		    (f->sec[SFS_ATIME] == f->sec[i] && f->nsec[SFS_ATIME] <= f->nsec[i]))
-			return true;
-	return now.tv_sec - f->sec[SFS_ATIME] >= 24 * 60 * 60;
+	sfs_inode_attr(inode, &a);
+	return libfs_atime_is_due(a.atime, a.mtime, a.ctime, now);
 }
 
 static void atime_set(struct sfs *fs, libfs_ino_t ino, struct timespec now)
@@ -412,13 +408,9 @@ static ssize_t op_readdir(struct libfs *libfs, const struct libfs_ctx *ctx, libf
 
 static int check_open(const struct sfs_inode *inode, const struct libfs_ctx *ctx, uint32_t flags)
 {
-	uint32_t mode = flags & O_ACCMODE, mask = 0;
+	uint32_t mask = libfs_open_mask(flags);
 	struct libfs_attr attr;
 
-	if (mode != O_WRONLY)
-		mask |= LIBFS_MAY_READ;
-	if (mode != O_RDONLY || (flags & O_TRUNC))
-		mask |= LIBFS_MAY_WRITE;
 	if (S_ISLNK(inode->f.mode))
 		return -ELOOP;
 	if (sfs_is_dir(inode) && (mask & LIBFS_MAY_WRITE))
@@ -472,21 +464,11 @@ static void op_release(struct libfs *libfs, libfs_ino_t ino, uint64_t handle)
 
 /* ---- writing ---- */
 
-/* Who writes another's program makes it an ordinary one. */
-static void clear_set_id(struct sfs_inode *inode, const struct libfs_ctx *ctx)
-{
-	if (ctx->cred->uid == 0)
-		return;
-	inode->f.mode &= ~(uint32_t)S_ISUID;
-	if (inode->f.mode & S_IXGRP)
-		inode->f.mode &= ~(uint32_t)S_ISGID;
-}
-
 static void changed(struct sfs_inode *inode, const struct libfs_ctx *ctx)
 {
 	sfs_inode_touch(inode, SFS_MTIME, ctx->now);
 	sfs_inode_touch(inode, SFS_CTIME, ctx->now);
-	clear_set_id(inode, ctx);
+	inode->f.mode = libfs_mode_written(inode->f.mode, ctx->cred);
 }
 
 static ssize_t write_bytes(struct sfs *fs, const struct libfs_ctx *ctx, struct sfs_inode *inode,

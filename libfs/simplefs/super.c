@@ -7,15 +7,12 @@
  *  (2) The super object stays bound while mounted; nothing else does.
  */
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "simplefs.h"
 
-#define TRIES_MAX   8u
-#define REAP_BUDGET 256u /* objects between two looks at the rest */
+#define TRIES_MAX 8u
 
 int sfs_errno(int error)
 {
@@ -24,24 +21,10 @@ int sfs_errno(int error)
 
 /* ---- when XN says: not now ---- */
 
-/*
- * A sync may find blocks that this very operation has allocated and not written
- * yet; it writes what it can, and that is what we need.  What was freed and not yet
- * taken apart keeps its pages, dirty ones too, and no sync writes those: reap.
- */
 bool sfs_make_room(struct sfs *fs, int error, unsigned *tries)
 {
-	int64_t left;
-
-	if ((error != XN_ECACHEFULL && error != XN_EALLOWANCE) || (*tries)++ >= TRIES_MAX)
-		return false;
-	do {
-		error = xn_sync(fs->libfs.session, fs->root);
-		if (error && error != XN_ETAINTED)
-			return false;
-		left = xn_reap(fs->libfs.session, REAP_BUDGET);
-	} while (left > 0);
-	return left == 0;
+	return (error == XN_ECACHEFULL || error == XN_EALLOWANCE) && (*tries)++ < TRIES_MAX &&
+	       libfs_make_room(fs->libfs.session, fs->root);
 }
 
 bool sfs_lost_race(int error, unsigned *tries)
@@ -130,60 +113,12 @@ int sfs_data_bind(struct sfs *fs, xn_blk_t owner, uint32_t record, xn_blk_t star
 
 /* ---- space ---- */
 
-/* Is there anything that reclaim() could make free? */
-static bool space_is_coming(struct sfs *fs)
-{
-	struct xn_space space;
-
-	if (xn_reap(fs->libfs.session, 0) > 0)
-		return true;
-	return xn_space(fs->libfs.session, fs->root, &space) == 0 && space.will_free > 0;
-}
-
-/* Of all roots, if we may: what a neighbour has freed is space, too. */
-static int sync_everything(struct sfs *fs)
-{
-	int err = xn_sync(fs->libfs.session, 0);
-
-	return err == XN_ECRED ? sfs_sync_locked(fs) : err;
-}
-
-/*
- * What was freed becomes free once no pointer to it is on disk and subtrees are
- * taken apart.  Somebody's blocks that are not written yet keep back only what
- * names them, which is not what we wait for.
- */
-static int wait_for_space(struct sfs *fs)
-{
-	int err = sync_everything(fs);
-	int64_t left;
-
-	do {
-		if (err && err != XN_ETAINTED)
-			return err;
-		left = xn_reap(fs->libfs.session, REAP_BUDGET);
-		err = left < 0 ? (int)left : 0;
-	} while (left > 0);
-	return err ? err : sync_everything(fs);
-}
-
-/* Returns whether it is worth looking again. */
-static bool reclaim(struct sfs *fs)
-{
-	int err;
-
-	if (!space_is_coming(fs))
-		return false;
-	err = wait_for_space(fs);
-	return err == 0 || err == XN_ETAINTED;
-}
-
 int sfs_find_free(struct sfs *fs, xn_blk_t near, uint64_t want, uint32_t type,
 		  struct xn_extent *out)
 {
 	int err = xn_find_free(fs->libfs.session, near, want, 1, out);
 
-	if (err == XN_ENOSPACE && reclaim(fs))
+	if (err == XN_ENOSPACE && libfs_reclaim(fs->libfs.session, fs->root))
 		err = xn_find_free(fs->libfs.session, near, want, 1, out);
 	out->type = type;
 	return err;
@@ -192,30 +127,12 @@ int sfs_find_free(struct sfs *fs, xn_blk_t near, uint64_t want, uint32_t type,
 int sfs_statfs(struct libfs *libfs, struct libfs_statfs *out)
 {
 	struct sfs *fs = sfs_of(libfs);
-	struct xn_space space;
-	struct xn_disk_info info;
-	uint64_t id = 0;
-	int err;
+	int err = libfs_space(fs->libfs.session, fs->root, out);
 
-	err = xn_space(fs->libfs.session, fs->root, &space);
-	if (!err)
-		err = xn_disk_info(fs->xn, &info);
 	if (err)
 		return sfs_errno(err);
-	memcpy(&id, info.uuid, sizeof(id));
-	*out = (struct libfs_statfs){
-		.block_size = SFS_BLOCK,
-		.blocks = space.quota ? space.quota : space.total,
-		.blocks_free =
-			space.quota ? space.quota - space.used : space.free + space.will_free,
-		.blocks_available = space.available,
-		.files = SFS_INODES_MAX,
-		.files_free = space.available * SIMPLEFS_ITAB_INODES,
-		.name_max = SFS_NAME_MAX,
-		.fsid = id ^ fs->root,
-	};
-	if (space.quota && space.used > space.quota)
-		out->blocks_free = 0;
+	out->files = SFS_INODES_MAX;
+	out->files_free = out->blocks_available * SIMPLEFS_ITAB_INODES;
 	if (out->files_free > SFS_INODES_MAX)
 		out->files_free = SFS_INODES_MAX;
 	return 0;
@@ -261,7 +178,8 @@ int sfs_change_apply(struct sfs *fs, const struct sfs_change *change)
 
 	do {
 		err = xn_update(fs->libfs.session, &update);
-		if ((err == XN_EQUOTA || err == XN_ENOSPACE) && !reclaimed && reclaim(fs)) {
+		if ((err == XN_EQUOTA || err == XN_ENOSPACE) && !reclaimed &&
+		    libfs_reclaim(fs->libfs.session, fs->root)) {
 			reclaimed = true;
 			err = xn_update(fs->libfs.session, &update);
 		}
@@ -270,35 +188,6 @@ int sfs_change_apply(struct sfs *fs, const struct sfs_change *change)
 }
 
 /* ---- mount ---- */
-
-static void say(const struct libfs_mount_opts *opts, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void say(const struct libfs_mount_opts *opts, const char *format, ...)
-{
-	va_list args;
-
-	if (!opts->why || !opts->why_size)
-		return;
-	va_start(args, format);
-	vsnprintf(opts->why, opts->why_size, format, args);
-	va_end(args);
-}
-
-/* The root says which simplefs.super it is; the others came in the same batch. */
-static int find_templates(struct sfs *fs, const struct xn_root_info *root)
-{
-	struct xn_template_info info;
-	int err = xn_template_info(fs->xn, root->type, &info);
-
-	if (err)
-		return err;
-	if (strcmp(info.name, "simplefs.super") != 0 || info.batch_count != SFS_TEMPLATES)
-		return -EINVAL;
-	for (unsigned i = 0; i < SFS_TEMPLATES; i++)
-		fs->type[i] = info.batch_first + i;
-	return 0;
-}
 
 static int bind_super(struct sfs *fs, const char *root)
 {
@@ -320,12 +209,14 @@ static int check_super(struct sfs *fs, const struct libfs_mount_opts *opts)
 	const struct sfs_super_disk *super = (const void *)fs->super.bytes;
 
 	if (le64_get(super->magic) != SIMPLEFS_MAGIC) {
-		say(opts, "root \"%s\" was created but never made a simplefs", opts->root);
+		libfs_say(opts->why, opts->why_size,
+			  "root \"%s\" was created but never made a simplefs", opts->root);
 		return -EINVAL;
 	}
 	if (le32_get(super->version) != SIMPLEFS_VERSION) {
-		say(opts, "root \"%s\" is simplefs version %u, this program knows %u", opts->root,
-		    le32_get(super->version), SIMPLEFS_VERSION);
+		libfs_say(opts->why, opts->why_size,
+			  "root \"%s\" is simplefs version %u, this program knows %u", opts->root,
+			  le32_get(super->version), SIMPLEFS_VERSION);
 		return XN_EVERSION;
 	}
 	return 0;
@@ -395,7 +286,7 @@ int sfs_fs_attach(struct sfs *fs, const char *name)
 	if (!err)
 		err = xn_root_find(fs->xn, name, &root);
 	if (!err)
-		err = find_templates(fs, &root);
+		err = libfs_root_types(fs->xn, &root, "simplefs.super", SFS_TEMPLATES, fs->type);
 	if (err)
 		return err;
 	fs->root = root.id;
@@ -420,10 +311,10 @@ static int mount_root(struct sfs *fs, const struct libfs_mount_opts *opts)
 	if (!err && !disk.was_clean && !(fs->libfs.flags & LIBFS_MOUNT_RDONLY)) {
 		err = sfs_recover(fs);
 		if (err)
-			say(opts,
-			    "root \"%s\" cannot be put right after an unclean stop (%s): "
-			    "run xn-fsck",
-			    opts->root, xn_strerror(err));
+			libfs_say(opts->why, opts->why_size,
+				  "root \"%s\" cannot be put right after an unclean stop (%s): "
+				  "run xn-fsck",
+				  opts->root, xn_strerror(err));
 	}
 	return err;
 }
@@ -433,15 +324,15 @@ int sfs_mount(struct xn_session *session, const struct libfs_mount_opts *opts, s
 	struct sfs *fs;
 	int err;
 
-	if (opts->why && opts->why_size)
-		opts->why[0] = '\0';
+	libfs_say(opts->why, opts->why_size, "%s", "");
 	err = sfs_fs_create(session, opts->flags, &fs);
 	if (err)
 		return sfs_errno(err);
 	err = mount_root(fs, opts);
 	if (err) {
-		if (opts->why && opts->why_size && !opts->why[0])
-			say(opts, "root \"%s\": %s", opts->root, xn_strerror(err));
+		if (opts->why && !opts->why[0])
+			libfs_say(opts->why, opts->why_size, "root \"%s\": %s", opts->root,
+				  xn_strerror(err));
 		sfs_fs_destroy(fs);
 		return sfs_errno(err);
 	}
@@ -468,12 +359,9 @@ static int drop_all(struct sfs *fs)
 static int unmount_sync(struct sfs *fs)
 {
 	int err = sfs_sync_locked(fs);
-	int64_t left = 1;
 
-	while (!err && left > 0) {
-		left = xn_reap(fs->libfs.session, REAP_BUDGET);
-		err = left < 0 ? (int)left : 0;
-	}
+	if (!err)
+		err = libfs_reap_all(fs->libfs.session);
 	return err ? err : sfs_sync_locked(fs);
 }
 

@@ -266,6 +266,31 @@ static void cutting_four_gigabytes_in_pieces(void **state)
 	fx_fini(fx);
 }
 
+/*
+ * What was removed and waits to be taken apart keeps its pages, and no sync writes them.  Nobody
+ * syncs here, and nobody is idle enough to reap: who needs room must see to it.
+ */
+static void what_was_removed_does_not_fill_a_small_cache(void **state)
+{
+	struct fx_opts opts = { .libfs = *state, .cache = 1 * M };
+	struct fx *fx = fx_new(&opts);
+
+	for (unsigned round = 0; round < 100; round++) {
+		libfs_ino_t f = fx_create(fx, FX_ROOT, "f");
+		unsigned n = 20 + round % 50;
+
+		for (uint64_t off = 0; off < n * M; off += 1 * M)
+			fx_write(fx, f, off, "here", 4);
+		if (round % 2)
+			assert_ok(libfs_fsync(fx->fs, f, false));
+		for (uint64_t off = 0; off < n * M && round % 3; off += 1 * M)
+			fx_write(fx, f, off, "then", 4);
+		assert_ok(fx_unlink(fx, FX_ROOT, "f"));
+		fx_forget(fx, f);
+	}
+	fx_fini(fx);
+}
+
 static const struct CMUnitTest tests[] = {
 	CASE(statfs_tells_the_truth),
 	CASE_OWN(a_full_disk_empties_again),
@@ -276,6 +301,7 @@ static const struct CMUnitTest tests[] = {
 	CASE_OWN(a_small_cache_holds_any_file),
 	CASE_OWN(removing_four_gigabytes_with_a_small_cache),
 	CASE_OWN(cutting_four_gigabytes_in_pieces),
+	CASE_OWN(what_was_removed_does_not_fill_a_small_cache),
 };
 
 SUITE(space_suite, tests);

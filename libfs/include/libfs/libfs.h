@@ -353,6 +353,70 @@ int libfs_may_remove(const struct libfs_attr *dir, const struct libfs_attr *chil
 int libfs_setattr_prepare(const struct libfs_attr *old, const struct libfs_ctx *ctx,
 			  struct libfs_attr *attr, uint32_t *which);
 bool libfs_in_group(const struct xn_cred *cred, uint32_t gid);
+/*
+ * mknod(2): `*mode` without a type is a regular file's, `*rdev` is 0 but for devices. 0, -EPERM (a
+ * directory; a device, and not uid 0), -EINVAL (no such type).
+ */
+int libfs_mknod_check(const struct libfs_ctx *ctx, uint32_t *mode, uint64_t *rdev);
+/*
+ * Who makes a file owns it; a set-group-id directory hands its group down, and the bit to
+ * directories.  `mode`: of the new file, with its type; the umask is applied elsewhere.
+ */
+void libfs_inherit(uint32_t dir_mode, uint32_t dir_gid, const struct libfs_ctx *ctx, uint32_t *mode,
+		   uint32_t *gid);
+/* The mode when `cred` has written to the file: who writes another's program makes it an ordinary one. */
+uint32_t libfs_mode_written(uint32_t mode, const struct xn_cred *cred);
+/* Flags of open(2) as LIBFS_MAY_*. */
+uint32_t libfs_open_mask(uint32_t flags);
+/* Does reading set the access time?  As Linux's relatime: it is not newer than a change, or a day old. */
+bool libfs_atime_is_due(struct timespec atime, struct timespec mtime, struct timespec ctime,
+			struct timespec now);
+
+/* ---- roots, for LibFSes to use ---- */
+
+#define LIBFS_TEMPLATES_MAX 16u
+
+struct xn;
+struct xn_root_info;
+
+/* A sentence into `why`, which may be NULL. */
+void libfs_say(char *why, size_t size, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* What mkfs makes first. */
+struct libfs_root_plan {
+	const struct libfs_mkfs_opts *opts;
+	const char *libfs;
+	const uint8_t *const *images; /* of the templates, as udf/tool packs them */
+	const size_t *lens;
+	uint32_t n_images, top; /* `top`: which of them the root object is of */
+};
+
+/*
+ * Install the templates (they may be there already) and create the root that opts->root names.  On
+ * failure opts->why says why.
+ *
+ * Fails with what xn_template_install() and xn_root_create() say.
+ */
+int libfs_root_make(struct xn_session *session, const struct libfs_root_plan *plan,
+		    struct xn_root_info *root);
+/*
+ * Ids of the `n` templates that were installed with the root's, which must be called `top`, in the
+ * order of their images.  -EINVAL: the root is not of that LibFS.
+ */
+int libfs_root_types(struct xn *xn, const struct xn_root_info *root, const char *top, uint32_t n,
+		     uint32_t *types);
+/* All of `out` but the count of files: statfs as XN knows it. */
+int libfs_space(struct xn_session *session, uint32_t root, struct libfs_statfs *out);
+/*
+ * The cache or the log is full (XN_ECACHEFULL, XN_ELOGFULL, XN_EALLOWANCE): write back, and take
+ * apart what was freed.  True: it is worth trying again.  Let go of bindings that are not needed first.
+ */
+bool libfs_make_room(struct xn_session *session, uint32_t root);
+/* The disk or the quota is full (XN_ENOSPACE, XN_EQUOTA): make free what is on its way.  The same. */
+bool libfs_reclaim(struct xn_session *session, uint32_t root);
+/* Take apart all that was freed. */
+int libfs_reap_all(struct xn_session *session);
 
 #ifdef __cplusplus
 }
