@@ -563,6 +563,8 @@ static int visit(void *arg, const struct state *state)
 		violation(e, state, where, verdict->wrong);
 		return e->wrong >= WRONG_MAX;
 	}
+	if (e->opts.see)
+		e->opts.see(e->opts.arg, verdict->look[0], ended, begun);
 	if (judged_before(e, verdict, ended, begun))
 		return 0;
 	e->totals.judged++;

@@ -40,6 +40,10 @@ struct explorer_violation {
 };
 typedef void explorer_tell(void *arg, const struct explorer_violation *violation);
 
+/* What each right state shows of the first root: operations up to `ended` had ended. */
+struct look;
+typedef void explorer_see(void *arg, const struct look *look, unsigned ended, unsigned begun);
+
 struct explorer_opts {
 	const char *libfs;
 	unsigned n_roots; /* 1 or 2 */
@@ -55,6 +59,7 @@ struct explorer_opts {
 	struct wreck wreck;
 	FILE *report; /* violations, in words; may be NULL */
 	explorer_tell *tell;
+	explorer_see *see;
 	void *arg;
 };
 #define EXPLORER_STATES                                               \
