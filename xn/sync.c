@@ -127,6 +127,25 @@ static size_t unit_size(struct entry *const list[], size_t count)
 	return n;
 }
 
+/*
+ * They are units still, as they were when they were collected: the lock may have been
+ * let go since, and whoever joined a group goes with it or all wait.
+ */
+static bool units_are_ready(const struct xn *xn, struct entry *const list[], size_t count)
+{
+	for (size_t at = 0; at < count;) {
+		size_t unit = unit_size(list + at, count - at);
+
+		if (list[at]->group && list[at]->group->n != unit)
+			return false;
+		for (size_t end = at + unit; at < end; at++) {
+			if ((list[at]->flags & E_DEAD) || !log_ready(xn, list[at]))
+				return false;
+		}
+	}
+	return true;
+}
+
 /* As many units as one record can hold; the whole list if `*sectors` stays small enough. */
 static size_t record_fill(struct xn *xn, struct entry *const list[], size_t count,
 			  uint32_t *sectors)
@@ -162,12 +181,10 @@ int wave_log(struct xn *xn, struct collected *list, bool *again)
 		uint32_t sectors;
 		size_t n = record_fill(xn, list->v + at, list->n - at, &sectors);
 
-		for (size_t i = at; i < at + n; i++) {
-			if ((list->v[i]->flags & E_DEAD) || !log_ready(xn, list->v[i]))
-				*again = true;
+		if (!units_are_ready(xn, list->v + at, n)) {
+			*again = true;
+			return 0;
 		}
-		if (*again)
-			break;
 		err = log_reserve(xn, 0, sectors);
 		if (err == XN_ELOGFULL && !list->v[at]->group) {
 			err = log_checkpoint(xn); /* too big to be logged: let its home be free */

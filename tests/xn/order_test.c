@@ -493,6 +493,48 @@ static void a_move_below_what_is_being_written_keeps_it_from_being_sound(void **
 	crashdev_hook_set(fx->medium, NULL, NULL);
 }
 
+static void join_meanwhile(void *context, struct bdev *dev, enum bdev_op op)
+{
+	struct meanwhile *m = context;
+	struct request rq;
+
+	(void)dev;
+	fixture_check_crashes(m->fx, 4);
+	if (m->done || op != BDEV_WRITE)
+		return;
+	m->done = true;
+	request_move(&rq, m->from, 0, m->to, 1, T_POINTER(m->data, 1, T_DATA));
+	assert_ok(request_run(&rq, m->fx->session));
+}
+
+/* Who joins a group after its members were collected goes with them, or they wait. */
+static void a_group_that_grew_meanwhile_is_written_whole(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t other = given_node(fx, fx->root, 0, NULL);
+	struct meanwhile m = { .fx = fx };
+	xn_blk_t moved = given_zeroes(fx, other, 0, NULL), page;
+	struct xn_extent extents[2] = { { 0, 1, 0, 0 }, { 0, 1, 0, 0 } };
+	struct request rq;
+
+	m.from = given_node(fx, fx->root, 1, NULL);
+	m.to = given_node(fx, fx->root, 2, NULL);
+	m.data = given_zeroes(fx, m.from, 0, NULL);
+	page = given_zeroes(fx, fx->root, 3, NULL);
+	assert_ok(xn_sync(fx->session, 0));
+	request_move(&rq, other, 0, m.to, 0, T_POINTER(moved, 1, T_DATA));
+	assert_ok(request_run(&rq, fx->session));
+	given_written(fx, fx->root, 3, page);
+	extents[0].start = page; /* at home, and so first; then what is to be logged */
+	extents[1].start = m.to;
+	crashdev_hook_set(fx->medium, join_meanwhile, &m);
+	assert_ok(xn_writeback(fx->session, extents, 2));
+	assert_true(m.done);
+	assert_ok(xn_flush(fx->session));
+	assert_ok(xn_sync(fx->session, 0));
+	crashdev_hook_set(fx->medium, NULL, NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -522,6 +564,7 @@ int main(void)
 		TEST(blockers_of_the_unknown_are_not_told),
 		TEST(blocks_that_change_hands_show_nothing_of_their_last_owner),
 		TEST(a_move_below_what_is_being_written_keeps_it_from_being_sound),
+		TEST(a_group_that_grew_meanwhile_is_written_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
