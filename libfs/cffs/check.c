@@ -11,13 +11,14 @@
  *  (2) A directory's sector that makes no sense hides what it held: from then on
  *      nothing is called unnamed.
  *  (3) Orphans (nameless, no links) are no problem: mounting frees them.
- *  (4) Memory: 24 bytes for each directory and external inode, 8 for each file
- *      and for each name of the largest directory.
+ *  (4) Memory: 24 bytes for each directory and external inode, 8 for each file,
+ *      and 24 for each name of the largest directory.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_index.h"
 #include "libfs/check.h"
 #include "mend.h"
 #include "slots.h"
@@ -40,6 +41,10 @@ ROW(bad_name, "bad-name", "directory %llu: an entry in block %u is called \"%.*s
     CHECK_LOSSY);
 ROW(duplicate, "duplicate-name", "directory %llu: two entries \"%.*s\"", "Remove the second?",
     CHECK_LOSSY);
+ROW(bad_index, "bad-index", "directory %llu: its index makes no sense", "Give the index up?",
+    CHECK_SAFE);
+ROW(not_indexed, "not-indexed", "directory %llu: its index does not know \"%.*s\"",
+    "Give the index up?", CHECK_SAFE);
 ROW(same_ino, "duplicate-inode", "inode number %llu is that of two files", "", CHECK_REPORT_ONLY);
 ROW(block_count, "block-count", "inode %llu counts %llu blocks and has %llu", "Correct it?",
     CHECK_SAFE);
@@ -77,9 +82,11 @@ struct state {
 	struct list dirs;     /* of the tree, as they are met */
 	struct list external; /* by number once XDIR was read */
 	struct set inos, names;
-	bool blind; /* some sector could not be understood */
+	bool blind;          /* some sector could not be understood */
+	const uint8_t *seed; /* of names' hashes */
 	/* The directory being read. */
 	uint64_t dir_ino;
+	struct cffs_hints hints; /* head 0: it has no index, or it was given up */
 };
 
 /* ---- sets and lists ---- */
@@ -387,6 +394,33 @@ static int name_check(struct state *s, uint64_t block, uint32_t logical, uint32_
 	return err ? err : 1;
 }
 
+/* Nobody relies on it any more: the directory gets a new one when it grows. */
+static int index_give_up(struct state *s)
+{
+	uint8_t bytes[CFFS_BLOCK] = { 0 };
+
+	cffs_head_encode(bytes, s->dir_ino, 0);
+	return check_write(s->check, s->hints.head, 1, bytes);
+}
+
+static int hint_check(struct state *s, uint32_t logical, uint32_t sector,
+		      const struct cffs_entry *entry)
+{
+	struct cffs_hint hint = { .at = logical * CFFS_SECTORS + sector + 1 };
+	int err;
+
+	if (!s->hints.head || entry->name_len == 0)
+		return 0;
+	hint.hash = cffs_name_hash(s->seed, entry->name, entry->name_len);
+	if (cffs_hints_know(&s->hints, &hint) ||
+	    !check_problem(s->check, &not_indexed, (unsigned long long)s->dir_ino, entry->name_len,
+			   entry->name))
+		return 0;
+	err = index_give_up(s);
+	s->hints.head = 0;
+	return err;
+}
+
 static int link_check(struct state *s, uint64_t block, uint32_t sector, uint8_t bytes[CFFS_SECTOR],
 		      uint32_t at, const struct cffs_entry *entry)
 {
@@ -447,6 +481,8 @@ static int sector_check(struct state *s, uint64_t block, uint32_t logical, uint3
 	}
 	while (cffs_sector_next(bytes, &at, &entry)) {
 		got = name_check(s, block, logical, sector, bytes, at, &entry);
+		if (!got)
+			got = hint_check(s, logical, sector, &entry);
 		if (!got && entry.kind == CFFS_KIND_INODE)
 			got = inode_check(s, block, sector, bytes, at, &entry);
 		else if (!got && entry.kind == CFFS_KIND_LINK)
@@ -494,6 +530,18 @@ static int dir_extent(struct state *s, const struct cffs_slot *extent)
 	return err;
 }
 
+static int index_check(struct state *s, const struct walk *w)
+{
+	int err = cffs_hints_read(s->check, check_read, s->dir_ino, w->v, w->n, &s->hints);
+
+	if (err || !s->hints.bad)
+		return err;
+	if (check_problem(s->check, &bad_index, (unsigned long long)s->dir_ino))
+		err = index_give_up(s);
+	s->hints.head = 0;
+	return err;
+}
+
 /* Returns how many subdirectories it was found to have. */
 static int dir_check(struct state *s, const struct known *dir, uint32_t *subdirs)
 {
@@ -508,10 +556,13 @@ static int dir_check(struct state *s, const struct known *dir, uint32_t *subdirs
 		return err == -ENOENT ? 0 : err;
 	s->dir_ino = dir->ino;
 	err = walk_inode(s, &entry, &w);
+	if (!err)
+		err = index_check(s, &w);
 	for (size_t i = 0; i < w.n && !err; i++)
 		if (w.v[i].class == CFFS_CLASS_DIR)
 			err = dir_extent(s, &w.v[i]);
 	free(w.v);
+	cffs_hints_free(&s->hints);
 	set_clear(&s->names);
 	*subdirs = (uint32_t)(s->dirs.n - before);
 	return err;
@@ -619,6 +670,7 @@ static int check_cffs(struct check *check)
 		check_problem(check, &no_params);
 		return 0;
 	}
+	s.seed = params.uuid;
 	err = check_all(&s, root, bytes);
 	set_clear(&s.inos);
 	set_clear(&s.names);

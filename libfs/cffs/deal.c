@@ -100,8 +100,7 @@ static int holds_get(struct running *r)
 	for (uint32_t i = 0; i < deal->n_puts && !err; i++) {
 		struct cffs_put *put = &deal->puts[i];
 
-		err = put->name[0] ? cffs_dir_reserve_name(put->dir) : 0;
-		if (err || put->hold)
+		if (put->hold)
 			continue;
 		if (put->prefer && !put->elsewhere)
 			err = cffs_dir_hold(r->fs, put->dir, put->loc.block, &put->hold);
@@ -109,6 +108,13 @@ static int holds_get(struct running *r)
 			err = cffs_dir_room(r->fs, put->dir, put_len(put), &put->loc, &put->hold);
 		if (err)
 			put->hold = NULL;
+	}
+	/* After that, for a directory may have got an index while it grew. */
+	for (uint32_t i = 0; i < deal->n_puts && !err; i++) {
+		struct cffs_put *put = &deal->puts[i];
+
+		if (put->name[0])
+			err = cffs_dir_expect(r->fs, put->dir, put->name, &put->loc, put->hold);
 	}
 	for (uint32_t i = 0; i < deal->n_tweaks && !err; i++) {
 		struct cffs_tweak *tweak = &deal->tweaks[i];

@@ -28,7 +28,6 @@
 
 /* Of an inode entry. */
 #define CFFS_F_ORPHAN 1u /* removed while in use */
-#define CFFS_F_INDEX  2u /* directory: class 5 slots hold a complete index */
 
 #define CFFS_INLINE_MAX     160u /* bytes of a file or symlink kept in the entry */
 #define CFFS_INLINE_FILE    128u /* ... of a file, unless mkfs said otherwise */
@@ -36,6 +35,7 @@
 #define CFFS_FILE_SLOTS     1u   /* slots an entry is born with: file */
 #define CFFS_DIR_SLOTS      2u   /* ... directory */
 #define CFFS_BLOCKS_MAX     (1ull << 40)
+#define CFFS_INDEX_BASE     (1ull << 39) /* logical block where a directory's index begins */
 #define CFFS_SLOT_COUNT_MAX 0xffffffu
 
 struct cffs_slot {
@@ -126,7 +126,8 @@ static inline void cffs_seal(uint8_t sector[CFFS_SECTOR])
 
 /* ---- parameters: the only entry of sector 0 of the root object ---- */
 
-#define CFFS_VERSION    1u
+/* 2: directories have an index, and their size is where their blocks end. */
+#define CFFS_VERSION    2u
 #define CFFS_O_NO_EMBED 1u /* every inode lies in XDIR, names are links */
 #define CFFS_O_NO_GROUP 2u
 

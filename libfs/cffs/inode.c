@@ -134,7 +134,7 @@ struct cffs_inode *cffs_inode_alloc(struct cffs *fs)
 void cffs_inode_free(struct cffs *fs, struct cffs_inode *inode)
 {
 	cffs_file_forget(fs, inode);
-	cffs_dir_free(inode);
+	cffs_dir_free(fs, inode);
 	pthread_rwlock_destroy(&inode->lock);
 	free(inode->xattr);
 	free(inode);

@@ -5,7 +5,8 @@
  *	super.c   a mounted file system: mount, unmount, errors, space, sync
  *	hold.c    objects bound and read in, and which to let go
  *	inode.c   inodes in memory, and how they reach their sector
- *	dir.c     directories: blocks, names, room
+ *	dir.c     directories; dirsize.c, dirmap.c, nametable.c, index.c, indexmake.c and
+ *		  readdir.c are parts of it: dir.h
  *	names.c   the operations of libfs.h on names; orphan.c and deal.c help
  *	locks.c   several inodes locked at once
  *	attr.c    those on attributes; xattr.c
@@ -86,6 +87,7 @@ struct cffs_inode {
 	uint32_t opens;
 	bool dirty;    /* a or b are newer than the sector */
 	bool gone;     /* no name and no use any more, nothing on disk */
+	bool untidy;   /* directory: there will be something to do after the next sync */
 	uint32_t type; /* S_IFMT of a.mode, which no lock is needed to read: it never changes */
 	struct cffs_attr a; /* a.nlink == 0: removed */
 	struct cffs_body b;
@@ -203,6 +205,9 @@ struct cffs {
 	uint32_t next_bound;
 
 	struct cffs_places *places; /* alloc.c's own; NULL at first */
+
+	/* Syncs are counted: what was changed when n had begun is stable when more than n are done. */
+	_Atomic uint64_t sync_begun, sync_done;
 };
 
 static inline struct cffs *cffs_of(struct libfs *libfs)
@@ -218,6 +223,8 @@ int cffs_errno(int error);
 bool cffs_retry(struct cffs *fs, int error, unsigned *tries);
 /* xn_commit(); waits for those who have taken blocks and not written them, if they are in the way. */
 int cffs_commit(struct cffs *fs, const struct xn_extent *extents, uint32_t count);
+/* What XN holds of this root is stable, what others are about to write apart. */
+int cffs_settle(struct cffs *fs);
 /* Attributes to their sectors, delayed data to its blocks, everything stable. */
 int cffs_sync(struct cffs *fs);
 

@@ -502,9 +502,10 @@ static int lower(struct cffs *fs, struct cffs_inode *inode, struct change *chang
 
 static uint32_t type_of_class(const struct cffs *fs, uint32_t class)
 {
-	return class == CFFS_CLASS_DATA   ? XN_DATA
-	       : class == CFFS_CLASS_UNWR ? XN_RESERVED
-					  : fs->type[CFFS_T_DIR];
+	return class == CFFS_CLASS_DATA    ? XN_DATA
+	       : class == CFFS_CLASS_UNWR  ? XN_RESERVED
+	       : class == CFFS_CLASS_INDEX ? fs->type[CFFS_T_RAW]
+					   : fs->type[CFFS_T_DIR];
 }
 
 /*

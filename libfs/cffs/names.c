@@ -525,15 +525,9 @@ int cffs_unlink(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t di
 /* The directory is locked, empty, and holds no orphan's entry any more. */
 static int dir_vacate(struct cffs *fs, struct cffs_inode *dir)
 {
-	return cffs_dir_is_empty(dir) ? cffs_orphans_leave(fs, dir) : -ENOTEMPTY;
-}
+	int err = cffs_dir_vacant(fs, dir);
 
-/* Memory of a directory that was removed. */
-static void dir_removed(struct cffs *fs, struct cffs_inode *dir)
-{
-	pthread_mutex_lock(&fs->lock);
-	cffs_dir_clear(dir);
-	pthread_mutex_unlock(&fs->lock);
+	return err ? err : cffs_orphans_leave(fs, dir);
 }
 
 static void deal_rmdir(struct cffs_deal *deal, struct cffs_inode *dir, struct cffs_inode *child,
@@ -557,7 +551,7 @@ static int rmdir_locked(struct cffs *fs, const struct libfs_ctx *ctx, struct cff
 	deal_rmdir(&deal, dir, child, loc, name);
 	err = cffs_deal_run(fs, &deal);
 	if (!err)
-		dir_removed(fs, child);
+		cffs_dir_clear(fs, child);
 	return err;
 }
 
@@ -862,7 +856,7 @@ static int rename_do(struct rename *r)
 	deal_rename(r, &deal);
 	err = cffs_deal_run(fs, &deal);
 	if (!err && target_dir)
-		dir_removed(fs, r->target);
+		cffs_dir_clear(fs, r->target);
 	return err;
 }
 

@@ -8,7 +8,7 @@
 bool cffs_slot_maps(const struct cffs_slot *slot)
 {
 	return slot->class == CFFS_CLASS_DATA || slot->class == CFFS_CLASS_UNWR ||
-	       slot->class == CFFS_CLASS_DIR;
+	       slot->class == CFFS_CLASS_DIR || slot->class == CFFS_CLASS_INDEX;
 }
 
 static bool is_header(const struct cffs_set *set, uint32_t place)

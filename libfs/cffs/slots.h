@@ -23,7 +23,7 @@ struct cffs_set {
 	struct cffs_slot slot[CFFS_EXT_RECORDS];
 };
 
-/* Does the slot map a part of the file?  (Index and attributes do not.) */
+/* Does the slot map a part of the file?  (Attributes do not.) */
 bool cffs_slot_maps(const struct cffs_slot *slot);
 
 void cffs_set_of_body(const struct cffs_body *body, struct cffs_set *set);

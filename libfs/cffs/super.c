@@ -16,8 +16,9 @@
 #include <string.h>
 #include <time.h>
 
-#define TRIES_MAX 3u
-#define INO_STEP  65536u
+#define TRIES_MAX    3u
+#define INO_STEP     65536u
+#define SETTLE_TRIES 100u
 
 int cffs_errno(int error)
 {
@@ -70,7 +71,14 @@ static int flush_one(struct cffs *fs, struct cffs_inode *inode)
 
 	if (!err && is_unsettled_orphan(fs, inode))
 		err = cffs_orphan_settle(fs, inode);
-	return err ? err : cffs_inode_flush(fs, inode);
+	if (!err)
+		err = cffs_inode_flush(fs, inode);
+	pthread_mutex_lock(&fs->lock);
+	if (inode->untidy)
+		cffs_inode_dirty(fs, inode); /* so that the next sync comes by */
+	inode->untidy = false;
+	pthread_mutex_unlock(&fs->lock);
+	return err;
 }
 
 /* Those that were dirty when we began; new ones go to the end of the list. */
@@ -100,19 +108,44 @@ static int flush_all(struct cffs *fs)
 	return first;
 }
 
+static int sync_counted(struct cffs *fs)
+{
+	uint64_t number = atomic_fetch_add(&fs->sync_begun, 1) + 1, done;
+	int err = xn_sync(fs->libfs.session, fs->root_id);
+
+	done = atomic_load(&fs->sync_done);
+	while (!err && done < number &&
+	       !atomic_compare_exchange_weak(&fs->sync_done, &done, number))
+		;
+	return err;
+}
+
 /*
  * What an operation has taken and not written yet is in the way of those who share a sector with
  * it: wait until there is none.
  */
 static int sync_xn(struct cffs *fs)
 {
-	int err = xn_sync(fs->libfs.session, fs->root_id);
+	int err = sync_counted(fs);
 
 	if (err != XN_ETAINTED)
 		return err;
 	pthread_rwlock_wrlock(&fs->gate);
-	err = xn_sync(fs->libfs.session, fs->root_id);
+	err = sync_counted(fs);
 	pthread_rwlock_unlock(&fs->gate);
+	return err;
+}
+
+/* Called with locks held that who holds the gate does not wait for: they will be through soon. */
+int cffs_settle(struct cffs *fs)
+{
+	const struct timespec moment = { .tv_nsec = 1000000 };
+	int err = sync_counted(fs);
+
+	for (unsigned n = 0; err == XN_ETAINTED && n < SETTLE_TRIES; n++) {
+		nanosleep(&moment, NULL);
+		err = sync_counted(fs);
+	}
 	return err;
 }
 

@@ -88,7 +88,7 @@ struct cffs_loc {
 };
 
 int cffs_dir_load(struct cffs *fs, struct cffs_inode *dir); /* dir->lock held for writing */
-void cffs_dir_free(struct cffs_inode *dir);
+void cffs_dir_free(struct cffs *fs, struct cffs_inode *dir);
 /* A directory that owns no block yet, just made. */
 int cffs_dir_empty(struct cffs_inode *dir, uint64_t start, uint32_t n_blocks);
 /* Lock a directory that is loaded, for reading or writing. */
@@ -105,8 +105,13 @@ int cffs_dir_inode(struct cffs *fs, struct cffs_inode *dir, const struct cffs_lo
  */
 int cffs_dir_room(struct cffs *fs, struct cffs_inode *dir, uint32_t need, struct cffs_loc *loc,
 		  struct cffs_hold **hold);
+/*
+ * A name will be in that sector of the block: nobody knows of it yet, but will find it there, after
+ * a crash too, and cffs_dir_came() cannot fail.
+ */
+int cffs_dir_expect(struct cffs *fs, struct cffs_inode *dir, const char *name,
+		    const struct cffs_loc *loc, const struct cffs_hold *block);
 /* Memory follows a change: a name came, a name went, a sector has so much room. */
-int cffs_dir_reserve_name(struct cffs_inode *dir); /* so that cffs_dir_came() cannot fail */
 void cffs_dir_came(struct cffs *fs, struct cffs_inode *dir, const char *name, size_t name_len,
 		   const struct cffs_loc *loc);
 void cffs_dir_went(struct cffs *fs, struct cffs_inode *dir, const char *name, size_t name_len,
@@ -117,13 +122,14 @@ xn_blk_t cffs_dir_block_at(const struct cffs_inode *dir, uint32_t block);
 /* The name of the entry at that place. */
 int cffs_dir_name_at(struct cffs *fs, struct cffs_inode *dir, const struct cffs_loc *loc,
 		     char name[LIBFS_NAME_MAX + 1]);
-/* It was removed: no names, no blocks.  With fs->lock held. */
-void cffs_dir_clear(struct cffs_inode *dir);
-bool cffs_dir_is_empty(const struct cffs_inode *dir);
-/* Walk all names in order of place: from (*block, *sector); the sector is copied. 1, 0 at the end. */
+/* It was removed: no names, no blocks. */
+void cffs_dir_clear(struct cffs *fs, struct cffs_inode *dir);
+/* No names?  0 or -ENOTEMPTY. */
+int cffs_dir_vacant(struct cffs *fs, struct cffs_inode *dir);
+/* A copy of a sector; where a directory has no block, it is empty. */
 int cffs_dir_sector(struct cffs *fs, struct cffs_inode *dir, uint32_t block, uint32_t sector,
 		    uint8_t bytes[CFFS_SECTOR]);
-/* Empty blocks at its end are given back.  Takes dir->lock. */
+/* Blocks that are empty are given back, and its index follows.  Takes dir->lock. */
 int cffs_dir_shrink(struct cffs *fs, struct cffs_inode *dir);
 uint32_t cffs_dir_blocks(const struct cffs_inode *dir);
 ssize_t cffs_readdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir,
