@@ -6,10 +6,11 @@
 # liburing-dev: files and block devices without a thread for each request in flight; left out,
 # threads do it.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config clang llvm libfuse3-dev fuse3 libelf-dev
-libjansson-dev libblkid-dev uuid-dev nettle-dev liburing-dev zlib1g-dev libcmocka-dev scdoc"
+libjansson-dev libblkid-dev uuid-dev libarchive-dev libext2fs-dev nettle-dev liburing-dev zlib1g-dev
+libcmocka-dev scdoc"
 
 packages_test="$packages_build g++ git clang-tidy clang-format cppcheck libclang-rt-dev e2fsprogs
-util-linux mount procps jq bc python3 gcc-bpf libxml2-utils chromium chromium-driver"
+util-linux mount procps jq bc python3 gcc-bpf libxml2-utils chromium chromium-driver attr acl"
 
 # Install what is missing of "$@"; with install=no only say what it is.
 packages_need() {

@@ -187,6 +187,7 @@ static void copy_report(struct tool *tool, const struct copy_counts *counts)
 	char size[SIZE_TEXT_MAX];
 
 	say_progress(tool, NULL);
+	copy_say_bare(tool, counts);
 	if (tool->err_is_tty)
 		say_done(tool,
 			 "%" PRIu64 " files (%s), %" PRIu64 " directories, %" PRIu64 " others",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mkfs: a root with a file system in it, filled from a directory on request.
+ * mkfs: a root with a file system in it, filled on request.
  *
  *  (1) Everything that can be known beforehand is asked of the image opened
  *      read-only: a refusal changes nothing.
@@ -15,70 +15,34 @@
 #include "xn/format.h"
 
 #include "cmd.h"
-#include "copy.h"
+#include "source.h"
 
 struct mkfs {
 	struct tool *tool;
 	const struct args *args;
-	const char *root, *type, *dir;
-	struct side_dir source; /* of `dir` */
+	const char *root, *type;
+	struct source source; /* when `filled` */
+	bool filled;
 	struct libfs_attr attr; /* of the root's directory */
 	uint64_t quota;         /* blocks */
-	uint64_t needed;        /* blocks of data in `dir`, at least */
 };
 
 /* ---- what goes in ---- */
 
-static uint64_t blocks_of(const struct libfs_attr *attr)
+static int source_find(struct mkfs *mkfs)
 {
-	uint64_t allocated = attr->blocks * 512, bytes;
+	const char *dir = args_text(mkfs->args, "dir", NULL);
+	const char *tar = args_text(mkfs->args, "tar", NULL);
 
-	if (!S_ISREG(attr->mode))
-		return S_ISDIR(attr->mode);
-	bytes = attr->size < allocated ? attr->size : allocated;
-	return (bytes + XN_BLOCK - 1) / XN_BLOCK / attr->nlink;
-}
-
-/* Blocks that a tree needs at least; what cannot be read is left to the copier to say. */
-static uint64_t measure(struct side *side, const struct side_dir *dir, unsigned depth)
-{
-	struct entries list;
-	uint64_t blocks = 0;
-
-	if (depth == DEPTH_MAX || side->ops->list(side, dir, &list))
-		return 0;
-	for (size_t i = 0; i < list.count; i++) {
-		struct libfs_attr attr;
-		struct side_dir inner;
-
-		if (side->ops->look(side, dir, list.entry[i].name, &attr))
-			continue;
-		blocks += blocks_of(&attr);
-		if (!S_ISDIR(attr.mode) ||
-		    side->ops->open_dir(side, dir, list.entry[i].name, &inner))
-			continue;
-		blocks += measure(side, &inner, depth + 1);
-		side->ops->close_dir(side, &inner);
-	}
-	entries_free(&list);
-	return blocks;
-}
-
-/* The root's directory is like `dir`, but for what the options say. */
-static int source_open(struct mkfs *mkfs)
-{
-	struct side side = side_of_machine();
-	int fd = open(mkfs->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
-
-	if (fd < 0)
-		return say_error(mkfs->tool, mkfs->dir, -errno, NULL);
-	mkfs->source = (struct side_dir){ .id = (uint64_t)fd };
-	err = side.ops->look(&side, &mkfs->source, ".", &mkfs->attr);
-	if (err) {
-		close(fd);
-		return say_error(mkfs->tool, mkfs->dir, err, NULL);
-	}
-	mkfs->needed = measure(&side, &mkfs->source, 0);
+	if (dir && tar)
+		return say_usage(mkfs->tool, mkfs->args->cmd, "--dir and --tar are two sources");
+	if (!dir && !tar)
+		return EXIT_OK;
+	if (source_open(mkfs->tool, dir ? dir : tar, dir ? SOURCE_DIR : SOURCE_TAR, &mkfs->source))
+		return EXIT_FAIL;
+	mkfs->filled = true;
+	if (mkfs->source.has_attr)
+		mkfs->attr = mkfs->source.attr;
 	return EXIT_OK;
 }
 
@@ -87,6 +51,8 @@ static void take_options(struct mkfs *mkfs)
 	const struct args *args = mkfs->args;
 	uint64_t quota = args_number(args, "quota", 0);
 
+	if (args_flag(args, "all-root"))
+		mkfs->attr.uid = mkfs->attr.gid = 0;
 	mkfs->attr.uid = (uint32_t)args_number(args, "uid", mkfs->attr.uid);
 	mkfs->attr.gid = (uint32_t)args_number(args, "gid", mkfs->attr.gid);
 	mkfs->attr.mode = (uint32_t)args_number(args, "mode", mkfs->attr.mode & 07777);
@@ -112,23 +78,14 @@ static int type_complain(const struct mkfs *mkfs, struct image *image)
 
 static int check_room(const struct mkfs *mkfs, struct image *image)
 {
-	char needed[SIZE_TEXT_MAX], room[SIZE_TEXT_MAX];
 	struct xn_disk_info disk;
-	uint64_t limit;
 	int err = xn_disk_info(image_disk(image), &disk);
 
 	if (err)
 		return image_complain(image, "/", err);
-	limit = disk.free_blocks;
-	if (mkfs->quota && mkfs->quota < limit)
-		limit = mkfs->quota;
-	if (mkfs->needed <= limit)
-		return 0;
-	say_failure(mkfs->tool, image_name(image), "%s needs at least %s, and there is %s%s",
-		    mkfs->dir, size_text(mkfs->needed * XN_BLOCK, false, needed),
-		    size_text(limit * XN_BLOCK, false, room),
-		    limit == mkfs->quota ? " of quota" : " free");
-	return -ENOSPC;
+	if (mkfs->quota && mkfs->quota < disk.free_blocks)
+		return source_check_room(&mkfs->source, image, mkfs->quota, " of quota");
+	return source_check_room(&mkfs->source, image, disk.free_blocks, " free");
 }
 
 static int check(const struct mkfs *mkfs, struct image *image)
@@ -171,54 +128,44 @@ static int make_root(const struct mkfs *mkfs, struct image *image)
 	return err;
 }
 
-static int fill_dir(const struct mkfs *mkfs, struct side *to, const struct side_dir *dir,
-		    const char *path, struct copy_counts *counts)
-{
-	struct copy_opts opts = { .recursive = true, .preserve = true };
-	struct side from = side_of_machine();
-	struct copy *copy;
-	int err = copy_create(mkfs->tool, &from, to, &opts, &copy);
-
-	if (err)
-		return say_error(mkfs->tool, path, err, NULL), err;
-	err = copy_contents(copy, &(struct copy_end){ &mkfs->source, ".", mkfs->dir },
-			    &(struct copy_end){ dir, ".", path });
-	*counts = *copy_counted(copy);
-	copy_destroy(copy);
-	say_progress(mkfs->tool, NULL);
-	return err;
-}
-
-static int fill(const struct mkfs *mkfs, struct image *image)
+/* What the options say of the root's directory goes before what the source says. */
+static int give_options(const struct mkfs *mkfs, struct image *image, const struct side_dir *dir)
 {
 	struct side to = side_of_image(image);
-	char path[80], size[SIZE_TEXT_MAX];
+	uint32_t which = args_flag(mkfs->args, "uid") ? LIBFS_SET_UID : 0;
+
+	which |= args_flag(mkfs->args, "gid") ? LIBFS_SET_GID : 0;
+	which |= args_flag(mkfs->args, "mode") ? LIBFS_SET_MODE : 0;
+	return which ? to.ops->set_attr(&to, dir, ".", &mkfs->attr, which) : 0;
+}
+
+static int fill(struct mkfs *mkfs, struct image *image)
+{
 	struct copy_counts counts = { 0 };
 	struct side_dir dir = { .id = LIBFS_ROOT_INO };
-	int err = image_mount(image, mkfs->root, &dir.fs), time_err;
+	int err = image_mount(image, mkfs->root, &dir.fs), late_err;
+	char path[80];
 
 	snprintf(path, sizeof(path), "/%s", mkfs->root);
 	if (err)
 		return image_complain(image, path, err);
-	err = fill_dir(mkfs, &to, &dir, path, &counts);
-	time_err = to.ops->set_attr(&to, &dir, ".", &mkfs->attr, LIBFS_SET_ATIME | LIBFS_SET_MTIME);
-	if (!err && time_err)
-		err = image_complain(image, path, time_err);
+	err = source_fill(&mkfs->source, image, &dir, path, args_flag(mkfs->args, "all-root"),
+			  &counts);
+	late_err = give_options(mkfs, image, &dir);
+	if (!err && late_err)
+		err = image_complain(image, path, late_err);
 	if (err) {
 		say_failure(mkfs->tool, image_name(image),
 			    "%s is there and holds what could be copied", path);
 		return err;
 	}
-	say_done(mkfs->tool,
-		 "%s holds %" PRIu64 " files (%s), %" PRIu64 " directories, %" PRIu64 " others",
-		 path, counts.files, size_text(counts.bytes, false, size), counts.directories,
-		 counts.others);
+	source_say(mkfs->tool, path, "holds", &counts);
 	return 0;
 }
 
 static int mkfs_work(struct image *image, bool really, void *argument)
 {
-	const struct mkfs *mkfs = argument;
+	struct mkfs *mkfs = argument;
 	int err = check(mkfs, image);
 
 	if (err || !really)
@@ -228,7 +175,7 @@ static int mkfs_work(struct image *image, bool really, void *argument)
 		return err;
 	say_done(mkfs->tool, "%s has a new root /%s (%s)", image_name(image), mkfs->root,
 		 mkfs->type);
-	return mkfs->dir ? fill(mkfs, image) : 0;
+	return mkfs->filled ? fill(mkfs, image) : 0;
 }
 
 int cmd_mkfs(struct tool *tool, const struct args *args)
@@ -237,7 +184,6 @@ int cmd_mkfs(struct tool *tool, const struct args *args)
 			     .args = args,
 			     .root = args_text(args, "root", NULL),
 			     .type = args_text(args, "type", libfs_default()->name),
-			     .dir = args_text(args, "dir", NULL),
 			     .attr = { .uid = geteuid(), .gid = getegid(), .mode = 0755 } };
 	int err;
 
@@ -248,11 +194,12 @@ int cmd_mkfs(struct tool *tool, const struct args *args)
 				   "\"%s\" cannot be a root's name: 1 to 63 bytes, no '/', no "
 				   "control characters, not \".\" or \"..\"",
 				   mkfs.root);
-	if (mkfs.dir && source_open(&mkfs))
-		return EXIT_FAIL;
+	err = source_find(&mkfs);
+	if (err)
+		return err;
 	take_options(&mkfs);
 	err = image_change(tool, args->operands[0], mkfs_work, &mkfs);
-	if (mkfs.dir)
-		close((int)mkfs.source.id);
+	if (mkfs.filled)
+		source_close(&mkfs.source);
 	return err || tool->failures ? EXIT_FAIL : EXIT_OK;
 }

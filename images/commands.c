@@ -24,6 +24,18 @@ static const struct opt format_options[] = {
 	{ 0 },
 };
 
+static const struct opt import_options[] = {
+	{ 0, "from", "KIND", OPT_TEXT, "what SOURCE is: auto (default), dir, tar or ext" },
+	{ 0, "all-root", NULL, OPT_FLAG, "everything belongs to 0:0, whoever owned it" },
+	{ 0 },
+};
+
+static const struct opt export_options[] = {
+	{ 0, "tar", NULL, OPT_FLAG, "write a tar archive, whatever TARGET is called" },
+	{ 0, "force", NULL, OPT_FLAG, "overwrite the archive, or add to the directory" },
+	{ 0 },
+};
+
 static const struct opt ls_options[] = {
 	{ 'l', "long", NULL, OPT_FLAG, "mode, links, owner, size and time of each" },
 	{ 'R', "recursive", NULL, OPT_FLAG, "and what is in the directories" },
@@ -47,6 +59,9 @@ static const struct opt mkfs_options[] = {
 	{ 'r', "root", "NAME", OPT_TEXT, "name of the new root (must be given)" },
 	{ 't', "type", "TYPE", OPT_LIBFS, "the LibFS that keeps it" },
 	{ 'd', "dir", "DIR", OPT_DIR, "fill it with what is in DIR" },
+	{ 0, "tar", "FILE", OPT_FILE,
+	  "fill it with what is in a tar archive; - reads standard input" },
+	{ 0, "all-root", NULL, OPT_FLAG, "everything belongs to 0:0, whoever owned it" },
 	{ 0, "quota", "N", OPT_SIZE, "it may use that much and no more" },
 	{ 0, "uid", "ID", OPT_NUMBER, "owner of the root (default: DIR's, or you)" },
 	{ 0, "gid", "ID", OPT_NUMBER, "group of the root" },
@@ -108,10 +123,14 @@ static const struct cmd table[] = {
 	  "unless --force is given; then its signatures are erased first.  SOURCE_DATE_EPOCH\n"
 	  "sets the time of formatting.",
 	  CMD_WRITES, 1, 1, format_options, cmd_format },
-	{ "mkfs", "IMAGE --root NAME [--type TYPE] [-d DIR]", "make a root with a file system",
+	{ "mkfs", "IMAGE --root NAME [--type TYPE] [-d DIR | --tar FILE]",
+	  "make a root with a file system",
 	  "The disk keeps any number of roots, which share its space.  With -d the root is filled\n"
-	  "from a directory: modes, owners, times, symbolic and hard links, devices, and holes\n"
-	  "stay as they are.  Names go in sorted order.",
+	  "from a directory, with --tar from an archive (gzip, bzip2, xz, zstd and lz4, too):\n"
+	  "modes, owners, times, extended attributes, ACLs, links, devices and holes stay as they\n"
+	  "are.  Names go in sorted order.  When SOURCE_DATE_EPOCH is set and the UUIDs of disk\n"
+	  "and root are given, one source always makes the same bytes: no time is later than\n"
+	  "that, and when a file was read last does not count.",
 	  CMD_WRITES, 1, 1, mkfs_options, cmd_mkfs },
 	{ "info", "IMAGE", "what a disk says about itself", NULL, CMD_READS, 1, 1, NULL, cmd_info },
 	{ "roots", "IMAGE", "list the roots", NULL, CMD_READS, 1, 1, NULL, cmd_roots },
@@ -155,6 +174,22 @@ static const struct cmd table[] = {
 	  "A TARGET that is a directory takes the SOURCEs under their names.  Without -r links\n"
 	  "are followed, with it they are copied.  Holes stay holes.",
 	  CMD_WRITES, 3, -1, cp_options, cmd_cp },
+	{ "import", "IMAGE SOURCE PATH [--from KIND] [--all-root]",
+	  "fill a directory with a tree from elsewhere",
+	  "SOURCE is a directory, a tar archive (- reads standard input; compressed or not), or "
+	  "an\n"
+	  "ext2, ext3 or ext4 file system in a file or on a device, which needs no mount.  What "
+	  "is\n"
+	  "in it goes into the directory PATH, which also gets the attributes of its top.  An\n"
+	  "empty lost+found there is passed over.  " INSIDE,
+	  CMD_WRITES, 3, 3, import_options, cmd_import },
+	{ "export", "IMAGE PATH TARGET [--tar] [--force]", "copy a directory out, whole",
+	  "TARGET is a directory that is empty or not there yet, or an archive if it ends in "
+	  ".tar,\n"
+	  ".tar.gz, .tgz, .tar.bz2, .tar.xz, .tar.zst or .tar.lz4, or is - (standard output).\n"
+	  "Modes, owners, times, extended attributes, ACLs, links, devices and holes are kept.\n"
+	  "One tree makes one archive, bit for bit.  " INSIDE,
+	  CMD_WRITES, 3, 3, export_options, cmd_export },
 	{ "mkdir", "IMAGE PATH...", "make directories", INSIDE, CMD_WRITES, 2, -1, mkdir_options,
 	  cmd_mkdir },
 	{ "rm", "IMAGE PATH...", "remove files and directories", INSIDE, CMD_WRITES, 2, -1,

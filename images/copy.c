@@ -98,6 +98,8 @@ static int complain(struct copy *copy, struct side *side, const char *path, int 
 {
 	if (side->image)
 		image_complain(side->image, path, error);
+	else if (side->name)
+		say_failure(copy->tool, side->name, "%s: %s", path, xn_strerror(error));
 	else
 		say_error(copy->tool, path, error, NULL);
 	if (!copy->first_error)
@@ -117,8 +119,8 @@ static int complain_to(struct copy *copy, const char *path, int error)
 static int complain_about(struct copy *copy, struct side *side, const char *path,
 			  const char *sentence)
 {
-	if (side->image)
-		say_failure(copy->tool, image_name(side->image), "%s: %s", path, sentence);
+	if (side->name)
+		say_failure(copy->tool, side->name, "%s: %s", path, sentence);
 	else
 		say_failure(copy->tool, path, "%s", sentence);
 	if (!copy->first_error)
@@ -214,21 +216,34 @@ static int copy_bytes(struct copy *copy, const struct copy_end *from, struct sid
 /* What the copy of a file with `attr` shall have; returns which of it. */
 static uint32_t attr_of_copy(const struct copy *copy, struct libfs_attr *attr)
 {
-	if (copy->opts.preserve)
+	if (copy->opts.preserve) {
+		copy_adjust(&copy->opts, attr);
 		return KEPT_OWNER | KEPT_TIMES;
+	}
 	attr->mode &= ~copy->opts.umask & ~(uint32_t)(S_ISUID | S_ISGID);
 	attr->uid = copy->opts.uid;
 	attr->gid = copy->opts.gid;
 	return copy->to->image ? KEPT_OWNER : LIBFS_SET_MODE;
 }
 
-static int give_attr(struct copy *copy, const struct copy_end *to, const struct libfs_attr *from)
+static int give_attr(struct copy *copy, const struct copy_end *from, const struct copy_end *to,
+		     const struct libfs_attr *as)
 {
-	struct libfs_attr attr = *from;
+	struct xattrs xattrs = { 0 };
+	struct libfs_attr attr = *as;
 	uint32_t which = attr_of_copy(copy, &attr);
-	int err = copy->to->ops->set_attr(copy->to, to->dir, to->name, &attr, which);
+	int err = 0;
 
-	return err ? complain_to(copy, to->path, err) : 0;
+	if (copy->xcp && S_ISREG(as->mode)) /* gives them itself, in the end */
+		which = 0;
+	if (copy->opts.preserve)
+		err = copy->from->ops->get_xattrs(copy->from, from->dir, from->name, &xattrs);
+	if (err)
+		return complain(copy, copy->from, from->path, err);
+	err = copy_give(copy->to, to->dir, to->name, &attr, which, &xattrs);
+	xattrs_free(&xattrs);
+	copy->counts.bare += err > 0;
+	return err < 0 ? complain_to(copy, to->path, err) : 0;
 }
 
 /* ---- further names ---- */
@@ -435,8 +450,8 @@ static int copy_plain(struct copy *copy, const struct copy_end *from, const stru
 		return copy_twin(copy, twin, to);
 	err = S_ISREG(attr->mode) ? copy_regular(copy, from, to, attr)
 				  : copy_special(copy, from, to, attr);
-	if (!err && !(copy->xcp && S_ISREG(attr->mode)))
-		err = give_attr(copy, to, attr);
+	if (!err)
+		err = give_attr(copy, from, to, attr);
 	return err ? err : twin_add(copy, from, to, attr);
 }
 
@@ -543,7 +558,7 @@ static int copy_dir(struct copy *copy, const struct copy_end *from, const struct
 	copy->counts.directories++;
 	/* Last: what was put in changed its times, and it may now become read-only. */
 	if (!err && (is_new || copy->opts.preserve))
-		err = give_attr(copy, to, attr);
+		err = give_attr(copy, from, to, attr);
 	return err;
 }
 

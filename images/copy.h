@@ -4,7 +4,8 @@
  *
  *  (1) Names are copied in sorted order, so one tree makes one image.
  *  (2) Holes stay holes.  With `preserve` modes, owners, times (of directories
- *      too) and hard links inside what is copied stay as they are.
+ *      too), extended attributes, ACLs and hard links inside what is copied stay as
+ *      they are.  Attributes that the destination does not keep are counted.
  *  (3) What fails is said and passed over; when the destination itself is full,
  *      broken or read-only, the copy stops there.
  *  (4) From image to image the bytes are moved by xcp.h, when enough files have
@@ -22,11 +23,18 @@ struct copy_opts {
 	bool recursive, preserve;
 	uint32_t umask;    /* of what is not preserved */
 	uint32_t uid, gid; /* of new files in an image, unless preserved */
+	bool all_root;     /* with `preserve`: but everything belongs to 0:0 */
+	/*
+	 * With `preserve`, unless 0: no time is later than this, and what was read last is no
+	 * matter: so one tree makes one image.
+	 */
+	time_t latest;
 };
 
 struct copy_counts {
 	uint64_t files, directories, others; /* others: links, devices, further names */
 	uint64_t bytes;                      /* data, without holes */
+	uint64_t bare; /* files that lost extended attributes which nobody keeps there */
 };
 
 /* A file on a side: the directory, the name in it, and the path to call it by. */
@@ -51,5 +59,13 @@ int copy_file(struct copy *copy, const struct copy_end *from, const struct copy_
 int copy_contents(struct copy *copy, const struct copy_end *from, const struct copy_end *to);
 
 const struct copy_counts *copy_counted(const struct copy *copy);
+
+/* The changes that `opts` makes to the attributes of what is preserved. */
+void copy_adjust(const struct copy_opts *opts, struct libfs_attr *attr);
+/* Give a file that was just made what is kept of attributes.  Returns how many were not kept, or -errno. */
+int copy_give(struct side *side, const struct side_dir *dir, const char *name,
+	      const struct libfs_attr *attr, uint32_t which, const struct xattrs *xattrs);
+/* A sentence about attributes that were not kept, if there were. */
+void copy_say_bare(struct tool *tool, const struct copy_counts *counts);
 
 #endif

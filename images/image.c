@@ -19,19 +19,21 @@ struct image {
 	const char *name;
 	struct host *host;
 	unsigned flags;
+	bool time_is_fixed;
 	struct host_ctx ctx;
 	char why[WHY_SIZE]; /* the sentence of the last failure that had one, ... */
 	int why_error;      /* ... and its number */
 };
 
 /* The time that new files get: now, or SOURCE_DATE_EPOCH for builds that repeat. */
-static struct timespec time_of_work(void)
+static struct timespec time_of_work(bool *is_fixed)
 {
 	const char *fixed = getenv("SOURCE_DATE_EPOCH");
 	struct timespec now;
 	uint64_t seconds;
 
-	if (fixed && number_parse(fixed, 10, INT64_MAX / 1000000000, &seconds) == 0)
+	*is_fixed = fixed && number_parse(fixed, 10, INT64_MAX / 1000000000, &seconds) == 0;
+	if (*is_fixed)
 		return (struct timespec){ .tv_sec = (time_t)seconds };
 	clock_gettime(CLOCK_REALTIME, &now);
 	return now;
@@ -53,7 +55,9 @@ int image_open(struct tool *tool, const char *name, unsigned flags, struct image
 	image->name = name;
 	image->flags = flags;
 	host_ctx_init(&image->ctx, 0, 0);
-	image->ctx.libfs.now = time_of_work();
+	image->ctx.libfs.now = time_of_work(&image->time_is_fixed);
+	if (image->time_is_fixed)
+		opts.now_ns = (int64_t)image->ctx.libfs.now.tv_sec * 1000000000 + 1; /* never 0 */
 	opts.why = image->why;
 	err = host_open(name, &opts, &image->host);
 	if (err) {
@@ -117,6 +121,11 @@ struct xn_session *image_session(const struct image *image)
 const struct libfs_ctx *image_ctx(const struct image *image)
 {
 	return &image->ctx.libfs;
+}
+
+bool image_time_is_fixed(const struct image *image)
+{
+	return image->time_is_fixed;
 }
 
 int image_mount(struct image *image, const char *root, struct libfs **out)

@@ -45,6 +45,8 @@ struct xn *image_disk(const struct image *image);
 struct xn_session *image_session(const struct image *image);
 /* Who asks; time as of opening (SOURCE_DATE_EPOCH, where set). */
 const struct libfs_ctx *image_ctx(const struct image *image);
+/* Is it that of SOURCE_DATE_EPOCH: shall one input make one image, bit for bit? */
+bool image_time_is_fixed(const struct image *image);
 
 /* The mount of a root; fails as host_mount_root() does, the sentence is kept for image_complain(). */
 int image_mount(struct image *image, const char *root, struct libfs **out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A side of a copy: the files of this machine, or those of an image.
+ * A side of a copy: the files of this machine, those of an image, or those of an
+ * ext2, ext3 or ext4 file system in a file (side_ext.h), which is only read.
  *
  * One copier works on any two sides; that is how files go in, out and between
  * roots, and how a new root is filled.
@@ -15,6 +16,7 @@
 #define IMAGES_SIDE_H
 
 #include "image.h"
+#include "xattrs.h"
 
 struct side_dir {
 	struct libfs *fs; /* image: NULL is the top, where the roots are */
@@ -70,6 +72,12 @@ struct side_ops {
 	/* The same of an open file; images only. */
 	int (*set_file_attr)(struct side *side, struct side_file *file,
 			     const struct libfs_attr *attr, uint32_t which);
+	/* Extended attributes: all, sorted; none where they are not known.  A link's own. */
+	int (*get_xattrs)(struct side *side, const struct side_dir *dir, const char *name,
+			  struct xattrs *out);
+	/* -EOPNOTSUPP, -ENOSYS: such are not kept here */
+	int (*set_xattr)(struct side *side, const struct side_dir *dir, const char *name,
+			 const struct xattr *xattr);
 	int (*remove)(struct side *side, const struct side_dir *dir, const char *name, bool is_dir);
 
 	/* Remember a file just made, for link(). `path` leads to it from `base`. */
@@ -82,7 +90,9 @@ struct side_ops {
 
 struct side {
 	const struct side_ops *ops;
-	struct image *image; /* NULL: this machine */
+	struct image *image; /* NULL: another */
+	const char *name;    /* of what its paths are in, for messages; NULL: nothing */
+	void *state;         /* its own */
 };
 
 struct side side_of_machine(void);

@@ -261,6 +261,73 @@ static int image_set_file_attr(struct side *side, struct side_file *file,
 	return set_ino_attr(side, file->fs, &(struct libfs_attr){ .ino = file->id }, attr, which);
 }
 
+struct asked {
+	struct side *side;
+	struct libfs *fs;
+	uint64_t ino;
+};
+
+static ssize_t asked_list(void *arg, char *names, size_t size)
+{
+	struct asked *asked = arg;
+
+	return libfs_listxattr(asked->fs, ctx_of(asked->side), asked->ino, names, size);
+}
+
+static ssize_t asked_get(void *arg, const char *name, void *value, size_t size)
+{
+	struct asked *asked = arg;
+
+	return libfs_getxattr(asked->fs, ctx_of(asked->side), asked->ino, name, value, size);
+}
+
+/* The inode behind a name, with a reference unless it is the directory's own. */
+static int ask(struct side *side, const struct side_dir *dir, const char *name, struct asked *asked)
+{
+	struct libfs_attr attr = { .ino = dir->id };
+	int err = 0;
+
+	*asked = (struct asked){ .side = side, .fs = dir->fs };
+	if (strcmp(name, ".") != 0)
+		err = child(side, dir, name, &asked->fs, &attr);
+	asked->ino = attr.ino;
+	return err;
+}
+
+static void answered(struct asked *asked, const char *name)
+{
+	if (strcmp(name, ".") != 0)
+		forget(asked->fs, asked->ino);
+}
+
+static int image_get_xattrs(struct side *side, const struct side_dir *dir, const char *name,
+			    struct xattrs *out)
+{
+	struct asked asked;
+	int err = ask(side, dir, name, &asked);
+
+	*out = (struct xattrs){ 0 };
+	if (err || !asked.fs) /* the top has none */
+		return err;
+	err = xattrs_read(&(struct xattr_source){ asked_list, asked_get, &asked }, out);
+	answered(&asked, name);
+	return err;
+}
+
+static int image_set_xattr(struct side *side, const struct side_dir *dir, const char *name,
+			   const struct xattr *xattr)
+{
+	struct asked asked;
+	int err = ask(side, dir, name, &asked);
+
+	if (err || !asked.fs)
+		return err ? err : -EPERM;
+	err = libfs_setxattr(asked.fs, ctx_of(side), asked.ino, xattr->name, xattr->value,
+			     xattr->size, 0);
+	answered(&asked, name);
+	return err;
+}
+
 static int image_remove(struct side *side, const struct side_dir *dir, const char *name,
 			bool is_dir)
 {
@@ -323,13 +390,15 @@ struct side side_of_image(struct image *image)
 		.make = image_make,
 		.set_attr = image_set_attr,
 		.set_file_attr = image_set_file_attr,
+		.get_xattrs = image_get_xattrs,
+		.set_xattr = image_set_xattr,
 		.remove = image_remove,
 		.keep = image_keep,
 		.link = image_link,
 		.drop = image_drop,
 	};
 
-	return (struct side){ .ops = &ops, .image = image };
+	return (struct side){ .ops = &ops, .image = image, .name = image_name(image) };
 }
 
 int side_image_split(struct image *image, const char *path, bool follow, struct side_dir *dir,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static int machine_open_dir(struct side *side, const struct side_dir *parent, const char *name,
@@ -211,6 +212,56 @@ static int machine_set_attr(struct side *side, const struct side_dir *dir, const
 	return err;
 }
 
+/* A name in an open directory as a path, for calls that take no descriptor. */
+struct proc_path {
+	char text[sizeof("/proc/self/fd/") + 11 + LIBFS_NAME_MAX + 1];
+};
+
+static struct proc_path proc_path(const struct side_dir *dir, const char *name)
+{
+	struct proc_path path;
+
+	snprintf(path.text, sizeof(path.text), "/proc/self/fd/%d/%s", (int)dir->id, name);
+	return path;
+}
+
+static ssize_t proc_list(void *arg, char *names, size_t size)
+{
+	ssize_t got = llistxattr(arg, names, size);
+
+	return got < 0 ? -errno : got;
+}
+
+static ssize_t proc_get(void *arg, const char *name, void *value, size_t size)
+{
+	ssize_t got = lgetxattr(arg, name, value, size);
+
+	return got < 0 ? -errno : got;
+}
+
+static int machine_get_xattrs(struct side *side, const struct side_dir *dir, const char *name,
+			      struct xattrs *out)
+{
+	struct proc_path path = proc_path(dir, name);
+
+	(void)side;
+	return xattrs_read(&(struct xattr_source){ proc_list, proc_get, path.text }, out);
+}
+
+/* Who is not root may not give a file trusted attributes; as cp(1), it gets none. */
+static int machine_set_xattr(struct side *side, const struct side_dir *dir, const char *name,
+			     const struct xattr *xattr)
+{
+	struct proc_path path = proc_path(dir, name);
+
+	(void)side;
+	if (!lsetxattr(path.text, xattr->name, xattr->value, xattr->size, 0))
+		return 0;
+	if (errno == EPERM && geteuid() != 0 && strncmp(xattr->name, "user.", 5) != 0)
+		return -EOPNOTSUPP;
+	return -errno;
+}
+
 static int machine_remove(struct side *side, const struct side_dir *dir, const char *name,
 			  bool is_dir)
 {
@@ -258,6 +309,8 @@ struct side side_of_machine(void)
 		.close_file = machine_close_file,
 		.make = machine_make,
 		.set_attr = machine_set_attr,
+		.get_xattrs = machine_get_xattrs,
+		.set_xattr = machine_set_xattr,
 		.remove = machine_remove,
 		.keep = machine_keep,
 		.link = machine_link,

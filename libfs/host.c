@@ -323,6 +323,7 @@ int host_open(const char *image, const struct host_opts *opts, struct host **out
 		.flags = opts->flags & HOST_RDONLY ? XN_OPEN_RDONLY : XN_OPEN_RDWR,
 		.lock_timeout_ms = opts->lock_timeout_ms,
 		.cache_bytes = opts->cache_bytes,
+		.now_ns = opts->now_ns,
 		.why = opts->why,
 		.why_size = opts->why_size,
 	};

@@ -387,6 +387,7 @@ struct xn {
 	struct bdev *overlay; /* NULL, or dev: what a log said of a disk opened for reading only */
 	bool own_dev, writable, was_clean, damaged;
 	_Atomic int broken; /* 0, or why nothing may be written any more */
+	int64_t fixed_now_ns; /* 0: the clock */
 	struct xn_super super;
 	struct super_mark mark; /* what the disk says of its writer; another's: we are fenced */
 	bool super_changed;     /* high_water grew */
@@ -778,5 +779,7 @@ void damaged_add(struct xn *xn, xn_blk_t object);
 bool damaged_has(const struct xn *xn, xn_blk_t object);
 bool disk_holds(const struct xn *xn, xn_blk_t start, uint64_t count);
 int64_t clock_now_ns(void);
+/* What the disk is told. */
+int64_t disk_now_ns(const struct xn *xn);
 
 #endif

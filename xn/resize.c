@@ -45,7 +45,7 @@ static int super_switch(struct xn *xn, struct xn_super *super, uint64_t old)
 	if (err)
 		return err;
 	super->generation = xn->super.generation + 1;
-	super->write_time = clock_now_ns();
+	super->write_time = disk_now_ns(xn);
 	super->free_blocks = xn->freemap.free_blocks < super->block_count ? xn->freemap.free_blocks
 									  : super->block_count;
 	xn->super.generation += 2; /* whatever comes of it, the next one is newer */

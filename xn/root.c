@@ -280,7 +280,7 @@ static int entry_from_spec(const struct xn *xn, const struct xn_root_spec *spec,
 	entry->seq = 1;
 	entry->id = xn->n_roots + 1;
 	entry->state = XN_ENTRY_USED;
-	entry->time = spec->now_ns ? spec->now_ns : clock_now_ns();
+	entry->time = spec->now_ns ? spec->now_ns : disk_now_ns(xn);
 	entry->flags = spec->flags;
 	entry->type = spec->type;
 	entry->quota = spec->quota;

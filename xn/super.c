@@ -26,6 +26,11 @@ int64_t clock_now_ns(void)
 	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t disk_now_ns(const struct xn *xn)
+{
+	return xn->fixed_now_ns ? xn->fixed_now_ns : clock_now_ns();
+}
+
 /* ---- raw device access; called without the lock ---- */
 
 int device_write(struct xn *xn, uint64_t offset, const void *bytes, size_t len)
@@ -179,7 +184,7 @@ int super_write(struct xn *xn)
 
 	if (err)
 		return err;
-	xn->super.write_time = clock_now_ns();
+	xn->super.write_time = disk_now_ns(xn);
 	xn->super.free_blocks = xn->freemap.free_blocks;
 	if (xn->super.free_blocks > xn->super.block_count) /* an estimate, of a disk that lied */
 		xn->super.free_blocks = xn->super.block_count;

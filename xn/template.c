@@ -269,7 +269,7 @@ static int install_prepare(struct install *in, uint32_t installer)
 		entry->seq = 1;
 		entry->id = slot + i + XN_TYPE_FIRST;
 		entry->state = XN_ENTRY_USED;
-		entry->time = clock_now_ns();
+		entry->time = disk_now_ns(in->xn);
 		entry->image_len = (uint32_t)in->images[i].len;
 		entry->image_blocks = (entry->image_len + XN_BLOCK_SIZE - 1) / XN_BLOCK_SIZE;
 		entry->batch_first = slot + XN_TYPE_FIRST;

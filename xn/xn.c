@@ -243,6 +243,7 @@ static struct xn *xn_alloc(struct bdev *dev, const struct xn_open_opts *opts)
 	LIST_INIT(&xn->sessions);
 	LIST_INIT(&xn->reserve_waits);
 	LIST_INIT(&xn->read_waits);
+	xn->fixed_now_ns = opts->now_ns;
 	xn->reads_max = opts->reads_max ? opts->reads_max : XN_READS_DEFAULT;
 	LIST_INIT(&xn->principals);
 	xn->reap_tail = &xn->reap_head;
@@ -372,6 +373,10 @@ static int mark_clean(struct xn *xn)
 	if (!xn->doubtful)
 		xn->super.state = XN_STATE_CLEAN;
 	xn->super.holder_pid = 0;
+	if (xn->fixed_now_ns) { /* until here it told writers apart */
+		xn->super.open_time = xn->fixed_now_ns;
+		memset(xn->super.holder_host, 0, sizeof(xn->super.holder_host));
+	}
 	xn->super.flags = is_damaged(xn) ? xn->super.flags | XN_SUPER_DAMAGED : xn->super.flags;
 	return super_store(xn);
 }

@@ -4,46 +4,6 @@
 # mkfs: roots, and what they are filled with.
 . "$(dirname "$0")/lib.sh"
 
-# A tree with one of everything that this user may make.
-make_tree() {
-	mkdir -p "$1/sub/deeper" "$1/empty" "$1/sticky"
-	echo plain >"$1/plain"
-	printf 'no newline' >"$1/sub/text"
-	: >"$1/nothing"
-	head -c 300000 /dev/urandom >"$1/sub/deeper/large"
-	ln "$1/plain" "$1/sub/twin"
-	ln "$1/plain" "$1/sub/deeper/triplet"
-	ln -s ../plain "$1/sub/link"
-	ln -s /etc/hostname "$1/absolute"
-	ln -s nowhere "$1/dangling"
-	mkfifo "$1/fifo"
-	truncate -s 3M "$1/hole"
-	truncate -s 1M "$1/sparse"
-	printf 'middle' | dd of="$1/sparse" bs=1 seek=500000 conv=notrunc status=none
-	printf 'end' >>"$1/sparse"
-	: >"$1/$(printf 'x%.0s' {1..255})"
-	: >"$1/-rf"
-	: >"$1/with blank"
-	: >"$1/$(printf 'new\nline')"
-	: >"$1/$(printf '\377\376')"
-	chmod 1777 "$1/sticky"
-	chmod 04755 "$1/plain"
-	chmod 0400 "$1/nothing"
-	[ "$(id -u)" = 0 ] && chmod 0 "$1/nothing"
-	chmod 0500 "$1/sub/deeper"
-	if [ "$(id -u)" = 0 ]; then
-		mknod "$1/null" c 1 3
-		mknod "$1/disk" b 7 300
-		chown 12345:54321 "$1/sub/text"
-		chown -h 77:88 "$1/sub/link"
-	fi
-	touch -h -d '2001-09-09 01:46:40.123456789' "$1/sub/link"
-	touch -d '1999-12-31 23:59:59.999999999' "$1/sub/text"
-	touch -d '2038-01-19 03:14:08.000000001' "$1/empty"
-	touch -d '2200-02-03 04:05:06.7' "$1/sub"
-	touch -d '2010-10-10 10:10:10.1' "$1"
-}
-
 it "makes a root that info and roots show"
 ok xn format -q disk.img --size 64M
 ok xn mkfs disk.img --root home --type simplefs --quota 1M

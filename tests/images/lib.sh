@@ -117,6 +117,69 @@ same_tree() {
 		complain "$2 has other attributes: $(head -8 "$dir/diff")"
 }
 
+# A tree with one of everything that this user may make.
+make_tree() {
+	mkdir -p "$1/sub/deeper" "$1/empty" "$1/sticky"
+	echo plain >"$1/plain"
+	printf 'no newline' >"$1/sub/text"
+	: >"$1/nothing"
+	head -c 300000 /dev/urandom >"$1/sub/deeper/large"
+	ln "$1/plain" "$1/sub/twin"
+	ln "$1/plain" "$1/sub/deeper/triplet"
+	ln -s ../plain "$1/sub/link"
+	ln -s /etc/hostname "$1/absolute"
+	ln -s nowhere "$1/dangling"
+	mkfifo "$1/fifo"
+	truncate -s 3M "$1/hole"
+	truncate -s 1M "$1/sparse"
+	printf 'middle' | dd of="$1/sparse" bs=1 seek=500000 conv=notrunc status=none
+	printf 'end' >>"$1/sparse"
+	: >"$1/$(printf 'x%.0s' {1..255})"
+	: >"$1/-rf"
+	: >"$1/with blank"
+	: >"$1/$(printf 'new\nline')"
+	: >"$1/$(printf '\377\376')"
+	chmod 1777 "$1/sticky"
+	chmod 04755 "$1/plain"
+	chmod 0400 "$1/nothing"
+	[ "$(id -u)" = 0 ] && chmod 0 "$1/nothing"
+	chmod 0500 "$1/sub/deeper"
+	if [ "$(id -u)" = 0 ]; then
+		mknod "$1/null" c 1 3
+		mknod "$1/disk" b 7 300
+		chown 12345:54321 "$1/sub/text"
+		chown -h 77:88 "$1/sub/link"
+	fi
+	touch -h -d '2001-09-09 01:46:40.123456789' "$1/sub/link"
+	touch -d '1999-12-31 23:59:59.999999999' "$1/sub/text"
+	touch -d '2038-01-19 03:14:08.000000001' "$1/empty"
+	touch -d '2200-02-03 04:05:06.7' "$1/sub"
+	touch -d '2010-10-10 10:10:10.1' "$1"
+}
+
+# Attributes of all families that this user may give, ACLs among them.
+given_xattrs() {
+	setfattr -n user.note -v "of $1" "$1" 2>/dev/null || return
+	setfattr -n user.empty "$1"
+	setfattr -n user.binary -v 0x00ff0a5c "$1"
+	setfacl -m u:4711:r,g:815:rw,m::rwx "$1"
+	[ -d "$1" ] && setfacl -d -m u:4711:rwx "$1"
+	[ "$(id -u)" = 0 ] && setfattr -n trusted.hidden -v "${2-secret}" "$1"
+	return 0
+}
+
+# The extended attributes and ACLs of everything below a directory.
+xattrs() {
+	(cd "$1" && find . | sort | while IFS= read -r name; do
+		getfattr -h -d -m - -e hex --absolute-names -- "$name" 2>/dev/null
+	done)
+}
+
+same_xattrs() {
+	diff <(xattrs "$1") <(xattrs "$2") >"$dir/diff" ||
+		complain "$2 has other extended attributes: $(head -8 "$dir/diff")"
+}
+
 done_testing() {
 	echo "$sentences sentences, $failures failed checks"
 	[ "$sentences" -gt 0 ] && [ "$failures" = 0 ]

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -93,11 +94,17 @@ static bool exists(const struct fixture *fx, const char *path)
 /* A small tree with one of each kind. */
 static void given_tree(struct fixture *fx)
 {
+	int fd;
+
 	assert_int_equal(mkdirat(fx->dir_fd, "from", 0755), 0);
 	assert_int_equal(mkdirat(fx->dir_fd, "from/sub", 0755), 0);
 	put_file(fx->dir_fd, "from/a", "first");
 	put_file(fx->dir_fd, "from/sub/b", "second");
 	assert_int_equal(linkat(fx->dir_fd, "from/a", fx->dir_fd, "from/sub/again", 0), 0);
+	fd = openat(fx->dir_fd, "from/sub/b", O_RDONLY);
+	assert_true(fd >= 0);
+	(void)fsetxattr(fd, "user.note", "x", 1, 0); /* not every file system takes one */
+	close(fd);
 	assert_int_equal(symlinkat("a", fx->dir_fd, "from/link"), 0);
 	assert_int_equal(mknodat(fx->dir_fd, "from/fifo", S_IFIFO | 0600, 0), 0);
 }
@@ -271,6 +278,24 @@ static int faulty_set_attr(struct side *side, const struct side_dir *dir, const 
 	return err ? err : f->below.ops->set_attr(&f->below, dir, name, attr, which);
 }
 
+static int faulty_get_xattrs(struct side *side, const struct side_dir *dir, const char *name,
+			     struct xattrs *out)
+{
+	struct faulty *f = faulty_of(side);
+	int err = tick(side);
+
+	return err ? err : f->below.ops->get_xattrs(&f->below, dir, name, out);
+}
+
+static int faulty_set_xattr(struct side *side, const struct side_dir *dir, const char *name,
+			    const struct xattr *xattr)
+{
+	struct faulty *f = faulty_of(side);
+	int err = tick(side);
+
+	return err ? err : f->below.ops->set_xattr(&f->below, dir, name, xattr);
+}
+
 static int faulty_remove(struct side *side, const struct side_dir *dir, const char *name,
 			 bool is_dir)
 {
@@ -326,6 +351,8 @@ static struct faulty faulty_side(unsigned fail_at, int error)
 		.close_file = faulty_close_file,
 		.make = faulty_make,
 		.set_attr = faulty_set_attr,
+		.get_xattrs = faulty_get_xattrs,
+		.set_xattr = faulty_set_xattr,
 		.remove = faulty_remove,
 		.keep = faulty_keep,
 		.link = faulty_link,

@@ -44,6 +44,7 @@ struct host_opts {
 	uint32_t lock_timeout_ms; /* wait that long for a holder that is finishing; 0 = do not */
 	uint32_t reclaim_rate;    /* 0 = HOST_RECLAIM_RATE_DEFAULT */
 	uint64_t cache_bytes;     /* 0 = XN's default */
+	int64_t now_ns;           /* what the disk is told of the time, always; 0 = the clock */
 	/* A new file that gets every write and flush (bdev_recorder_save); NULL: none. */
 	const char *record;
 	/* Told when writing back behind the scenes fails, once per kind of failure; may be NULL. */

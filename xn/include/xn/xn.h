@@ -124,6 +124,7 @@ struct xn_open_opts {
 	uint32_t lock_timeout_ms; /* wait that long for a holder that is finishing; 0 = do not */
 	uint64_t cache_bytes;     /* bound of the cache; 0 = XN_CACHE_DEFAULT */
 	uint32_t reads_max;       /* batches read at once; 0 = XN_READS_DEFAULT */
+	int64_t now_ns;           /* what the disk is told of the time, always; 0 = the clock */
 	char *why; /* receives a sentence on failure (who holds it, what is damaged) */
 	size_t why_size;
 };
