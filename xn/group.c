@@ -8,7 +8,9 @@
  *  (2) Updates that share an object make one group of theirs.
  *  (3) A member is written by a record of the intent log that holds all members,
  *      and no other way; then the group is no more.
- *  (4) A member that is freed is gone from its group; the object that named it
+ *  (4) A group may go when all that its members name is sound or will be by its
+ *      record: another member, or what leads to one and is stable itself.
+ *  (5) A member that is freed is gone from its group; the object that named it
  *      joined when it gave it up, so that nobody sees the one without the other.
  *      So are members in a subtree that is given to the reaper.
  */
@@ -119,31 +121,53 @@ uint32_t group_sectors(const struct group *group)
 	return n;
 }
 
-/*
- * What it names is sound, or goes to the disk with it: an object that the disk names
- * may be unsound itself, because of an older copy.
- */
-static bool names_sound_or_members(const struct xn *xn, const struct entry *entry)
+/* Its newest bytes are stable: only what it names can keep it from being sound. */
+static bool is_quiet(const struct entry *entry)
 {
-	const struct entry *member;
-	uint64_t with = 0;
-
-	if (!entry->group || entry->unsound == 0)
-		return order_names_only_sound(xn, entry);
-	TAILQ_FOREACH(member, &entry->group->members, member)
-	{
-		with += member->owner == entry && !(member->flags & E_SOUND);
-	}
-	return entry->unsound == with && entry->map_seq <= xn->freemap.stable_seq;
+	return entry->stable_version == entry->version && !entry->frozen &&
+	       !(entry->flags & (E_DIRTY | E_WRITING | E_READING | E_REAPED | E_DEAD));
 }
 
-static bool member_ready(const struct xn *xn, struct entry *entry)
+/* Once the group is stable the entry is, with all that it names. */
+static bool is_settled(const struct xn *xn, const struct group *group, const struct entry *entry)
 {
-	if (entry->flags & (E_WRITING | E_READING | E_REAPED))
-		return false;
-	if (!entry->type || !((entry->flags & E_SOUND) || order_reachable(entry)))
-		return true;
-	return names_sound_or_members(xn, entry);
+	return entry->settled == entry->unsound && entry->map_seq <= xn->freemap.stable_seq &&
+	       (entry->group == group || is_quiet(entry));
+}
+
+/*
+ * How much of what each names and is not sound will be by the group's record.  A member may be
+ * unsound because of an older copy; and what lies between two members and no disk names, its own
+ * bytes stable, is unsound for nothing but the member below it.
+ */
+static void group_settle(const struct xn *xn, struct group *group)
+{
+	struct entry *member, *at;
+
+	TAILQ_FOREACH(member, &group->members, member)
+	{
+		for (at = member; at; at = at->owner)
+			at->settled = 0;
+	}
+	TAILQ_FOREACH(member, &group->members, member)
+	{
+		if (member->unsound > 0)
+			continue; /* its turn comes with the last of what it names */
+		for (at = member; is_settled(xn, group, at) && !(at->flags & E_SOUND) && at->owner;
+		     at = at->owner)
+			at->owner->settled++;
+	}
+}
+
+static bool may_be_written(const struct entry *entry)
+{
+	return !(entry->flags & (E_WRITING | E_READING | E_REAPED));
+}
+
+/* What no disk names may name what it likes. */
+static bool may_name_anything(struct entry *entry)
+{
+	return !entry->type || !((entry->flags & E_SOUND) || order_reachable(entry));
 }
 
 /* May the entry go to the disk through the log now, with whoever must go with it? */
@@ -153,10 +177,13 @@ bool log_ready(const struct xn *xn, struct entry *entry)
 
 	if (!entry->group)
 		return (entry->flags & E_DIRTY) && log_holds(xn, entry->start, entry->blocks) &&
-		       member_ready(xn, entry);
+		       may_be_written(entry) &&
+		       (may_name_anything(entry) || order_names_only_sound(xn, entry));
+	group_settle(xn, entry->group);
 	TAILQ_FOREACH(member, &entry->group->members, member)
 	{
-		if (!member_ready(xn, member))
+		if (!may_be_written(member) ||
+		    !(may_name_anything(member) || is_settled(xn, entry->group, member)))
 			return false;
 	}
 	return true;

@@ -220,6 +220,7 @@ struct entry {
 	uint64_t dirty_since;     /* clock when it became dirty */
 	uint64_t named_at;        /* owner's version when this one was attached */
 	uint64_t unsound;         /* children not sound */
+	uint64_t settled;         /* ... that will be with the group being looked at (group.c) */
 	uint64_t map_seq;         /* the free map must be stable up to here */
 	uint64_t sound_from;      /* no version below this one makes it sound */
 	uint64_t changed[2];      /* sectors changed since the last issue, one bit each */
