@@ -185,6 +185,8 @@ int64_t reap_some(struct xn *xn, uint64_t budget)
 
 	if (!xn->reap_head)
 		return 0;
+	if (xn->broken) /* what is queued stays so */
+		return xn->broken;
 	buffer = malloc(UDF_OBJECT_MAX);
 	if (!buffer)
 		return -ENOMEM;
@@ -198,6 +200,8 @@ int64_t reap_some(struct xn *xn, uint64_t budget)
 	}
 	wave_end(xn);
 	free(buffer);
+	if (!err && xn->reap_head)
+		err = xn->broken;
 	return err ? err : (int64_t)xn->n_reap;
 }
 

@@ -69,6 +69,31 @@ static void an_unknown_outcome_ends_all_writing(void **state)
 	fixture_open(fx); /* and is recovered as after a crash */
 }
 
+/* Whoever reaps until nothing is queued must come to an end. */
+static void after_an_unknown_outcome_nothing_is_reaped(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t node = given_node(fx, fx->root, 0, NULL);
+	struct request rq;
+
+	given_data(fx, node, 0, 1, NULL);
+	assert_ok(xn_sync(fx->session, 0));
+	request_begin(&rq);
+	request_word(&rq, fx->root, 0, 0);
+	request_free(&rq, node, 1, fx->type[T_NODE]);
+	rq.update.flags = XN_REAP;
+	assert_ok(request_run(&rq, fx->session));
+	assert_ok(xn_sync(fx->session, 0));
+	assert_true(xn_reap(fx->session, 0) > 0);
+	given_data(fx, fx->root, 1, 1, NULL);
+	arm(fx, BDEV_FAULT_UNKNOWN, 1u << BDEV_WRITE, 1, false);
+	assert_refused(xn_sync(fx->session, 0), XN_EUNKNOWN);
+	bdev_fault_disarm(fx->dev);
+	assert_refused((int)xn_reap(fx->session, 5), XN_EUNKNOWN);
+	xn_abandon(fx->xn);
+	fixture_open(fx);
+}
+
 static void a_failed_flush_is_an_unknown_outcome(void **state)
 {
 	struct fixture *fx = *state;
@@ -337,6 +362,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_failed_write_leaves_the_block_dirty),
 		TEST(an_unknown_outcome_ends_all_writing),
+		TEST(after_an_unknown_outcome_nothing_is_reaped),
 		TEST(a_failed_flush_is_an_unknown_outcome),
 		TEST(a_failed_rewrite_does_not_make_the_old_copy_sound),
 		cmocka_unit_test(any_write_may_fail),

@@ -728,6 +728,10 @@ int xn_sync(struct xn_session *session, uint32_t root);
 /*
  * Take reaped subtrees apart, at most `budget` objects; reads what is not
  * cached.  Returns how many objects remain queued.
+ *
+ * Fails with
+ *   XN_EREADONLY, -ENOMEM
+ *   XN_EUNKNOWN  the outcome of a write is unknown: nothing more is freed
  */
 int64_t xn_reap(struct xn_session *session, uint64_t budget);
 
