@@ -12,7 +12,7 @@
  *      pages back.  The request can be read; what to give is the holder's choice.
  *  (4) When the time is over the pages are taken: bindings go stale, their
  *      session is told which; what is dirty is written, in the usual order.
- *      No byte is lost: what leaves the cache is on the disk.
+ *      No byte is lost: what leaves the cache is on the disk, or nobody's.
  */
 #include "internal.h"
 
@@ -21,6 +21,7 @@
 
 #define SPARE_PART  4u /* one in so many frames is kept for those who hold little */
 #define ASSURED_MIN 8u
+#define REAP_STEP   8u
 #define ASK_MIN     8u /* ask for that many at once: evictions come in groups */
 
 /* ---- accounts ---- */
@@ -270,10 +271,20 @@ static void take_bound(struct xn *xn, struct xn_session *session)
 	account->asked = 0;
 }
 
+/* Pages of subtrees that nobody owns any more, which no sync writes, until that is enough. */
+static int take_reaped(struct xn *xn, struct root *root, uint64_t until)
+{
+	int64_t left = 1;
+
+	while (left > 0 && root->account.held > until)
+		left = reap_some(xn, REAP_STEP);
+	return left < 0 ? (int)left : 0;
+}
+
 /* What is not stable is made so; blocks that nobody ever wrote get zeroes for that. */
 static int take_unsettled(struct xn *xn, struct root *root)
 {
-	uint64_t before = root->account.held;
+	uint64_t before = root->account.held, asked = root->account.asked;
 	int err = sync_root(xn, root);
 
 	if (err == XN_ETAINTED) {
@@ -281,6 +292,8 @@ static int take_unsettled(struct xn *xn, struct root *root)
 		if (err >= 0)
 			err = sync_root(xn, root);
 	}
+	if (!err)
+		err = take_reaped(xn, root, before > asked ? before - asked : 0);
 	if (before > root->account.held)
 		root->account.taken += before - root->account.held;
 	root->account.asked = 0;

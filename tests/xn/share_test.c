@@ -282,15 +282,13 @@ static void a_session_may_end_without_having_looked(void **state)
 	libfs_end(late);
 }
 
-static void dirty_pages_of_a_root_are_written_by_force(void **state)
+/* As many of 120 blocks of data below its first node as it may; bound. */
+static xn_binding_t fill_with_dirty_pages(struct libfs *hog, xn_blk_t data)
 {
-	struct fixture *fx = *state;
-	struct libfs *hog = given_libfs(fx, "hog", 8), *late = given_libfs(fx, "late", 60);
-	xn_blk_t node = node_of(hog, 0), data = given_free(fx, 120);
-	struct xn_revocation request;
+	struct fixture *fx = hog->fx;
+	xn_blk_t node = node_of(hog, 0);
 	uint8_t page[XN_BLOCK];
 	struct request rq;
-	uint64_t held;
 	xn_binding_t b;
 	int err = 0;
 
@@ -305,6 +303,20 @@ static void dirty_pages_of_a_root_are_written_by_force(void **state)
 		err = xn_write(hog->session, b, i * XN_BLOCK, page, sizeof(page));
 	}
 	assert_int_equal(err, XN_ECACHEFULL);
+	return b;
+}
+
+static void dirty_pages_of_a_root_are_written_by_force(void **state)
+{
+	struct fixture *fx = *state;
+	struct libfs *hog = given_libfs(fx, "hog", 8), *late = given_libfs(fx, "late", 60);
+	xn_blk_t node = node_of(hog, 0), data = given_free(fx, 120);
+	struct xn_revocation request;
+	uint8_t page[XN_BLOCK];
+	uint64_t held;
+	xn_binding_t b;
+
+	b = fill_with_dirty_pages(hog, data);
 	assert_refused(bind_all(late), XN_ECACHEFULL);
 	assert_int_equal(xn_revocation(late->session, &request), 0);
 	assert_int_equal(xn_revocation(hog->session, &request), 1);
@@ -322,6 +334,34 @@ static void dirty_pages_of_a_root_are_written_by_force(void **state)
 	assert_true(stamp_is(page, data + 3, node, 3)); /* bindings are good, bytes are there */
 	assert_ok(xn_read(hog->session, b, 119 * XN_BLOCK, page, sizeof(page)));
 	assert_int_equal(page[0], 0);
+	libfs_end(late);
+	libfs_end(hog);
+}
+
+/* Dirty pages of a subtree that nobody owns any more: no sync writes them. */
+static void pages_of_a_subtree_to_be_reaped_are_taken_by_reaping(void **state)
+{
+	struct fixture *fx = *state;
+	struct libfs *hog = given_libfs(fx, "hog", 8), *late = given_libfs(fx, "late", 60);
+	xn_blk_t node = node_of(hog, 0), data = given_free(fx, 120);
+	struct xn_revocation request;
+	struct request rq;
+
+	(void)fill_with_dirty_pages(hog, data);
+	request_begin(&rq);
+	request_word(&rq, hog->object, 0, 0);
+	request_free(&rq, node, 1, fx->type[T_NODE]);
+	rq.update.flags = XN_REAP;
+	assert_ok(request_run(&rq, hog->session));
+	assert_refused(bind_all(late), XN_ECACHEFULL);
+	assert_int_equal(xn_revocation(hog->session, &request), 1);
+	assert_int_equal(request.root, hog->root);
+	assert_int_equal(xn_revoke_overdue(fx->session, 1), 0);
+	assert_int_equal(xn_revoke_overdue(fx->session, 1 + XN_REVOKE_GRACE_NS), 1);
+	assert_int_equal(xn_revocation(hog->session, &request), 1);
+	assert_true(request.taken > 50);
+	fixture_check(fx);
+	assert_ok(bind_all(late));
 	libfs_end(late);
 	libfs_end(hog);
 }
@@ -382,6 +422,7 @@ int main(void)
 		TEST(what_is_not_given_in_time_is_taken),
 		TEST(a_session_may_end_without_having_looked),
 		TEST(dirty_pages_of_a_root_are_written_by_force),
+		TEST(pages_of_a_subtree_to_be_reaped_are_taken_by_reaping),
 		cmocka_unit_test(pages_that_must_stay_are_not_looked_at_again),
 	};
 
