@@ -63,6 +63,7 @@ struct tool;
 
 #define CMD_READS  1u /* has --json, --bytes, --color */
 #define CMD_WRITES 2u /* has --quiet */
+#define CMD_ALONE  8u /* a program of its own name, no word behind "xn" */
 #define CMD_RAW    4u /* what follows belongs to another program, unread */
 
 struct cmd {
@@ -79,6 +80,10 @@ struct cmd {
 /* The table. */
 const struct cmd *commands(void);
 const struct cmd *command_find(const char *name);
+/* The command that a program of this name is: for helpers that the system looks for.  NULL: none. */
+const struct cmd *command_alone(const char *program);
+/* "xn ", or nothing before the name of a program. */
+const char *command_prefix(const struct cmd *cmd);
 
 /*
  * Parse what follows the command's name.  On failure `why` says what is wrong.

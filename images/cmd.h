@@ -40,6 +40,9 @@ int cmd_templates(struct tool *tool, const struct args *args);
 int cmd_tree(struct tool *tool, const struct args *args);
 int cmd_umount(struct tool *tool, const struct args *args);
 
+/* mkfs.xn, which is a program of its own. */
+const struct cmd *command_mkfs_xn(void);
+
 /* Directories deeper than this are not followed: a damaged disk may have circles. */
 #define DEPTH_MAX 1000u
 

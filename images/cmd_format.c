@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * format: an empty XN disk; probe: what a disk is.
+ * format: an empty XN disk.
  *
  *  (1) Nothing is overwritten without --force, whoever asks and however.
  *  (2) The target is locked before it is looked at, and stays so until it is a
@@ -189,68 +189,4 @@ int cmd_format(struct tool *tool, const struct args *args)
 	if (code != EXIT_OK && target.is_new)
 		unlink(target.path);
 	return code;
-}
-
-/* ---- probe ---- */
-
-static void probe_json(struct tool *tool, const char *name, const struct found *found)
-{
-	json_t *object = json_start();
-
-	json_put_bytes(object, "image", name);
-	json_object_set_new(object, "type",
-			    found->kind[0] ? json_string(found->kind) : json_null());
-	json_object_set_new(object, "xn", json_boolean(found->is_xn));
-	json_put_bytes(object, "label", found->label);
-	json_put_bytes(object, "uuid", found->uuid);
-	json_print(tool, object);
-}
-
-/* As `blkid -o udev` prints it. */
-static void probe_export(struct tool *tool, const struct found *found)
-{
-	fprintf(tool->out, "ID_FS_USAGE=filesystem\nID_FS_TYPE=%s\n", found->kind);
-	if (found->uuid[0])
-		fprintf(tool->out, "ID_FS_UUID=%s\n", found->uuid);
-	if (found->label[0]) {
-		fputs("ID_FS_LABEL=", tool->out);
-		for (const char *c = found->label; *c; c++)
-			fputc((unsigned char)*c <= ' ' ? '_' : *c, tool->out);
-		fputc('\n', tool->out);
-	}
-}
-
-static int probe_say(struct tool *tool, const struct args *args, const struct found *found)
-{
-	const char *name = args->operands[0];
-	char text[320];
-
-	if (tool->json) {
-		probe_json(tool, name, found);
-		return found->is_xn ? EXIT_OK : EXIT_FAIL;
-	}
-	if (!found->kind[0])
-		return say_failure(tool, name, "it holds nothing that is known");
-	found_text(found, text);
-	if (!found->is_xn)
-		return say_failure(tool, name, "not an XN disk: it holds %s", text);
-	if (args_flag(args, "export"))
-		probe_export(tool, found);
-	else
-		fprintf(tool->out, "%s: %s\n", name, text);
-	return EXIT_OK;
-}
-
-int cmd_probe(struct tool *tool, const struct args *args)
-{
-	const char *name = args->operands[0];
-	struct found found;
-	struct bdev *dev;
-	int err = bdev_open(name, BDEV_OPEN_RDONLY, 0, &dev);
-
-	if (err)
-		return say_error(tool, name, err, NULL);
-	err = found_look(plain_path(name), dev, &found);
-	bdev_close(dev);
-	return err < 0 ? say_error(tool, name, err, NULL) : probe_say(tool, args, &found);
 }

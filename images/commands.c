@@ -80,7 +80,9 @@ static const struct opt mount_options[] = {
 };
 
 static const struct opt probe_options[] = {
-	{ 0, "export", NULL, OPT_FLAG, "lines KEY=value as udev wants them" },
+	{ 'o', "output", "FORMAT", OPT_TEXT, "as blkid prints it: full, value, export or udev" },
+	{ 's', "match-tag", "TAG", OPT_TEXT, "only this one: LABEL, UUID, VERSION, TYPE, ..." },
+	{ 0, "export", NULL, OPT_FLAG, "the same as -o udev" },
 	{ 0 },
 };
 
@@ -232,7 +234,9 @@ static const struct cmd table[] = {
 	  CMD_RAW, 0, -1, NULL, cmd_crashtest },
 	{ "probe", "FILE", "is it an XN disk?",
 	  "Looks without opening it as a disk; works while it is in use.  Exit code 1: it is\n"
-	  "something else, which is named.",
+	  "something else, which is named.  With -o, formats and exit codes are those of blkid "
+	  "-p:\n"
+	  "2 when it is something else.  -s may be given several times.",
 	  CMD_READS, 1, 1, probe_options, cmd_probe },
 	{ "completion", "bash", "print what a shell needs to complete commands", NULL, 0, 1, 1,
 	  NULL, cmd_completion },
@@ -251,6 +255,18 @@ const struct cmd *command_find(const char *name)
 		if (!strcmp(cmd->name, name))
 			return cmd;
 	return NULL;
+}
+
+const struct cmd *command_alone(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	return strcmp(slash ? slash + 1 : program, "mkfs.xn") == 0 ? command_mkfs_xn() : NULL;
+}
+
+const char *command_prefix(const struct cmd *cmd)
+{
+	return cmd->flags & CMD_ALONE ? "" : "xn ";
 }
 
 int cmd_completion(struct tool *tool, const struct args *args)

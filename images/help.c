@@ -38,8 +38,8 @@ void help_command(const struct cmd *cmd, FILE *out)
 {
 	const struct opt *opt;
 
-	fprintf(out, "xn %s - %s\n\nusage: xn %s %s\n", cmd->name, cmd->about, cmd->name,
-		cmd->operands);
+	fprintf(out, "%s%s - %s\n\nusage: %s%s %s\n", command_prefix(cmd), cmd->name, cmd->about,
+		command_prefix(cmd), cmd->name, cmd->operands);
 	if (cmd->text)
 		fprintf(out, "\n%s\n", cmd->text);
 	if (cmd->flags & CMD_RAW)

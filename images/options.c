@@ -174,16 +174,17 @@ static int check_operands(const struct args *args, char *why, size_t why_size)
 {
 	const struct cmd *cmd = args->cmd;
 
-	if (args_flag(args, "help"))
+	if (args_flag(args, "help") || args_flag(args, "version"))
 		return 0;
 	if (args->n_operands < cmd->min_operands) {
-		snprintf(why, why_size, "something is missing; usage: xn %s %s", cmd->name,
-			 cmd->operands);
+		snprintf(why, why_size, "something is missing; usage: %s%s %s", command_prefix(cmd),
+			 cmd->name, cmd->operands);
 		return -EINVAL;
 	}
 	if (cmd->max_operands >= 0 && args->n_operands > cmd->max_operands) {
-		snprintf(why, why_size, "\"%s\" is one word too many; usage: xn %s %s",
-			 args->operands[cmd->max_operands], cmd->name, cmd->operands);
+		snprintf(why, why_size, "\"%s\" is one word too many; usage: %s%s %s",
+			 args->operands[cmd->max_operands], command_prefix(cmd), cmd->name,
+			 cmd->operands);
 		return -EINVAL;
 	}
 	return 0;

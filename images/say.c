@@ -85,7 +85,10 @@ int say_usage(struct tool *tool, const struct cmd *cmd, const char *format, ...)
 	va_start(list, format);
 	vfprintf(tool->err, format, list);
 	va_end(list);
-	fprintf(tool->err, "\nTry `xn help%s%s`.\n", cmd ? " " : "", cmd ? cmd->name : "");
+	if (cmd && cmd->flags & CMD_ALONE)
+		fprintf(tool->err, "\nTry `%s --help`.\n", cmd->name);
+	else
+		fprintf(tool->err, "\nTry `xn help%s%s`.\n", cmd ? " " : "", cmd ? cmd->name : "");
 	return EXIT_USAGE;
 }
 

@@ -151,6 +151,7 @@ int found_look(const char *path, struct bdev *dev, struct found *found)
 	if (err == 0) {
 		snprintf(found->label, sizeof(found->label), "%s", super.label);
 		uuid_unparse_lower(super.uuid, found->uuid);
+		snprintf(found->version, sizeof(found->version), "%u", XN_FORMAT_VERSION);
 	}
 	if (found->is_xn)
 		return 1;

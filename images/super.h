@@ -24,6 +24,7 @@ struct found {
 	char kind[64]; /* "ext4", "dos", "xn" ... */
 	bool is_partitions;
 	char label[128], uuid[64];
+	char version[16]; /* of an XN disk's format */
 };
 
 /*
