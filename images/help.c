@@ -14,7 +14,7 @@ void help_overview(FILE *out)
 	      "usage: xn COMMAND ...\n\n",
 	      out);
 	for (const struct cmd *cmd = commands(); cmd->name; cmd++)
-		fprintf(out, "  %-11s %s\n", cmd->name, cmd->about);
+		fprintf(out, "  %-15s %s\n", cmd->name, cmd->about);
 	fputs("\n`xn help COMMAND` tells the rest; `xn --version` prints the version.\n"
 	      "Paths inside an image start with the root's name: /home/a/b.\n"
 	      "Exit codes: 0 done, 1 failed (and why, on standard error), 2 asked the wrong way.\n",

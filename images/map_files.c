@@ -4,8 +4,8 @@
  *
  *  (1) A root that no LibFS here can mount or read keeps its colours and has no
  *      paths; why is kept in its `unread`.
- *  (2) A directory is visited once, so that a damaged disk whose directories form
- *      a circle is left again.
+ *  (2) A directory is visited once, and not deeper than DEPTH_MAX, so that a damaged
+ *      disk whose directories form a circle is left again.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -152,6 +152,24 @@ static bool is_dots(const struct libfs_dirent *entry)
 	       (entry->name_len == 1 || (entry->name_len == 2 && entry->name[1] == '.'));
 }
 
+/* 1: the directory will be read, and keeps its reference. */
+static int queue_add(struct traversal *t, libfs_ino_t ino, uint32_t node)
+{
+	int err;
+
+	if (t->map->node.at[node].depth >= DEPTH_MAX) {
+		t->map->root.at[t->root].unread = -ELOOP;
+		return 0;
+	}
+	err = seen_add(t, ino);
+	if (err != 1)
+		return err;
+	if (!MAP_ROOM(t->queue))
+		return -ENOMEM;
+	t->queue.at[t->queue.n++] = (struct waiting){ .ino = ino, .node = node };
+	return 1;
+}
+
 /* Takes over the reference on the entry. */
 static int visit(struct traversal *t, uint32_t dir, const struct libfs_dirent *entry)
 {
@@ -163,16 +181,9 @@ static int visit(struct traversal *t, uint32_t dir, const struct libfs_dirent *e
 	if (!err && S_ISREG(entry->attr.mode))
 		err = pieces_of(t, entry->ino, node);
 	if (!err && S_ISDIR(entry->attr.mode)) {
-		err = seen_add(t, entry->ino);
-		if (err == 1) {
-			if (!MAP_ROOM(t->queue))
-				err = -ENOMEM;
-			else {
-				t->queue.at[t->queue.n++] =
-					(struct waiting){ .ino = entry->ino, .node = node };
-				return 0;
-			}
-		}
+		err = queue_add(t, entry->ino, node);
+		if (err == 1)
+			return 0;
 	}
 	libfs_forget(t->fs, entry->ino, 1);
 	return err;

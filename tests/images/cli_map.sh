@@ -19,7 +19,7 @@ equal "$(jq '.shared_blocks + .unmarked_blocks + .unread_objects' figures.json)"
 
 it "counts every block once, whatever the colours mean"
 for by in roots templates ages groups; do
-	equal "$by $(jq "[.$by[].blocks] | add + $free" figures.json)" "$by $blocks"
+	equal "$by $(jq "[.${by}[].blocks] | add + $free" figures.json)" "$by $blocks"
 done
 equal "$(jq '[.free.sizes[].blocks] | add' figures.json)" "$free"
 equal "$(jq '[.free.sizes[].runs] | add' figures.json)" "$(jq .free.runs figures.json)"

@@ -213,6 +213,27 @@ def hover_agrees(b, owners):
                 check(f"block {block} is XN's own", "root" not in text, text)
 
 
+def cells_agree(b, info):
+    """A disk with more blocks than cells."""
+    scale = b.run("return document.getElementById('scale').textContent")
+    check("a cell is several blocks", "Each cell is 2 blocks" in scale, scale)
+    b.open(url(order="hilbert", by="root", at=info["blocks"] - 1))
+    text = b.run("return document.getElementById('readout').textContent")
+    check("the last cell holds the last block",
+          text.startswith(f"Blocks {info['blocks'] - 2} to {info['blocks'] - 1}: 1 block in use, mostly superblock"), text)
+    b.open(url(order="row", by="root", at=0))
+    text = b.run("return document.getElementById('readout').textContent")
+    check("the first cell is full", text.startswith("Blocks 0 to 1: 2 blocks in use, mostly "), text)
+    painted = b.run("""
+        const c = document.getElementById('canvas');
+        const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+        let n = 0;
+        for (let i = 3; i < d.length; i += 4)
+            n += d[i] > 0;
+        return n;""")
+    check("there is a pixel for each cell", painted == info["blocks"] / 2, painted)
+
+
 def keys_work(b):
     b.open(url(order="row", by="root", at=0))
     b.run("document.getElementById('frame').focus()")
@@ -266,6 +287,10 @@ def main():
         return 77
     try:
         figures_agree(browser, figures, info)
+        if info["blocks"] > 1 << 20:
+            cells_agree(browser, info)
+            browser.shoot("cells.png")
+            return 1 if wrong else 0
         colours_agree(browser, figures)
         hover_agrees(browser, owners)
         keys_work(browser)

@@ -28,7 +28,7 @@
 
 struct damage {
 	uint64_t first_seed, count;
-	char dir[64], image[80], out[80], tree[80];
+	char dir[64], image[80], out[80], tree[80], picture[80];
 	uint8_t *whole; /* the image before */
 	uint8_t *hurt;  /* and after the damage */
 	uint32_t used[BLOCKS];
@@ -131,6 +131,7 @@ static int damage_open(void **state)
 	snprintf(damage->image, sizeof(damage->image), "%s/disk.img", damage->dir);
 	snprintf(damage->out, sizeof(damage->out), "%s/out", damage->dir);
 	snprintf(damage->tree, sizeof(damage->tree), "%s/tree", damage->dir);
+	snprintf(damage->picture, sizeof(damage->picture), "%s/map.html", damage->dir);
 	assert_int_equal(mkdir(damage->tree, 0755), 0);
 	given_image(damage);
 	for (uint32_t block = 0; block < BLOCKS; block++) {
@@ -257,6 +258,8 @@ static void commands_that_read_survive_and_change_nothing(void **state)
 		tolerate(damage, seed, (const char *[]){ "cat", image, "/home/sub/link", NULL });
 		tolerate(damage, seed, (const char *[]){ "owner", image, block, NULL });
 		tolerate(damage, seed, (const char *[]){ "probe", image, NULL });
+		tolerate(damage, seed,
+			 (const char *[]){ "map", image, "--force", "-o", damage->picture, NULL });
 		tolerate(damage, seed,
 			 (const char *[]){ "cp", image, "-a", ":/", damage->out, NULL });
 		assert_untouched(damage, seed);
