@@ -14,7 +14,7 @@
  *      and goes to anybody when space is short.  After a mount, a directory goes on
  *      behind the files that lie beside the new name.
  *  (3) A file grows where it ends, if it can.  Where that is taken, a small one
- *      moves as a whole (file.c), a large one gets a region of its own.
+ *      moves as a whole (write.c), a large one gets a region of its own.
  *  (4) The first window of a directory begins where the last one handed out was
  *      used up to: making many small directories leaves no gaps.
  *

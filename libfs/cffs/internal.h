@@ -12,7 +12,7 @@
  *	attr.c    those on attributes; xattr.c
  *	map.c     which block holds which part of a file
  *	alloc.c   where new blocks go, groups
- *	file.c    the operations on bytes, write-back, fsync
+ *	file.c    what is kept of a file's bytes, fsync; run.c read.c write.c falloc.c
  *	ops.c     the table; mkfs.c
  *	check.c   the checker, which knows nothing of this file
  *
@@ -201,7 +201,7 @@ struct cffs {
 	size_t n_holds, n_hold_buckets, holds_max;
 	struct cffs_hold hold_lru;
 
-	struct cffs_inode *bound[CFFS_BOUND]; /* small files whose data stay bound; file.c's */
+	struct cffs_inode *bound[CFFS_BOUND]; /* small files whose data stay bound; read.c's */
 	uint32_t next_bound;
 
 	struct cffs_places *places; /* alloc.c's own; NULL at first */
@@ -233,7 +233,7 @@ int cffs_sync(struct cffs *fs);
 /* A block of the directory that is there already; 0: none yet. */
 xn_blk_t cffs_dir_block(const struct cffs_inode *dir);
 
-/* ======== map.c, alloc.c, file.c ======== */
+/* ======== map.c, alloc.c, file.c and those with it ======== */
 
 #define CFFS_SMALL 8u /* blocks of a small file: it lies in its directory's group, in one piece */
 
@@ -305,7 +305,7 @@ int cffs_file_resize(struct cffs *fs, struct cffs_inode *inode, uint64_t size);
 int cffs_file_put(struct cffs *fs, struct cffs_inode *inode, const void *bytes, size_t len);
 int cffs_file_get(struct cffs *fs, struct cffs_inode *inode, void *bytes, size_t len);
 
-/* Operations of the table that file.c has. */
+/* Operations of the table that file.c and those with it have. */
 ssize_t cffs_read(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 		  uint64_t handle, uint64_t offset, void *buffer, size_t len);
 ssize_t cffs_write(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,

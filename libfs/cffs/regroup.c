@@ -5,7 +5,7 @@
  *  (1) A directory comes here when many of its small files went (alloc.c counts).
  *      If what is left lies in more than twice the windows that it needs, its files
  *      are copied into fresh ones, in the order of their names' places.
- *  (2) A file moves as one extent in one update (file.c): a crash leaves it in the
+ *  (2) A file moves as one extent in one update (write.c): a crash leaves it in the
  *      old place or in the new one, whole.
  *  (3) One directory and MEMBERS files at a time, with each sync that the host asks
  *      for; no lock is kept from one file to the next.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files about inodes and names share, and map.c, alloc.c and file.c
+ * What the files about inodes and names share, and map.c, alloc.c and those of file.h
  * need not know.
  */
 #ifndef CFFS_TREE_H
