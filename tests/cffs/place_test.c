@@ -295,6 +295,63 @@ static void a_small_file_that_cannot_grow_moves_as_a_whole(void **state)
 	assert_content(fx, fx_find(fx, dir, "b"), model, sizeof(model));
 }
 
+/* The disk takes no writes any more, and `fill` blocks of another file fill the cache. Returns how many did. */
+static unsigned no_writes_and_a_cache_filled(struct fx *fx, libfs_ino_t filler, unsigned fill)
+{
+	const struct bdev_fault fault = {
+		.kind = BDEV_FAULT_FAIL, .ops = 1u << BDEV_WRITE, .nth = 1, .forever = true
+	};
+	static const char block[CFFS_BLOCK] = "fill";
+	unsigned n = 0;
+
+	bdev_fault_arm(fx->dev, &fault);
+	while (n < fill && libfs_write(fx->fs, fx_ctx(fx), filler, 0, (uint64_t)n * CFFS_BLOCK,
+				       block, sizeof(block)) == sizeof(block))
+		n++;
+	return n;
+}
+
+/* Returns how many blocks it took to fill the cache. */
+static unsigned move_with_no_room(unsigned fill)
+{
+	struct fx_opts opts = { .libfs = "cffs", .cache = 1 << 20 };
+	struct fx *fx = fx_new(&opts);
+	libfs_ino_t dir = fx_mkdir(fx, FX_ROOT, "d"), a = fx_create(fx, dir, "a"),
+		    filler = fx_create(fx, FX_ROOT, "filler");
+	char model[3 * CFFS_BLOCK];
+	unsigned n;
+	ssize_t len;
+
+	memset(model, 'm', sizeof(model));
+	fx_write(fx, a, 0, model, 2 * CFFS_BLOCK);
+	fx_file(fx, dir, "b",
+		"in the way, and longer than what an entry holds, so that it has a "
+		"block: ................................................................"
+		"................................................................");
+	assert_int_equal(place_of(fx, a).extents, 1);
+	fx_settle(fx);
+	n = no_writes_and_a_cache_filled(fx, filler, fill);
+	len = libfs_write(fx->fs, fx_ctx(fx), a, 0, 2 * CFFS_BLOCK, model, CFFS_BLOCK);
+	assert_true(len < 0 || len == CFFS_BLOCK);
+	len = len < 0 ? 2 * CFFS_BLOCK : 3 * CFFS_BLOCK;
+	bdev_fault_disarm(fx->dev);
+	fx_settle(fx);
+	assert_content(fx, a, model, (size_t)len);
+	fx_remount(fx);
+	assert_content(fx, fx_find(fx, fx_find(fx, FX_ROOT, "d"), "a"), model, (size_t)len);
+	fx_fini(fx);
+	return n;
+}
+
+static void a_move_that_fails_loses_nothing(void **state)
+{
+	unsigned full = move_with_no_room(100000);
+
+	(void)state;
+	for (unsigned fill = full < 24 ? 0 : full - 24; fill <= full; fill++)
+		move_with_no_room(fill);
+}
+
 static void large_files_written_together_are_in_few_pieces(void **state)
 {
 	struct fx *fx = *state;
@@ -490,6 +547,7 @@ int main(void)
 		CASE(a_group_that_decayed_is_formed_again),
 		CASE(a_directory_goes_on_where_it_was_after_a_mount),
 		CASE(a_small_file_that_cannot_grow_moves_as_a_whole),
+		cmocka_unit_test(a_move_that_fails_loses_nothing),
 		CASE(large_files_written_together_are_in_few_pieces),
 		CASE(one_large_file_is_one_piece),
 		CASE(a_tiny_file_has_no_block),
