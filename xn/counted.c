@@ -39,12 +39,12 @@ int object_count(struct xn *xn, const struct type *type, const uint8_t *bytes,
 		       : 0;
 }
 
-/* Can an object of type `to` (NULL: any that is counted) be one of `from`, or below it? */
-bool type_leads_to(const struct xn *xn, const struct type *from, const struct type *to)
+/* Can an object of type `to` (NULL: any that is counted) be one of `from`, or below it?  -ENOMEM */
+int type_leads_to(const struct xn *xn, const struct type *from, const struct type *to)
 {
 	bool *seen = calloc(xn->n_types + 1, sizeof(*seen));
 	uint32_t *stack = calloc(xn->n_types + 1, sizeof(*stack));
-	bool found = !seen || !stack; /* who cannot tell must not deny it */
+	int found = seen && stack ? 0 : -ENOMEM;
 	size_t n = 0;
 
 	if (!found) {

@@ -760,7 +760,7 @@ int acl_ask(struct xn *xn, const struct acl_request *request, struct udf_budget 
 
 /* ---- counted.c ---- */
 bool type_is_counted(const struct type *type);
-bool type_leads_to(const struct xn *xn, const struct type *from, const struct type *to);
+int type_leads_to(const struct xn *xn, const struct type *from, const struct type *to);
 int object_count(struct xn *xn, const struct type *type, const uint8_t *bytes,
 		 struct udf_budget *budget, uint32_t *count);
 void owner_learn(struct entry *entry, struct entry *owner, uint32_t record);

@@ -309,7 +309,7 @@ bool may_hang_below(struct plan *plan, const struct change *at, const struct ent
 		if (entry && entry == top)
 			return true;
 		if (entry && owners_unknown(plan, entry))
-			return type_leads_to(plan->xn, top->type, entry->type);
+			return type_leads_to(plan->xn, top->type, entry->type) != 0;
 		if (!next) {
 			assert(entry); /* plan_conserve() saw that somebody takes a new object */
 			entry = entry->owner;

@@ -126,9 +126,13 @@ static int freed_object(struct plan *plan, struct entry *owner, struct type *typ
 	}
 	err = freed->entry ? owns_nothing(plan, freed) : XN_ENOTCACHED;
 	if ((err == XN_ENOTEMPTY || err == XN_ENOTCACHED || err == XN_EFUEL) &&
-	    (plan->update.flags & XN_REAP) && !type_leads_to(plan->xn, type, NULL)) {
-		freed->reap = true;
-		err = 0;
+	    (plan->update.flags & XN_REAP)) {
+		int counted = type_leads_to(plan->xn, type, NULL);
+
+		if (counted < 0)
+			return counted;
+		freed->reap = !counted;
+		err = counted ? err : 0;
 	}
 	if (err)
 		return refuse(plan->update.why, err, start, "freed object: %s", xn_strerror(err));

@@ -76,13 +76,14 @@ int sfs_dir_next(struct sfs *fs, struct sfs_inode *dir, struct sfs_dir_walk *wal
 	return 0;
 }
 
-static bool is_alive(struct sfs *fs, const struct sfs_entry *entry)
+/* 1, 0, or why nobody can tell: a name whose inode cannot be read is still one. */
+static int is_alive(struct sfs *fs, const struct sfs_entry *entry)
 {
 	struct sfs_inode inode;
-	bool alive;
+	int alive = sfs_inode_get(fs, entry->ino, &inode);
 
-	if (sfs_inode_get(fs, entry->ino, &inode))
-		return false;
+	if (alive)
+		return alive == -ESTALE ? 0 : alive;
 	alive = inode.f.birth == entry->birth;
 	sfs_inode_put(fs, &inode);
 	return alive;
@@ -92,28 +93,26 @@ int sfs_dir_find(struct sfs *fs, struct sfs_inode *dir, const char *name, struct
 {
 	struct sfs_dir_walk walk;
 	size_t len = strlen(name);
-	int got;
+	int got, alive = 0;
 
 	sfs_dir_begin(&walk, 0);
-	while ((got = sfs_dir_next(fs, dir, &walk)) > 0)
-		if (walk.slot.name_len == len && memcmp(walk.slot.name, name, len) == 0 &&
-		    is_alive(fs, &walk.entry)) {
-			*entry = walk.entry;
-			return 0;
-		}
-	return got < 0 ? got : -ENOENT;
+	while (!alive && (got = sfs_dir_next(fs, dir, &walk)) > 0)
+		if (walk.slot.name_len == len && memcmp(walk.slot.name, name, len) == 0)
+			alive = is_alive(fs, &walk.entry);
+	if (alive > 0)
+		*entry = walk.entry;
+	return alive > 0 ? 0 : alive < 0 ? alive : got < 0 ? got : -ENOENT;
 }
 
 int sfs_dir_is_empty(struct sfs *fs, struct sfs_inode *dir)
 {
 	struct sfs_dir_walk walk;
-	int got;
+	int got, alive = 0;
 
 	sfs_dir_begin(&walk, 0);
-	while ((got = sfs_dir_next(fs, dir, &walk)) > 0)
-		if (is_alive(fs, &walk.entry))
-			return -ENOTEMPTY;
-	return got;
+	while (!alive && (got = sfs_dir_next(fs, dir, &walk)) > 0)
+		alive = is_alive(fs, &walk.entry);
+	return alive > 0 ? -ENOTEMPTY : alive < 0 ? alive : got;
 }
 
 /* ---- changing ---- */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The device fails: the n-th request, for every n until none is left to fail.
+ * The device fails: the n-th request, for every n until none is left to fail.  Or memory: the n-th
+ * allocation; of the many there are, every so-many-th (XN_FAULTS_ALL in the environment: every one).
  *
  *	fs_faults LIBFS
  *
- *  (1) An operation fails with -EIO or succeeds; nothing else, no crash.
+ *  (1) An operation fails with -EIO (-ENOMEM) or succeeds; nothing else, no crash.
  *  (2) What an earlier fsync promised is there afterwards, whole.
  *  (3) After a remount on a good device xn-fsck -p leaves a clean disk.
  */
@@ -13,6 +14,46 @@
 #include "fsck/fsck.h"
 
 #define LIMIT 2000
+
+/* ---- memory; the linker sends all allocations here (--wrap) ---- */
+
+/* Here because a wrapped function has no other way to know. */
+static struct {
+	uint64_t countdown; /* 0: none fails */
+	bool forever, failing;
+	unsigned below; /* in a device: the checking one, a test itself, needs its memory */
+} memory;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *old, size_t size);
+
+static bool memory_fails(void)
+{
+	if (memory.below)
+		return false;
+	if (memory.countdown && --memory.countdown == 0)
+		return memory.failing = true;
+	return memory.failing && memory.forever;
+}
+
+void *__wrap_malloc(size_t size)
+{
+	return memory_fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return memory_fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+	return memory_fails() ? NULL : __real_realloc(old, size);
+}
 
 typedef int workload(struct fx *fx);
 
@@ -150,6 +191,98 @@ static void sweep(const char *libfs, workload *run, const struct bdev_fault *kin
 	free(bytes);
 }
 
+#define BELOW(type, name, parameters, arguments)       \
+	type __real_bdev_##name parameters;            \
+	type __wrap_bdev_##name parameters;            \
+	type __wrap_bdev_##name parameters             \
+	{                                              \
+		type result;                           \
+                                                       \
+		memory.below++;                        \
+		result = __real_bdev_##name arguments; \
+		memory.below--;                        \
+		return result;                         \
+	}
+
+BELOW(int, read, (struct bdev * dev, uint64_t offset, void *to, size_t len), (dev, offset, to, len))
+BELOW(int, write,
+      (struct bdev * dev, uint64_t offset, const void *from, size_t len, uint32_t flags),
+      (dev, offset, from, len, flags))
+BELOW(int, flush, (struct bdev * dev), (dev))
+BELOW(int, queue_create, (struct bdev * dev, struct bdev_queue **out), (dev, out))
+BELOW(size_t, wait,
+      (struct bdev_queue * queue, struct bdev_request *done[], size_t max, size_t min),
+      (queue, done, max, min))
+
+void __real_bdev_submit(struct bdev_queue *queue, struct bdev_request *requests[], size_t count);
+void __wrap_bdev_submit(struct bdev_queue *queue, struct bdev_request *requests[], size_t count);
+
+void __wrap_bdev_submit(struct bdev_queue *queue, struct bdev_request *requests[], size_t count)
+{
+	memory.below++;
+	__real_bdev_submit(queue, requests, count);
+	memory.below--;
+}
+
+/* Returns whether one failed. */
+static bool memory_once(const char *libfs, workload *run, uint64_t nth, bool forever,
+			const char *bytes, size_t len)
+{
+	struct fx_opts opts = { .libfs = libfs, .size = 16 << 20, .cache = 2 << 20 };
+	struct fx *fx = fx_new(&opts);
+	libfs_ino_t ino = fx_create(fx, FX_ROOT, "precious");
+	bool fired;
+	int err;
+
+	fx_write(fx, ino, 0, bytes, len);
+	assert_ok(libfs_fsync(fx->fs, ino, false));
+	memory.countdown = nth;
+	memory.forever = forever;
+	err = run(fx);
+	memory.countdown = 0;
+	fired = memory.failing;
+	memory.failing = false;
+	if (err != 0 && err != -ENOMEM && err != -EIO)
+		fail_msg("allocation %llu: %s", (unsigned long long)nth, xn_error_name(err));
+	if (!fired && err)
+		fail_msg("no allocation failed, but %s", xn_error_name(err));
+	fx_close_anyhow(fx);
+	if (fx_fsck(fx, CHECK_PREEN, true) & ~FSCK_REPAIRED) {
+		fx_fsck(fx, CHECK_LOOK, false);
+		fail_msg("allocation %llu: not repaired", (unsigned long long)nth);
+	}
+	fx_open(fx);
+	fx_mount(fx, 0);
+	precious_is_whole(fx, bytes, len);
+	fx_fini(fx);
+	return fired;
+}
+
+static void memory_sweep(const char *libfs, bool forever)
+{
+	uint64_t step = getenv("XN_FAULTS_ALL") ? 1 : 37, nth, n = 0;
+	char bytes[9000];
+
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7 + i / 4096);
+	for (nth = 1; memory_once(libfs, everything, nth, forever, bytes, sizeof(bytes));
+	     nth += step)
+		n++;
+	assert_true(n > 10);
+	print_message("%llu of %llu allocations failed%s\n", (unsigned long long)n,
+		      (unsigned long long)nth, forever ? ", and all after them" : "");
+}
+
+static void an_allocation_fails_once(void **state)
+{
+	memory_sweep(*state, false);
+}
+
+static void there_is_no_memory_any_more(void **state)
+{
+	memory_sweep(*state, true);
+}
+
 static void a_request_fails_once(void **state)
 {
 	const struct bdev_fault fault = { .kind = BDEV_FAULT_FAIL };
@@ -193,6 +326,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(nobody_knows_what_became_of_a_request),
 		cmocka_unit_test(a_request_stops_half_way),
 		cmocka_unit_test(reading_fails),
+		cmocka_unit_test(an_allocation_fails_once),
+		cmocka_unit_test(there_is_no_memory_any_more),
 	};
 
 	if (argc < 2)
