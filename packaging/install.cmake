@@ -9,6 +9,11 @@ set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME tools)
 find_program(SCDOC scdoc)
 set(XN_PACKAGING ${CMAKE_CURRENT_LIST_DIR})
 
+# Nobody packs what sanitizers are in, and a build should not depend on how programs fare in them.
+if(XN_SANITIZE OR XN_FUZZ OR XN_COVERAGE)
+	set(XN_PACKAGING_OFF ON)
+endif()
+
 # xn_install_link(to folder name [COMPONENT component]): FOLDER/NAME, which points to TO.
 function(xn_install_link to folder name)
 	cmake_parse_arguments(PARSE_ARGV 3 arg "" "COMPONENT" "")
@@ -26,7 +31,7 @@ endfunction()
 # A page of the manual, also under other names.  With MADE its scdoc is what that command prints.
 function(xn_manual source)
 	cmake_parse_arguments(PARSE_ARGV 1 arg "" "COMPONENT" "LINKS;MADE;DEPENDS")
-	if(NOT SCDOC)
+	if(NOT SCDOC OR XN_PACKAGING_OFF)
 		return()
 	endif()
 	if(NOT arg_COMPONENT)
@@ -59,6 +64,9 @@ endfunction()
 # For bash, from what --help says; TARGET, where it is not called like the program.
 function(xn_completion program)
 	cmake_parse_arguments(PARSE_ARGV 1 arg "" "COMPONENT;TARGET" "LINKS")
+	if(XN_PACKAGING_OFF)
+		return()
+	endif()
 	if(NOT arg_TARGET)
 		set(arg_TARGET ${program})
 	endif()

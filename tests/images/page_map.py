@@ -9,10 +9,12 @@
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 
 page, figures_path, folder = sys.argv[1:4]
@@ -32,13 +34,20 @@ class Browser:
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.driver = subprocess.Popen(
             ["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.port = self.find_port()
+        self.session = ""
+        try:
+            self.port = self.find_port()
+            self.start()
+        except OSError:
+            self.close()
+            raise
+
+    def start(self):
         options = {"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                             "--disable-dev-shm-usage", "--window-size=1300,1000",
                             "--user-data-dir=" + self.profile.name]}
         asked = {"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": options, "goog:loggingPrefs": {"performance": "ALL", "browser": "ALL"}}}}
-        self.session = ""
         self.session = "/session/" + self.call("POST", "/session", asked)["sessionId"]
 
     def find_port(self):
@@ -52,8 +61,11 @@ class Browser:
             f"http://127.0.0.1:{self.port}{self.session}{path}", method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)["value"]
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)["value"]
+        except urllib.error.HTTPError as error:
+            raise OSError(error.read().decode(errors="replace")[:300]) from error
 
     def open(self, url):
         self.call("POST", "/url", {"url": "about:blank"})
@@ -313,4 +325,6 @@ def main():
     return 1 if wrong else 0
 
 
+# Ended by a timeout, it still ends the browser.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 sys.exit(main())
