@@ -187,7 +187,7 @@ static int do_map(struct recipe *r, const struct words *w)
 	uint8_t block[XN_BLOCK_SIZE], bits[XN_MAP_CHUNK_BYTES];
 	bool use = w->v[0][0] == 'u';
 	struct xn_super super;
-	uint64_t at, count = 1, chunk;
+	uint64_t at = 0, count = 1, chunk;
 	int err = recipe_super(r, &super);
 
 	if (!err)
