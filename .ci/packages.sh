@@ -6,7 +6,7 @@
 # liburing-dev: files and block devices without a thread for each request in flight; left out,
 # threads do it.
 packages_build="gcc libc6-dev cmake ninja-build pkg-config clang llvm libfuse3-dev fuse3 libelf-dev
-libjansson-dev libblkid-dev uuid-dev libarchive-dev libext2fs-dev nettle-dev liburing-dev zlib1g-dev
+libjansson-dev libblkid-dev uuid-dev libarchive-dev libext2fs-dev libedit-dev nettle-dev liburing-dev zlib1g-dev
 libcmocka-dev scdoc"
 
 packages_test="$packages_build g++ git clang-tidy clang-format cppcheck libclang-rt-dev e2fsprogs

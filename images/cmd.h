@@ -14,13 +14,17 @@ int cmd_break(struct tool *tool, const struct args *args);
 int cmd_cat(struct tool *tool, const struct args *args);
 int cmd_completion(struct tool *tool, const struct args *args);
 int cmd_cp(struct tool *tool, const struct args *args);
+int cmd_diff(struct tool *tool, const struct args *args);
+int cmd_dump(struct tool *tool, const struct args *args);
 int cmd_export(struct tool *tool, const struct args *args);
 int cmd_format(struct tool *tool, const struct args *args);
 int cmd_crashtest(struct tool *tool, const struct args *args);
+int cmd_freefrag(struct tool *tool, const struct args *args);
 int cmd_fsck(struct tool *tool, const struct args *args);
 int cmd_help(struct tool *tool, const struct args *args);
 int cmd_import(struct tool *tool, const struct args *args);
 int cmd_info(struct tool *tool, const struct args *args);
+int cmd_layout(struct tool *tool, const struct args *args);
 int cmd_ls(struct tool *tool, const struct args *args);
 int cmd_map(struct tool *tool, const struct args *args);
 int cmd_mkdir(struct tool *tool, const struct args *args);
@@ -34,8 +38,10 @@ int cmd_rm(struct tool *tool, const struct args *args);
 int cmd_root_remove(struct tool *tool, const struct args *args);
 int cmd_root_set(struct tool *tool, const struct args *args);
 int cmd_roots(struct tool *tool, const struct args *args);
+int cmd_shell(struct tool *tool, const struct args *args);
 int cmd_stat(struct tool *tool, const struct args *args);
 int cmd_template_remove(struct tool *tool, const struct args *args);
+int cmd_template_install(struct tool *tool, const struct args *args);
 int cmd_templates(struct tool *tool, const struct args *args);
 int cmd_tree(struct tool *tool, const struct args *args);
 int cmd_umount(struct tool *tool, const struct args *args);
@@ -51,6 +57,8 @@ void json_put_attr(json_t *object, const struct libfs_attr *attr);
 /* A link's target, NUL-terminated; empty when it cannot be read. */
 void read_target(struct image *image, struct libfs *fs, libfs_ino_t ino,
 		 char target[LIBFS_SYMLINK_MAX + 1]);
+/* "data", or a template's name. */
+void type_name(struct image *image, uint32_t type, char name[80]);
 /* "dir" and "name" joined with one slash; NULL without memory. */
 char *path_join(const char *dir, const char *name);
 

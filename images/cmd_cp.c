@@ -15,6 +15,7 @@
 
 #include "cmd.h"
 #include "copy.h"
+#include "spot.h"
 
 /* The umask cannot be asked for, only exchanged. */
 static uint32_t current_umask(void)
@@ -34,11 +35,6 @@ struct cp {
 	struct image *other; /* where the sources are, with --from */
 };
 
-static bool is_inside(const char *path)
-{
-	return path[0] == ':';
-}
-
 /* The last name of a path; empty for "/", "." and the like. */
 static void base_name(const char *path, char name[LIBFS_NAME_MAX + 1])
 {
@@ -53,53 +49,6 @@ static void base_name(const char *path, char name[LIBFS_NAME_MAX + 1])
 		memcpy(name, path + start, len - start);
 		name[len - start] = '\0';
 	}
-}
-
-/* Where a command-line path leads: its directory and name on its side. */
-struct spot {
-	struct side side;
-	struct side_dir dir;
-	char name[LIBFS_NAME_MAX + 1];
-	const char *path; /* for messages, without the colon */
-	bool open;
-};
-
-static int spot_open(struct image *image, const char *path, bool follow, struct spot *spot)
-{
-	char *real = NULL;
-	int err;
-
-	*spot = (struct spot){ .path = path };
-	if (is_inside(path)) {
-		spot->path = path + 1;
-		spot->side = side_of_image(image);
-		err = side_image_split(image, path + 1, follow, &spot->dir, spot->name);
-		spot->open = !err;
-		return err;
-	}
-	spot->side = side_of_machine();
-	if (follow)
-		real = realpath(path, NULL);
-	err = side_machine_split(real ? real : path, &spot->dir, spot->name);
-	free(real);
-	spot->open = !err;
-	return err;
-}
-
-static void spot_close(struct spot *spot)
-{
-	if (spot->open)
-		spot->side.ops->close_dir(&spot->side, &spot->dir);
-	spot->open = false;
-}
-
-/* `image` is where the spot is, should it be inside. */
-static int spot_complain(struct tool *tool, struct image *image, const char *path, int err)
-{
-	if (is_inside(path))
-		return image_complain(image, path + 1, err);
-	say_error(tool, path, err, NULL);
-	return err;
 }
 
 /*
@@ -203,7 +152,7 @@ static int copy_sources(const struct cp *cp, struct image *source_image, struct 
 				  .uid = geteuid(),
 				  .gid = getegid() };
 	struct side from =
-		is_inside(cp->sources[0]) ? side_of_image(source_image) : side_of_machine();
+		spot_is_inside(cp->sources[0]) ? side_of_image(source_image) : side_of_machine();
 	struct copy *copy;
 	int err = copy_create(cp->tool, &from, &to->side, &opts, &copy);
 
@@ -272,11 +221,11 @@ static int cp_in(struct tool *tool, struct cp *cp, const char *name, const char 
 static const char *cp_misuse(const struct cp *cp, const char *from)
 {
 	for (int i = 1; i < cp->n_sources; i++)
-		if (is_inside(cp->sources[i]) != is_inside(cp->sources[0]))
+		if (spot_is_inside(cp->sources[i]) != spot_is_inside(cp->sources[0]))
 			return "the sources are all inside the image (:/root/...) or all outside";
-	if (!is_inside(cp->sources[0]) && !is_inside(cp->target))
+	if (!spot_is_inside(cp->sources[0]) && !spot_is_inside(cp->target))
 		return "no path is inside the image; write :/root/path for those that are";
-	if (from && (!is_inside(cp->sources[0]) || !is_inside(cp->target)))
+	if (from && (!spot_is_inside(cp->sources[0]) || !spot_is_inside(cp->target)))
 		return "--from copies between images: sources and target begin with a colon";
 	return NULL;
 }
@@ -295,7 +244,7 @@ int cmd_cp(struct tool *tool, const struct args *args)
 
 	if (misuse)
 		return say_usage(tool, args->cmd, "%s", misuse);
-	if (is_inside(cp.target))
+	if (spot_is_inside(cp.target))
 		err = cp_in(tool, &cp, args->operands[0], from);
 	else
 		err = cp_out(tool, &cp, args->operands[0]);

@@ -19,7 +19,7 @@ static const char *catalogue_name(enum xn_catalogue_kind kind)
 	}
 }
 
-static void type_name(struct image *image, uint32_t type, char name[80])
+void type_name(struct image *image, uint32_t type, char name[80])
 {
 	struct xn_template_info info;
 
@@ -39,7 +39,7 @@ static void root_name(struct image *image, uint32_t id, struct xn_root_info *roo
 		*root = (struct xn_root_info){ .id = id };
 }
 
-static const char *kind_word(enum owner_kind kind)
+const char *owner_word(enum owner_kind kind)
 {
 	static const char *const words[] = {
 		[OWNER_SUPERBLOCK] = "superblock",
@@ -158,7 +158,7 @@ static void owner_json(struct image *image, xn_blk_t block, const struct owner *
 
 	json_put_bytes(object, "image", image_name(image));
 	json_put_id(object, "block", block);
-	json_object_set_new(object, "owner", json_string(kind_word(owner->kind)));
+	json_object_set_new(object, "owner", json_string(owner_word(owner->kind)));
 	switch (owner->kind) {
 	case OWNER_SUPERBLOCK: json_put_id(object, "copy", owner->index); break;
 	case OWNER_MAP: json_put_id(object, "chunk", owner->index); break;

@@ -24,6 +24,12 @@ static const struct opt format_options[] = {
 	{ 0 },
 };
 
+static const struct opt diff_options[] = {
+	{ 0, "with", "OTHER", OPT_FILE, "B is inside the image OTHER" },
+	{ 0, "contents", NULL, OPT_FLAG, "names, kinds, contents and links; nothing else" },
+	{ 0 },
+};
+
 static const struct opt import_options[] = {
 	{ 0, "from", "KIND", OPT_TEXT, "what SOURCE is: auto (default), dir, tar or ext" },
 	{ 0, "all-root", NULL, OPT_FLAG, "everything belongs to 0:0, whoever owned it" },
@@ -113,6 +119,13 @@ static const struct opt allowance_options[] = {
 	{ 0 },
 };
 
+static const struct opt shell_options[] = {
+	{ 'c', "command", "LINE", OPT_TEXT, "run this line; may be given again" },
+	{ 'f', "file", "FILE", OPT_FILE, "run the lines of FILE" },
+	{ 'w', "write", NULL, OPT_FLAG, "allow commands that change the image" },
+	{ 0 },
+};
+
 static const struct opt umount_options[] = {
 	{ 't', "timeout", "SECONDS", OPT_NUMBER, "wait that long for the image (default 30)" },
 	{ 0 },
@@ -145,6 +158,10 @@ static const struct cmd table[] = {
 	{ "allowance", "IMAGE UID [--blocks N] [--roots N] ...", "what a user may take, and takes",
 	  "With options, changes those limits; 0 takes a limit away.  Without, shows all.",
 	  CMD_READS, 2, 2, allowance_options, cmd_allowance },
+	{ "template-install", "IMAGE FILE...", "install templates",
+	  "FILEs as xn-tmpl makes them are checked and installed together, so that they may name\n"
+	  "each other.  Those that are there already, alike, are found instead.",
+	  CMD_WRITES, 2, -1, NULL, cmd_template_install },
 	{ "template-remove", "IMAGE ID", "remove templates that nobody uses",
 	  "ID is a number out of `xn templates`; those installed together with it go, too.  What "
 	  "a\n"
@@ -192,6 +209,25 @@ static const struct cmd table[] = {
 	  "Modes, owners, times, extended attributes, ACLs, links, devices and holes are kept.\n"
 	  "One tree makes one archive, bit for bit.  " INSIDE,
 	  CMD_WRITES, 3, 3, export_options, cmd_export },
+	{ "diff", "IMAGE A B [--with OTHER] [--contents]", "compare two trees or files",
+	  "A path that begins with a colon is inside the image, any other is a file of this\n"
+	  "machine:\n\n"
+	  "  xn diff disk.img :/home ./project              with a directory\n"
+	  "  xn diff disk.img :/home :/work                 two roots\n"
+	  "  xn diff disk.img --with old.img :/home :/home  two images\n\n"
+	  "Each difference is a line: path, what differs, A's and B's.  Exit code 0: the same, 1:\n"
+	  "not, 2: it could not be found out.",
+	  CMD_READS, 3, 3, diff_options, cmd_diff },
+	{ "layout", "IMAGE PATH...", "where the bytes of files lie",
+	  "A line for each extent: byte of the file, bytes, block of the disk, blocks.  Pieces "
+	  "are\n"
+	  "extents that do not follow each other on the disk.  Links are not followed.  " INSIDE,
+	  CMD_READS, 2, -1, NULL, cmd_layout },
+	{ "freefrag", "IMAGE", "how the free space is cut up",
+	  "The runs of free blocks: shortest, longest, average, and how many there are of each\n"
+	  "size.  A run from 4 KiB is 4 KiB long, one from 8 KiB is shorter than 16 KiB, and so "
+	  "on.",
+	  CMD_READS, 1, 1, NULL, cmd_freefrag },
 	{ "mkdir", "IMAGE PATH...", "make directories", INSIDE, CMD_WRITES, 2, -1, mkdir_options,
 	  cmd_mkdir },
 	{ "rm", "IMAGE PATH...", "remove files and directories", INSIDE, CMD_WRITES, 2, -1,
@@ -214,6 +250,17 @@ static const struct cmd table[] = {
 	  "million.\n"
 	  "--json prints the figures, with or without a picture.",
 	  CMD_READS, 1, 1, map_options, cmd_map },
+	{ "dump", "IMAGE BLOCK", "an object or block in words and in hex",
+	  "An object of a root is shown whole: its fields, where its LibFS can tell them, what it\n"
+	  "owns, as its template tells, and its bytes as they are on the disk.",
+	  CMD_READS, 2, 2, NULL, cmd_dump },
+	{ "shell", "IMAGE [-w] [-c LINE]... [-f FILE]...",
+	  "these commands on one image, line by line",
+	  "Lines are commands without the image's name: `cd home`, `ls -l`, `dump 300`; `help` "
+	  "lists\n"
+	  "them.  Paths inside the image begin where `cd` led.  Each line opens the image anew.\n"
+	  "Lines that are given, or come through a pipe, end at the first that fails.",
+	  0, 1, 1, shell_options, cmd_shell },
 	{ "mount", "IMAGE DIR [-r] [-f] [--root NAME] [-o LIST]", "mount through FUSE (xn-fuse)",
 	  "Without --root every root appears as a directory of DIR.", 0, 2, 2, mount_options,
 	  cmd_mount },

@@ -43,6 +43,8 @@ struct owner {
  * OWNER_CHAIN_MAX), XN_EDAMAGED, XN_EIO, -ENOMEM.
  */
 int owner_find(struct image *image, xn_blk_t block, struct owner *owner);
+/* "root", "free", ...: as JSON has it. */
+const char *owner_word(enum owner_kind kind);
 void owner_fini(struct owner *owner);
 
 #endif

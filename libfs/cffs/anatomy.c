@@ -12,6 +12,7 @@
 
 #include "libfs/anatomy.h"
 #include "slots.h"
+#include "anatomy_text.h"
 
 #define EXTENTS_MAX 1024u
 #define BLOCKS_MAX  65536u /* of a directory that is looked through */
@@ -409,4 +410,9 @@ static void seal(const struct anatomy_place *place, uint8_t *bytes)
 
 extern const struct libfs_anatomy cffs_anatomy;
 
-const struct libfs_anatomy cffs_anatomy = { .find = find, .seal = seal };
+const struct libfs_anatomy cffs_anatomy = {
+	.find = find,
+	.seal = seal,
+	.to_text = cffs_to_text,
+	.scrub = cffs_scrub,
+};

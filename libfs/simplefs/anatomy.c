@@ -8,6 +8,7 @@
 
 #include "libfs/anatomy.h"
 #include "format.h"
+#include "anatomy_text.h"
 
 #define BLOCKS_MAX 65536u /* of a directory that is looked through */
 
@@ -266,4 +267,9 @@ static void seal(const struct anatomy_place *place, uint8_t *bytes)
 
 extern const struct libfs_anatomy simplefs_anatomy;
 
-const struct libfs_anatomy simplefs_anatomy = { .find = find, .seal = seal };
+const struct libfs_anatomy simplefs_anatomy = {
+	.find = find,
+	.seal = seal,
+	.to_text = simplefs_to_text,
+	.scrub = simplefs_scrub,
+};

@@ -48,7 +48,7 @@ while IFS=$'\t' read -r source flags; do
 	checker=
 	case $(basename "$file") in
 	check*.c | mend.c) checker=check ;;
-	anatomy.c) checker=anatomy ;;
+	anatomy*.c) checker=anatomy ;;
 	esac
 	key="$component$checker|$flags"
 	[ -n "${done_before[$key]-}" ] && continue
