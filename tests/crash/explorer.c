@@ -427,11 +427,11 @@ static void grow_files(struct crash_mount *mount, unsigned root, const struct lo
 		    libfs_find(mount->fs[root], node->ino, node->generation, &attr))
 			continue;
 		attr = (struct libfs_attr){ .size = node->size + GROWTH };
-		if (!libfs_setattr(mount->fs[root], user_at(&user, 3000), node->ino, &attr,
-				   LIBFS_SET_SIZE, NULL))
-			libfs_fsync(mount->fs[root], node->ino, false);
+		libfs_setattr(mount->fs[root], user_at(&user, 3000), node->ino, &attr,
+			      LIBFS_SET_SIZE, NULL);
 		libfs_forget(mount->fs[root], node->ino, 1);
 	}
+	libfs_sync(mount->fs[root]); /* not fsync, which may write in an order of its own */
 }
 
 static void ask_growth(struct explorer *e, struct verdict *verdict)

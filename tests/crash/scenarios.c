@@ -118,6 +118,11 @@ const struct scenario scenarios_own_risks[] = {
 				     "bar; append bar 65536; sync" },
 	{ "another name of a file renamed, the file asked for",
 	  "creat foo; link foo bar; sync; rename bar baz; fsync baz" },
+	{ "an extent behind the end of a file that has many",
+	  "creat foo; write foo 0 100; write foo 8192 100; write foo 16384 100; "
+	  "write foo 24576 100; write foo 32768 100; write foo 40960 100; write foo 49152 100; "
+	  "write foo 57344 100; write foo 65536 100; write foo 73728 100; write foo 81920 4096; "
+	  "sync; append foo 4000; fsync foo; append foo 9000; sync" },
 	{ "a file that was cut, and then stays open",
 	  "creat foo; append foo 9000; fsync foo; trunc foo 1000; append foo 300; fsync foo" },
 	{ "a disk left cleanly", "mkdir A; creat A/foo; append A/foo 9000; close" },
