@@ -4,8 +4,9 @@
  * It lies at logical block CFFS_INDEX_BASE of the directory: a head, then the buckets.
  *
  *  (1) It is a superset of the truth on disk at every moment.  A name's block waits
- *      for its bucket, and for the head while the disk may not know how many buckets
- *      there are (xn_after).  So who is not found is not there.
+ *      for its bucket (xn_after); while the disk may not know how many buckets there
+ *      are, for the one that it would be in by what the disk knows, too.  So who is not
+ *      found is not there.
  *  (2) A hint goes when the removal of its name is stable, from a list in memory; a
  *      crash leaves stale hints, which cost a look.
  *  (3) A split copies hints to the new bucket; the head waits for that.  What was
@@ -13,8 +14,8 @@
  *      goes when there is no room.  No bucket is split twice before the disk knows.
  *  (4) Blocks that the index grows by are used when the disk knows them, but those
  *      it was made with: the disk gets to know these together with the index.
- *  (5) So raw blocks wait for raw blocks and the head, the head for buckets, and
- *      neither for a name: there are no rings.
+ *  (5) So names wait for buckets, the head for buckets, and these for nobody: there
+ *      are no rings.
  */
 #include "index.h"
 
@@ -26,7 +27,8 @@
 #define JOIN_AT   60u  /* fewer are too few */
 #define GROW_MAX  1024u
 #define STALE_MAX 16384u
-#define TRIES_MAX 256u
+#define SETTLE_AT 400u /* ... so many that a sync is due, if no bucket can be split without */
+#define TRIES_MAX 4096u
 
 /* ---- blocks of the index ---- */
 
@@ -187,6 +189,15 @@ static int grow_ahead(struct cffs *fs, struct cffs_inode *dir)
 
 /* ---- splitting ---- */
 
+/* With fs->lock held: the head waits for the bucket.  1: it waits for too many. */
+static int head_after(struct cffs *fs, const struct cffs_index *index,
+		      const struct cffs_hold *bucket)
+{
+	int err = xn_after(fs->libfs.session, index->head->object, bucket->object);
+
+	return err == XN_ETOOBIG || err == XN_ECYCLE ? 1 : err;
+}
+
 /* No hint moves twice before the disk knows. */
 static bool may_split(const struct cffs_index *index)
 {
@@ -211,7 +222,7 @@ static int split_locked(struct cffs *fs, struct cffs_inode *dir, const struct cf
 	}
 	err = cffs_index_edit(fs, new, 0, image, CFFS_BLOCK);
 	if (!err)
-		err = xn_after(fs->libfs.session, index->head->object, new->object);
+		err = head_after(fs, index, new);
 	if (!err)
 		err = cffs_index_edit_head(fs, dir, index->n + 1);
 	if (err)
@@ -274,7 +285,7 @@ static int join_locked(struct cffs *fs, struct cffs_inode *dir, const struct cff
 	}
 	err = cffs_index_edit(fs, into, 0, image, CFFS_BLOCK);
 	if (!err)
-		err = xn_after(fs->libfs.session, index->head->object, into->object);
+		err = head_after(fs, index, into);
 	if (!err)
 		err = cffs_index_edit_head(fs, dir, index->n - 1);
 	if (err)
@@ -305,7 +316,7 @@ static int join(struct cffs *fs, struct cffs_inode *dir)
 		pthread_mutex_unlock(&fs->lock);
 	}
 	cffs_hold_put(fs, into);
-	return err;
+	return err == 1 ? 0 : err;
 }
 
 /* ---- room ---- */
@@ -354,13 +365,10 @@ static int make_room(struct cffs *fs, struct cffs_inode *dir, uint32_t bucket)
 /* ---- adding ---- */
 
 /* With fs->lock held: the name's block waits for its hint. */
-static int order(struct cffs *fs, const struct cffs_index *index, const struct cffs_hold *block,
-		 const struct cffs_hold *bucket)
+static int order(struct cffs *fs, const struct cffs_hold *block, const struct cffs_hold *bucket)
 {
 	int err = xn_after(fs->libfs.session, block->object, bucket->object);
 
-	if (!err && !cffs_index_is_settled(fs, index))
-		err = xn_after(fs->libfs.session, block->object, index->head->object);
 	/* What waits for too much, waits no more after a sync. */
 	return err == XN_ETOOBIG || err == XN_ECYCLE ? XN_ELOGFULL : err;
 }
@@ -383,37 +391,51 @@ static int put(struct cffs *fs, const struct cffs_inode *dir, const struct cffs_
 	return cffs_index_edit(fs, bucket, (uint32_t)s * CFFS_SECTOR, sector, CFFS_SECTOR);
 }
 
+/* `*used` is how many hints the bucket has then.  1: it is full. */
+static int add_to(struct cffs *fs, struct cffs_inode *dir, uint32_t bucket,
+		  const struct cffs_hint *hint, const struct cffs_hold *block, uint32_t *used)
+{
+	struct cffs_hold *hold;
+	int err = hold_bucket(fs, dir, bucket, &hold);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&fs->lock);
+	err = put(fs, dir, hold, hint);
+	if (!err)
+		err = order(fs, block, hold);
+	*used = cffs_hints_used(hold->bytes);
+	cffs_hold_put_locked(fs, hold);
+	pthread_mutex_unlock(&fs->lock);
+	return err;
+}
+
 int cffs_index_add(struct cffs *fs, struct cffs_inode *dir, const struct cffs_hint *hint,
 		   const struct cffs_hold *block)
 {
 	struct cffs_index *index = dir->d->index;
-	uint32_t used = 0;
+	uint32_t used = 0, more;
 	int err = 1;
 
 	for (unsigned tries = 0; err == 1; tries++) {
 		uint32_t bucket = cffs_bucket_of(hint->hash, index->n);
-		struct cffs_hold *hold;
+		uint32_t before = cffs_bucket_of(hint->hash, index->n_stable);
 
 		if (tries == TRIES_MAX)
 			return -ENOSPC;
-		err = hold_bucket(fs, dir, bucket, &hold);
-		if (err)
-			return err;
-		pthread_mutex_lock(&fs->lock);
-		err = put(fs, dir, hold, hint);
-		if (!err)
-			err = order(fs, index, block, hold);
-		used = cffs_hints_used(hold->bytes);
-		cffs_hold_put_locked(fs, hold);
-		pthread_mutex_unlock(&fs->lock);
+		err = add_to(fs, dir, bucket, hint, block, &used);
+		if (!err && before != bucket) {
+			bucket = before;
+			err = add_to(fs, dir, bucket, hint, block, &more);
+		}
 		if (err == 1) {
 			err = make_room(fs, dir, bucket);
 			err = err ? err : 1;
 		}
 	}
-	/* What cannot be split now is split later. */
-	if (!err && used > SPLIT_AT)
-		(void)split(fs, dir);
+	if (!err && used > SPLIT_AT && purge(fs, dir, cffs_bucket_of(hint->hash, index->n)) == 0 &&
+	    split(fs, dir) == 1 && used > SETTLE_AT)
+		(void)cffs_index_settle(fs, index); /* so that the next one can split */
 	return err;
 }
 
