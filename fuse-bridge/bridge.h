@@ -28,6 +28,7 @@
 #define FUSE_USE_VERSION 314
 #include <fuse3/fuse_lowlevel.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -57,6 +58,7 @@ struct bridge {
 	int fd; /* /dev/fuse */
 	pthread_key_t scratch;
 	struct seeker *seeker;
+	_Atomic uint64_t given; /* entries: references that the kernel got */
 	/* Of the request INIT, for the flags that libfuse does not know. */
 	uint64_t init_unique;
 	uint32_t init_offered;

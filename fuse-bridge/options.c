@@ -39,6 +39,7 @@ enum meaning {
 	FSNAME,
 	SUBTYPE,
 	RECORD,
+	FSOPT,
 	REMOUNT,
 };
 
@@ -75,6 +76,8 @@ static const struct word words[] = {
 	{ "subtype=", SUBTYPE, 0, 0, "subtype=NAME       shown as fuse.NAME (default xn)" },
 	{ "record=", RECORD, 0, 0,
 	  "record=FILE        keep every write and flush in FILE, for xn crashtest --log" },
+	{ "fsopt=", FSOPT, 0, 0,
+	  "fsopt=WORD:WORD... for the LibFS of each root (cffs: through, inodes=N)" },
 	{ "suid", TO_FUSE, 0, MS_NOSUID, NULL },
 	{ "nosuid", TO_FUSE, MS_NOSUID, 0, NULL },
 	{ "dev", TO_FUSE, 0, MS_NODEV, NULL },
@@ -232,6 +235,16 @@ static int tell_fuse(struct options *options, const char *text)
 	return fuse_opt_add_opt_escaped(&options->fuse, text) ? -ENOMEM : 0;
 }
 
+/* What stands between commas here cannot have commas itself. */
+static int set_fs_options(struct options *options, const char *value)
+{
+	int err = *value ? set_text(&options->fs_options, value) : -EINVAL;
+
+	for (char *at = err ? NULL : options->fs_options; at && *at; at++)
+		*at = *at == ':' ? ',' : *at;
+	return err;
+}
+
 static int word_apply(struct options *options, const struct word *word, const char *text)
 {
 	const char *value = strchr(text, '=') ? strchr(text, '=') + 1 : "";
@@ -257,6 +270,7 @@ static int word_apply(struct options *options, const struct word *word, const ch
 	case KERNEL_CHECKS: options->kernel_checks = true; return 0;
 	case FSNAME: return set_text(&options->fsname, value);
 	case SUBTYPE: return set_text(&options->subtype, value);
+	case FSOPT: return set_fs_options(options, value);
 	case RECORD: return *value ? set_text(&options->record, value) : -EINVAL;
 	case REMOUNT: options->remount = true; return 0;
 	}
@@ -434,5 +448,6 @@ void options_fini(struct options *options)
 	free(options->fsname);
 	free(options->subtype);
 	free(options->record);
+	free(options->fs_options);
 	free(options->fuse);
 }

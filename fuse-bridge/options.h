@@ -17,8 +17,9 @@
 
 struct options {
 	const char *image, *dir;
-	char *root;   /* one root, or NULL for all */
-	char *record; /* a file for every write and flush, or NULL */
+	char *root;       /* one root, or NULL for all */
+	char *record;     /* a file for every write and flush, or NULL */
+	char *fs_options; /* for the LibFS, "a,b", or NULL */
 	char *fsname, *subtype;
 	char *fuse; /* what libfuse shall hear, "a,b" */
 	bool foreground, debug, verbose;

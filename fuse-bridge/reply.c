@@ -33,6 +33,10 @@ bool entry_fill(const struct call *call, const struct libfs_attr *attr,
 	if (!node_encode(call->slot, attr->ino, &entry->ino))
 		return false;
 	node_stat(entry->ino, attr, &entry->attr);
+	if ((atomic_fetch_add_explicit(&call->bridge->given, 1, memory_order_relaxed) + 1) %
+		    SEEKER_DROP_EVERY ==
+	    0)
+		seeker_drop(call->bridge->seeker);
 	return true;
 }
 

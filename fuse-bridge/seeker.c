@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bridge.h"
 
@@ -20,8 +21,34 @@ struct seeker {
 	pthread_mutex_t lock;
 	pthread_cond_t asked;
 	struct question *first, **end;
-	bool stop, joined;
+	struct question drop; /* not a question: no request */
+	bool drop_wanted;
+	_Atomic bool stop;
+	bool joined;
 };
+
+#define DROP_BATCH 16u
+
+/* Names that a LibFS would rather forget go from the kernel's memory, if nobody uses them. */
+static void drop_names(struct seeker *seeker, unsigned root)
+{
+	struct bridge *bridge = seeker->bridge;
+	unsigned slot = bridge->many ? root + 1 : 0;
+	struct libfs_surplus names[DROP_BATCH];
+	fuse_ino_t dir;
+
+	for (unsigned done = 0; done < 2 * SEEKER_DROP_EVERY && !seeker->stop;) {
+		ssize_t n = libfs_surplus(bridge->roots[root].fs, names, DROP_BATCH);
+
+		for (ssize_t i = 0; i < n; i++)
+			if (node_encode(slot, names[i].dir, &dir))
+				fuse_lowlevel_notify_inval_entry(
+					seeker->session, dir, names[i].name, strlen(names[i].name));
+		if (n <= 0)
+			break;
+		done += (unsigned)n;
+	}
+}
 
 static void answer(struct seeker *seeker, const struct question *question)
 {
@@ -46,10 +73,12 @@ static struct question *next_question(struct seeker *seeker)
 	struct question *question;
 
 	pthread_mutex_lock(&seeker->lock);
-	while (!seeker->first && !seeker->stop)
+	while (!seeker->first && !seeker->drop_wanted && !seeker->stop)
 		pthread_cond_wait(&seeker->asked, &seeker->lock);
-	question = seeker->stop ? NULL : seeker->first;
-	if (question) {
+	question = seeker->stop ? NULL : seeker->first ? seeker->first : &seeker->drop;
+	if (question == &seeker->drop) {
+		seeker->drop_wanted = false;
+	} else if (question) {
 		seeker->first = question->next;
 		if (!seeker->first)
 			seeker->end = &seeker->first;
@@ -60,10 +89,16 @@ static struct question *next_question(struct seeker *seeker)
 
 static void *seeker_main(void *arg)
 {
+	struct seeker *seeker = arg;
 	struct question *question;
 
-	while ((question = next_question(arg))) {
-		answer(arg, question);
+	while ((question = next_question(seeker))) {
+		if (question == &seeker->drop) {
+			for (unsigned i = 0; i < seeker->bridge->n_roots; i++)
+				drop_names(seeker, i);
+			continue;
+		}
+		answer(seeker, question);
 		free(question);
 	}
 	return NULL;
@@ -112,6 +147,14 @@ void seeker_ask(struct seeker *seeker, fuse_req_t req, fuse_ino_t node, off_t of
 		return;
 	fuse_reply_err(req, EIO);
 	free(question);
+}
+
+void seeker_drop(struct seeker *seeker)
+{
+	pthread_mutex_lock(&seeker->lock);
+	seeker->drop_wanted = true;
+	pthread_cond_signal(&seeker->asked);
+	pthread_mutex_unlock(&seeker->lock);
 }
 
 void seeker_stop(struct seeker *seeker)

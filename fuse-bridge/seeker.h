@@ -5,6 +5,10 @@
  * The kernel is told to write back and drop what it caches of the file.  That
  * ends only when other requests (writes) have been served, so it is done by a
  * thread that serves none.
+ *
+ * The same thread asks the kernel to drop names when a LibFS has too many files in
+ * memory because the kernel holds references to them: that waits for whoever makes
+ * or removes names in their directory.
  */
 #ifndef FUSE_BRIDGE_SEEKER_H
 #define FUSE_BRIDGE_SEEKER_H
@@ -20,6 +24,10 @@ struct seeker;
 int seeker_start(struct bridge *bridge, struct fuse_session *session, struct seeker **out);
 /* Answers `req` later; never blocks. */
 void seeker_ask(struct seeker *seeker, struct fuse_req *req, uint64_t node, off_t off, int whence);
+/* Let the kernel drop what LibFSes would rather forget, soon; never blocks. */
+void seeker_drop(struct seeker *seeker);
+/* ... each time that so many entries were given to the kernel. */
+#define SEEKER_DROP_EVERY 1024u
 /*
  * From here on questions are answered with EIO; returns when the last answer is
  * under way.  While requests are still served, or after the connection has ended.

@@ -67,12 +67,13 @@ static int disk_open(const struct options *options, struct daemon *daemon, struc
 	return err;
 }
 
-static int root_add(struct bridge *bridge, const struct host_root *root, char *why, size_t size)
+static int root_add(const struct options *options, struct bridge *bridge,
+		    const struct host_root *root, char *why, size_t size)
 {
 	struct bridge_root *entry = &bridge->roots[bridge->n_roots];
 	int err;
 
-	err = host_mount_root(bridge->host, root->name, NULL, &entry->fs, why, size);
+	err = host_mount_root(bridge->host, root->name, options->fs_options, &entry->fs, why, size);
 	if (err)
 		return err;
 	snprintf(entry->name, sizeof(entry->name), "%s", root->name);
@@ -93,7 +94,7 @@ static int one_root(const struct options *options, struct daemon *daemon, struct
 	if (err)
 		speak(daemon, "%s: no root named %s", options->image, options->root);
 	else
-		err = root_add(bridge, &root, why, sizeof(why));
+		err = root_add(options, bridge, &root, why, sizeof(why));
 	if (*why)
 		speak(daemon, "%s: root %s: %s", options->image, options->root, why);
 	return err;
@@ -115,7 +116,8 @@ static int all_roots(const struct options *options, struct daemon *daemon, struc
 		if (!more)
 			return -ENOMEM;
 		bridge->roots = more;
-		if (bridge->n_roots == NODE_SLOTS_MAX || root_add(bridge, &root, why, sizeof(why)))
+		if (bridge->n_roots == NODE_SLOTS_MAX ||
+		    root_add(options, bridge, &root, why, sizeof(why)))
 			speak(daemon, "%s: root %s is left out: %s", options->image, root.name,
 			      why);
 	}

@@ -241,6 +241,11 @@ void libfs_forget(struct libfs *fs, libfs_ino_t ino, uint64_t count)
 		fs->type->ops->forget(fs, ino, count);
 }
 
+ssize_t libfs_surplus(struct libfs *fs, struct libfs_surplus *out, size_t max)
+{
+	return fs->type->ops->surplus ? fs->type->ops->surplus(fs, out, max) : 0;
+}
+
 int libfs_find(struct libfs *fs, libfs_ino_t ino, uint32_t generation, struct libfs_attr *out)
 {
 	NEED(fs, find);

@@ -20,6 +20,7 @@
 
 #define BUCKETS_MIN 1024u
 #define IDLE_MAX    16384u
+#define INODES_MAX  65536u
 
 /* ---- lists ---- */
 
@@ -110,7 +111,9 @@ int cffs_inodes_init(struct cffs *fs)
 {
 	list_init(&fs->lru);
 	list_init(&fs->dirty);
+	list_init(&fs->held);
 	list_init(&fs->doomed);
+	fs->inodes_max = INODES_MAX;
 	fs->idle_max = IDLE_MAX;
 	fs->n_buckets = BUCKETS_MIN;
 	fs->inodes = calloc(fs->n_buckets, sizeof(struct cffs_inode *));
@@ -171,7 +174,8 @@ void cffs_inode_pin_locked(struct cffs *fs, struct cffs_inode *inode)
 	inode->pins++;
 	if (inode->lru_next) {
 		lru_remove(inode);
-		fs->n_idle -= inode->a.nlink != 0;
+		fs->n_idle -= inode->idle;
+		inode->idle = false;
 	}
 }
 
@@ -188,12 +192,15 @@ struct cffs_inode *cffs_inode_find(struct cffs *fs, uint64_t ino)
 
 void cffs_inode_put_locked(struct cffs *fs, struct cffs_inode *inode)
 {
-	if (--inode->pins || inode->refs || inode->opens)
+	if (--inode->pins)
 		return;
-	if (inode->a.nlink == 0) {
+	if (inode->refs || inode->opens) {
+		lru_append(&fs->held, inode);
+	} else if (inode->a.nlink == 0) {
 		lru_append(&fs->doomed, inode);
 	} else {
 		lru_append(&fs->lru, inode);
+		inode->idle = true;
 		fs->n_idle++;
 	}
 }
@@ -227,6 +234,7 @@ static bool evict_one(struct cffs *fs)
 		return !err;
 	}
 	lru_remove(inode);
+	inode->idle = false;
 	fs->n_idle--;
 	table_remove(fs, inode);
 	dir = inode->dir;
@@ -272,6 +280,57 @@ int cffs_inode_get(struct cffs *fs, uint64_t ino, struct cffs_inode **out)
 	if (*out)
 		return 0;
 	return ino < fs->next_ino ? cffs_inode_search(fs, ino, out) : -ESTALE;
+}
+
+/* ---- too many ---- */
+
+/* With fs->lock held: the least recently used that only the host holds, pinned with its directory. */
+static struct cffs_inode *surplus_next(struct cffs *fs, struct cffs_loc *loc)
+{
+	struct cffs_inode *inode = fs->held.lru_next;
+
+	if (fs->n_inodes <= fs->inodes_max || inode == &fs->held)
+		return NULL;
+	cffs_inode_pin_locked(fs, inode);
+	if (inode->dir) {
+		cffs_inode_pin_locked(fs, inode->dir);
+		*loc = (struct cffs_loc){ .block = inode->block,
+					  .sector = inode->sector,
+					  .slot = inode->slot };
+	}
+	return inode;
+}
+
+/* One name of a file that could go; false: there is none.  out->dir 0: this one's is not known. */
+static bool surplus_one(struct cffs *fs, struct libfs_surplus *out)
+{
+	struct cffs_inode *inode, *dir = NULL;
+	struct cffs_loc loc = { 0 };
+	bool known = false;
+
+	pthread_mutex_lock(&fs->lock);
+	inode = surplus_next(fs, &loc);
+	if (inode) {
+		dir = inode->dir;
+		known = dir && dir != fs->xdir && dir != fs->odir && inode->a.nlink != 0;
+	}
+	pthread_mutex_unlock(&fs->lock);
+	out->dir = 0;
+	if (known && cffs_dir_name_at(fs, dir, &loc, out->name) == 0 && out->name[0])
+		out->dir = dir->a.ino;
+	cffs_inode_put(fs, inode); /* as the last one to be asked for again */
+	cffs_inode_put(fs, dir);
+	return inode != NULL;
+}
+
+ssize_t cffs_surplus(struct libfs *libfs, struct libfs_surplus *out, size_t max)
+{
+	struct cffs *fs = cffs_of(libfs);
+	size_t n = 0;
+
+	for (size_t steps = 0; n < max && steps < 4 * max && surplus_one(fs, &out[n]); steps++)
+		n += out[n].dir != 0;
+	return (ssize_t)n;
 }
 
 /* ---- entries ---- */

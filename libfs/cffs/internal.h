@@ -86,6 +86,7 @@ struct cffs_inode {
 	uint64_t refs; /* of the host */
 	uint32_t opens;
 	bool dirty;    /* a or b are newer than the sector */
+	bool idle;     /* in the list of those that nobody uses */
 	bool gone;     /* no name and no use any more, nothing on disk */
 	bool untidy;   /* directory: there will be something to do after the next sync */
 	uint32_t type; /* S_IFMT of a.mode, which no lock is needed to read: it never changes */
@@ -192,7 +193,9 @@ struct cffs {
 	/* all below: under lock */
 	struct cffs_inode **inodes;
 	size_t n_inodes, n_buckets, n_idle, idle_max;
+	size_t inodes_max;        /* more are a surplus, which the host is asked to let go */
 	struct cffs_inode lru;    /* head of those that nobody uses */
+	struct cffs_inode held;   /* head of those that only the host uses */
 	struct cffs_inode dirty;  /* head of those newer than the disk */
 	struct cffs_inode doomed; /* head of those removed that nobody uses any more */
 	struct cffs_inode *sys;   /* pseudo directory whose one block is the root object */

@@ -19,6 +19,7 @@ static const struct libfs_ops cffs_ops = {
 	.unmount = cffs_unmount,
 	.lookup = cffs_lookup,
 	.forget = cffs_forget,
+	.surplus = cffs_surplus,
 	.find = cffs_find,
 	.getattr = cffs_getattr,
 	.setattr = cffs_setattr,

@@ -19,6 +19,7 @@
 #define TRIES_MAX    3u
 #define INO_STEP     65536u
 #define SETTLE_TRIES 100u
+#define INODES_LEAST 1024u
 
 int cffs_errno(int error)
 {
@@ -353,6 +354,28 @@ static int mount_root(struct cffs *fs, const struct libfs_mount_opts *opts)
 	return err;
 }
 
+static bool word_is(const char *word, size_t len, const char *what)
+{
+	return strlen(what) == len && memcmp(word, what, len) == 0;
+}
+
+/* inodes=N: how many are kept in memory, before the host is asked to let go of some. */
+static bool parse_inodes(struct cffs *fs, const char *word, size_t len)
+{
+	unsigned long long n;
+	char *end;
+
+	if (len < 8 || memcmp(word, "inodes=", 7) != 0)
+		return false;
+	n = strtoull(word + 7, &end, 10);
+	if (end != word + len || n < INODES_LEAST || n > UINT32_MAX)
+		return false;
+	fs->inodes_max = n;
+	if (fs->idle_max > n / 4)
+		fs->idle_max = n / 4;
+	return true;
+}
+
 /* When changes are written: delayed, unless asked otherwise, or each before its call returns. */
 static int parse_options(struct cffs *fs, const struct libfs_mount_opts *opts)
 {
@@ -361,11 +384,13 @@ static int parse_options(struct cffs *fs, const struct libfs_mount_opts *opts)
 	while (*at) {
 		size_t len = strcspn(at, ",");
 
-		if (len == strlen("through") && memcmp(at, "through", len) == 0) {
+		if (word_is(at, len, "through")) {
 			fs->libfs.type = &cffs_through_type;
-		} else if (len && (len != strlen("delayed") || memcmp(at, "delayed", len) != 0)) {
+		} else if (len && !word_is(at, len, "delayed") && !parse_inodes(fs, at, len)) {
 			libfs_say(opts->why, opts->why_size,
-				  "cffs knows delayed and through, not \"%.*s\"", (int)len, at);
+				  "cffs knows delayed, through and inodes=N (%u or more), "
+				  "not \"%.*s\"",
+				  INODES_LEAST, (int)len, at);
 			return -EINVAL;
 		}
 		at += len + (at[len] == ',');

@@ -105,6 +105,7 @@ static const struct libfs_ops through_ops = {
 	.unmount = cffs_unmount,
 	.lookup = cffs_lookup,
 	.forget = cffs_forget,
+	.surplus = cffs_surplus,
 	.find = cffs_find,
 	.getattr = cffs_getattr,
 	.setattr = op_setattr,

@@ -74,6 +74,7 @@ void cffs_entry_of_inode(const struct cffs_inode *inode, const char *name, uint8
 			 struct cffs_entry *entry);
 /* Its entry in the change becomes what memory says.  -ENOSPC: too long for the sector. */
 int cffs_change_inode(struct cffs_change *change, struct cffs_hold *hold, struct cffs_inode *inode);
+ssize_t cffs_surplus(struct libfs *libfs, struct libfs_surplus *out, size_t max);
 void cffs_attr_fill(const struct cffs_inode *inode, struct libfs_attr *out);
 /* Removed files that nobody uses any more go from the disk.  No lock held. */
 int cffs_doomed(struct cffs *fs);

@@ -439,6 +439,54 @@ static void entries_come_back_as_they_were(void **state)
 	assert_false(cffs_sector_next(sector, &at, &out));
 }
 
+/* ---- memory ---- */
+
+/* Names that the host should forget, until there are no more; it does not, or does. */
+static size_t surplus(struct fx *fx, bool obey)
+{
+	struct libfs_surplus names[16];
+	size_t total = 0;
+	ssize_t n;
+
+	while (total < 4000 && (n = libfs_surplus(fx->fs, names, 16)) > 0) {
+		total += (size_t)n;
+		for (ssize_t i = 0; obey && i < n; i++) {
+			libfs_ino_t ino = fx_find(fx, names[i].dir, names[i].name);
+
+			fx_forget(fx, ino); /* what was looked up just now */
+			fx_forget(fx, ino);
+		}
+	}
+	return total;
+}
+
+static void what_is_too_much_is_offered_to_the_host(void **state)
+{
+	struct fx *fx = *state;
+	struct libfs_mount_opts mount = { .root = "test", .options = "inodes=1024" };
+	libfs_ino_t d;
+	char name[32], why[128];
+
+	assert_ok(libfs_unmount(fx->fs));
+	mount.options = "inodes=1023";
+	mount.why = why;
+	mount.why_size = sizeof(why);
+	assert_refused(libfs_mount(fx->session, &mount, &fx->fs), -EINVAL);
+	assert_non_null(strstr(why, "inodes=N"));
+	mount.options = "inodes=1024,delayed";
+	assert_ok(libfs_mount(fx->session, &mount, &fx->fs));
+	d = fx_mkdir(fx, FX_ROOT, "d");
+	for (int i = 0; i < 3000; i++) {
+		snprintf(name, sizeof(name), "name-%d", i);
+		fx_create(fx, d, name);
+	}
+	/* Who does not obey is asked for one after the other, again and again. */
+	assert_true(surplus(fx, false) >= 4000);
+	assert_in_range(surplus(fx, true), 1900, 3000);
+	assert_int_equal(surplus(fx, true), 0);
+	assert_int_equal(count_names(fx, d), 3000);
+}
+
 int main(void)
 {
 	struct CMUnitTest tests[] = {
@@ -452,6 +500,7 @@ int main(void)
 		CASE(attributes_of_any_size_come_back),
 		CASE(xn_itself_keeps_others_from_what_is_not_theirs),
 		CASE(an_entry_that_makes_no_sense_is_refused),
+		CASE(what_is_too_much_is_offered_to_the_host),
 		cmocka_unit_test(a_directory_shrinks_when_its_blocks_left_the_cache),
 		cmocka_unit_test(every_sector_that_lost_a_bit_is_noticed),
 		cmocka_unit_test(entries_come_back_as_they_were),

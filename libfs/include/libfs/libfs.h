@@ -146,6 +146,11 @@ struct libfs_mount_opts {
 	size_t why_size;
 };
 
+struct libfs_surplus {
+	libfs_ino_t dir;
+	char name[LIBFS_NAME_MAX + 1];
+};
+
 struct libfs_ops {
 	/* Install templates, create the root, make an empty root directory; durable on return. */
 	int (*mkfs)(struct xn_session *session, const struct libfs_mkfs_opts *opts);
@@ -158,6 +163,12 @@ struct libfs_ops {
 	int (*lookup)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 		      const char *name, struct libfs_attr *out);
 	void (*forget)(struct libfs *fs, libfs_ino_t ino, uint64_t count);
+	/*
+	 * Optional.  Names of files of which the host holds references, but which the LibFS would
+	 * rather forget, because there are too many: the least recently used first, at most `max`.
+	 * Returns how many.  The host drops what it can; who was named is named again last.
+	 */
+	ssize_t (*surplus)(struct libfs *fs, struct libfs_surplus *out, size_t max);
 	/* By number and generation, for file handles; takes a reference. -ESTALE */
 	int (*find)(struct libfs *fs, libfs_ino_t ino, uint32_t generation, struct libfs_attr *out);
 	int (*getattr)(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
@@ -280,6 +291,8 @@ int libfs_unmount(struct libfs *fs);
 int libfs_lookup(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 		 struct libfs_attr *out);
 void libfs_forget(struct libfs *fs, libfs_ino_t ino, uint64_t count);
+/* A LibFS that never has too many says 0. */
+ssize_t libfs_surplus(struct libfs *fs, struct libfs_surplus *out, size_t max);
 int libfs_find(struct libfs *fs, libfs_ino_t ino, uint32_t generation, struct libfs_attr *out);
 int libfs_getattr(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 		  struct libfs_attr *out);
