@@ -80,6 +80,23 @@ static json_t *dir_json(const struct disk_map *map, const struct map_dir *dir)
 	return object;
 }
 
+/* Roots whose files are not, or not all, known. */
+static json_t *unread_json(const struct disk_map *map)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < map->root.n; i++) {
+		json_t *root;
+
+		if (!map->root.at[i].unread)
+			continue;
+		root = json_object();
+		json_put_bytes(root, "name", map->root.at[i].info.name);
+		json_array_append_new(array, root);
+	}
+	return array;
+}
+
 static void figures(struct tool *tool, const char *image, const struct disk_map *map)
 {
 	json_t *head = json_start();
@@ -90,6 +107,7 @@ static void figures(struct tool *tool, const char *image, const struct disk_map 
 	json_object_set_new(head, "shared_blocks", json_integer((json_int_t)map->shared));
 	json_object_set_new(head, "unmarked_blocks", json_integer((json_int_t)map->unmarked));
 	json_object_set_new(head, "unread_objects", json_integer((json_int_t)map->unread));
+	json_object_set_new(head, "unread_roots", unread_json(map));
 	json_object_set_new(head, "roots", legend_json(map, MAP_BY_ROOT));
 	json_object_set_new(head, "templates", legend_json(map, MAP_BY_TEMPLATE));
 	json_object_set_new(head, "ages", legend_json(map, MAP_BY_AGE));
@@ -159,8 +177,10 @@ static int save(struct tool *tool, const struct args *args, const struct disk_ma
 
 	if (!out) {
 		err = -errno;
-		if (fd >= 0)
+		if (fd >= 0) {
 			close(fd);
+			unlink(path);
+		}
 		return say_error(tool, path, err, NULL);
 	}
 	err = writer_for(path)(map, style, out);

@@ -125,12 +125,11 @@ static int claim_owned(struct image *image, struct disk_map *map)
 			.depth = item.depth,
 		};
 
-		if (item.error)
-			map->unread++;
-		else if (claim_add(map, &claim)) {
+		if (item.error == -ENOMEM || (!item.error && claim_add(map, &claim))) {
 			got = -ENOMEM;
 			break;
 		}
+		map->unread += item.error != 0;
 	}
 	xn_walker_destroy(walker);
 	return got;

@@ -241,7 +241,7 @@ static int read_root(struct traversal *t, struct map_root *root)
 		err = libfs_getattr(t->fs, image_ctx(t->image), LIBFS_ROOT_INO, &attr);
 	if (err) {
 		root->unread = err;
-		return 0;
+		return err == -ENOMEM ? err : 0;
 	}
 	err = node_add(t, MAP_NONE, root->info.name, strlen(root->info.name), &attr);
 	if (!err && !MAP_ROOM(t->queue))
