@@ -43,18 +43,31 @@ function(xn_test_properties name)
 	endif()
 endfunction()
 
-# xn_fuzzer(name SOURCES files... LIBS targets... [CORPUS folder])
-# A libFuzzer harness: exists only with XN_FUZZ, and runs for a minute as a test.
+# xn_fuzzer(name SOURCES files... LIBS targets... [CORPUS folder] [COUNT n])
+# A libFuzzer harness.  With XN_FUZZ it runs for a minute as a test (XN_FUZZ_SECONDS at configure time:
+# longer); in other builds a driver of our own runs the inputs in CORPUS, and COUNT changed ones.
+set(XN_FUZZ_SECONDS 60 CACHE STRING "how long each fuzzer runs as a test")
 function(xn_fuzzer name)
-	if(NOT XN_FUZZ)
+	cmake_parse_arguments(F "" "CORPUS;COUNT" "SOURCES;LIBS" ${ARGN})
+	if(NOT XN_FUZZ AND NOT F_CORPUS)
 		return()
 	endif()
-	cmake_parse_arguments(F "" "CORPUS" "SOURCES;LIBS" ${ARGN})
 	add_executable(${name} ${F_SOURCES})
 	set_target_properties(${name} PROPERTIES
 		RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/test-bin)
 	target_link_libraries(${name} PRIVATE ${F_LIBS})
-	target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-	add_test(NAME ${name} COMMAND ${name} -max_total_time=60 -rss_limit_mb=1024 ${F_CORPUS})
-	set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 180)
+	if(XN_FUZZ)
+		# New inputs go to the build's folder, the first one named.
+		set(found ${CMAKE_CURRENT_BINARY_DIR}/found_${name})
+		file(MAKE_DIRECTORY ${found})
+		target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+		add_test(NAME ${name} COMMAND ${name} -max_total_time=${XN_FUZZ_SECONDS} -rss_limit_mb=1024
+			${found} ${F_CORPUS})
+		math(EXPR timeout "${XN_FUZZ_SECONDS} * 3")
+		set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout})
+	else()
+		target_sources(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/fuzz/driver.c)
+		add_test(NAME ${name} COMMAND ${name} ${F_CORPUS} ${F_COUNT})
+		set_tests_properties(${name} PROPERTIES LABELS "fuzz;unit" TIMEOUT 300)
+	endif()
 endfunction()
