@@ -139,7 +139,8 @@ static bool units_are_ready(const struct xn *xn, struct entry *const list[], siz
 		if (list[at]->group && list[at]->group->n != unit)
 			return false;
 		for (size_t end = at + unit; at < end; at++) {
-			if ((list[at]->flags & E_DEAD) || !log_ready(xn, list[at]))
+			if ((list[at]->flags & E_DEAD) || order_reaped(list[at]) ||
+			    !log_ready(xn, list[at]))
 				return false;
 		}
 	}

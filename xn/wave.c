@@ -155,7 +155,8 @@ int wave_write(struct xn *xn, struct entry *entries[], size_t count)
 		if (xn->broken)
 			return xn->broken;
 		for (size_t i = 0; i < n; i++) {
-			if (!(entries[i]->flags & E_DEAD) && order_writable(xn, entries[i]))
+			if (!(entries[i]->flags & E_DEAD) && !order_reaped(entries[i]) &&
+			    order_writable(xn, entries[i]))
 				batch[kept++] = entries[i];
 		}
 		if (kept)

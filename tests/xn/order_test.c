@@ -535,6 +535,55 @@ static void a_group_that_grew_meanwhile_is_written_whole(void **state)
 	crashdev_hook_set(fx->medium, NULL, NULL);
 }
 
+static void cut_off_meanwhile(void *context, struct bdev *dev, enum bdev_op op)
+{
+	struct meanwhile *m = context;
+	struct fixture *fx = m->fx;
+	struct request rq;
+
+	(void)dev;
+	fixture_check_crashes(fx, 16);
+	if (m->done || op != BDEV_WRITE)
+		return;
+	m->done = true;
+	request_move(&rq, m->to, 0, m->to, 100, T_POINTER(m->data, 1, T_DATA));
+	assert_ok(request_run(&rq, fx->session));
+	request_begin(&rq);
+	request_word(&rq, fx->root, 0, 0);
+	request_free(&rq, m->from, 1, fx->type[T_NODE]);
+	rq.update.flags = XN_REAP;
+	assert_ok(request_run(&rq, fx->session));
+}
+
+/*
+ * An object is about to be written at home; then ownership moves between its sectors, and
+ * then the tree it is in is given up.  It needs no record any more, as nobody cares what
+ * becomes of it; but until that is on the disk, the disk names it.
+ */
+static void what_is_cut_off_meanwhile_is_not_written(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t a = given_node(fx, fx->root, 1, NULL), b = given_node(fx, fx->root, 2, NULL);
+	xn_blk_t other = given_zeroes(fx, a, 0, NULL);
+	struct meanwhile m = { .fx = fx };
+	struct request rq;
+
+	m.from = given_node(fx, fx->root, 0, NULL);
+	m.to = given_node(fx, m.from, 0, NULL);
+	m.data = given_zeroes(fx, m.to, 0, NULL);
+	assert_ok(xn_sync(fx->session, 0));
+	request_begin(&rq);
+	request_word(&rq, m.to, T_NODE_RAW, 1);
+	assert_ok(request_run(&rq, fx->session));
+	request_move(&rq, a, 0, b, 0, T_POINTER(other, 1, T_DATA)); /* a record, written first */
+	assert_ok(request_run(&rq, fx->session));
+	crashdev_hook_set(fx->medium, cut_off_meanwhile, &m);
+	assert_ok(xn_sync(fx->session, 0));
+	crashdev_hook_set(fx->medium, NULL, NULL);
+	assert_true(m.done);
+	assert_int_equal(xn_reap(fx->session, 10), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -565,6 +614,7 @@ int main(void)
 		TEST(blocks_that_change_hands_show_nothing_of_their_last_owner),
 		TEST(a_move_below_what_is_being_written_keeps_it_from_being_sound),
 		TEST(a_group_that_grew_meanwhile_is_written_whole),
+		TEST(what_is_cut_off_meanwhile_is_not_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
