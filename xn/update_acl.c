@@ -18,7 +18,8 @@
 /* The record above a new object: in an object of this update, or above it. */
 static int fresh_above(struct plan *plan, xn_blk_t block, struct acl_above *out)
 {
-	const struct change *taker = plan_taker(plan, block);
+	struct change *taker = plan_taker(plan, block);
+	const uint8_t *bytes;
 	int err;
 
 	memset(out, 0, sizeof(*out));
@@ -33,10 +34,13 @@ static int fresh_above(struct plan *plan, xn_blk_t block, struct acl_above *out)
 		block = taker->edits->object;
 		taker = plan_taker(plan, block);
 	}
-	err = acl_record_find(plan->xn, taker->type, taker->bytes, NO_RECORD, block, &plan->budget,
+	bytes = change_bytes(plan, taker);
+	if (!bytes)
+		return -ENOMEM;
+	err = acl_record_find(plan->xn, taker->type, bytes, NO_RECORD, block, &plan->budget,
 			      &out->record, &out->via);
 	out->type = taker->type;
-	out->bytes = taker->bytes;
+	out->bytes = bytes;
 	out->entry = taker->entry;
 	return err;
 }

@@ -88,18 +88,10 @@ static int change_existing(struct plan *plan, struct change *change, xn_blk_t ob
 	return 0;
 }
 
-/* Copy the object and apply its edits; this is the only time their bytes are read. */
-static int change_build(struct plan *plan, struct change *change)
+static int edits_check(struct plan *plan, const struct change *change)
 {
 	uint32_t end = 0;
 
-	change->bytes = malloc((size_t)change->type->blocks * XN_BLOCK_SIZE);
-	if (!change->bytes)
-		return -ENOMEM;
-	if (change->fresh)
-		udf_template_init(change->type->tmpl, change->bytes);
-	else
-		memcpy(change->bytes, entry_bytes(change->entry), change->type->info->obj_size);
 	for (uint32_t i = 0; i < change->n_edits; i++) {
 		const struct xn_edit *edit = &change->edits[i];
 
@@ -113,8 +105,60 @@ static int change_build(struct plan *plan, struct change *change)
 				      "two edits of the object overlap");
 		if (!edit->bytes)
 			return -EINVAL;
-		memcpy(change->bytes + edit->offset, edit->bytes, edit->len);
 		end = edit->offset + edit->len;
+	}
+	return 0;
+}
+
+const uint8_t *change_bytes(struct plan *plan, struct change *change)
+{
+	size_t size = (size_t)change->type->blocks * XN_BLOCK_SIZE;
+
+	if (change->bytes)
+		return change->bytes;
+	change->bytes = arena_take(plan->arena, size);
+	if (!change->bytes)
+		return NULL;
+	if (change->fresh)
+		udf_template_init(change->type->tmpl, change->bytes);
+	else
+		memcpy(change->bytes, entry_bytes(change->entry), change->type->info->obj_size);
+	for (uint32_t i = 0; i < change->n_edits; i++)
+		memcpy(change->bytes + change->edits[i].offset, change->edits[i].bytes,
+		       change->edits[i].len);
+	return change->bytes;
+}
+
+/* Will somebody look at more than the records that the edits touch? */
+static bool wants_whole(const struct change *change)
+{
+	const struct udf_info *info = change->type->info;
+
+	return change->fresh || info->has[UDF_FN_ACL] || type_is_counted(change->type) ||
+	       change->edits->offset < info->hdr_len;
+}
+
+/* The one time that the bytes of the edits are read: what is checked later is this copy. */
+static int change_build(struct plan *plan, struct change *change, struct xn_edit *edits)
+{
+	int err = edits_check(plan, change);
+
+	if (err)
+		return err;
+	if (wants_whole(change)) {
+		if (!change_bytes(plan, change))
+			return -ENOMEM;
+		for (uint32_t i = 0; i < change->n_edits; i++)
+			edits[i].bytes = change->bytes + edits[i].offset;
+		return 0;
+	}
+	for (uint32_t i = 0; i < change->n_edits; i++) {
+		void *copy = arena_take(plan->arena, edits[i].len);
+
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, edits[i].bytes, edits[i].len);
+		edits[i].bytes = copy;
 	}
 	return 0;
 }
@@ -122,7 +166,7 @@ static int change_build(struct plan *plan, struct change *change)
 /* Sorted edits become one change per object. */
 static int changes_gather(struct plan *plan)
 {
-	const struct xn_edit *edits = plan->update.edits;
+	struct xn_edit *edits = (struct xn_edit *)(uintptr_t)plan->update.edits; /* our copy */
 
 	for (uint32_t i = 0; i < plan->update.n_edits;) {
 		struct change *change;
@@ -132,6 +176,7 @@ static int changes_gather(struct plan *plan)
 		if (plan->n_changes == XN_UPDATE_OBJECTS_MAX)
 			return XN_ETOOBIG;
 		change = &plan->changes[plan->n_changes];
+		memset(change, 0, sizeof(*change));
 		while (i + n < plan->update.n_edits && edits[i + n].object == edits[i].object)
 			n++;
 		change->edits = &edits[i];
@@ -142,7 +187,7 @@ static int changes_gather(struct plan *plan)
 		if (!change->fresh)
 			err = change_existing(plan, change, edits[i].object);
 		if (!err)
-			err = change_build(plan, change);
+			err = change_build(plan, change, &edits[i]);
 		if (err)
 			return err;
 		i += n;
@@ -162,9 +207,36 @@ struct comparison {
 	struct plan *plan;
 	struct change *change;
 	struct udf_extents before, after;
-	uint32_t group; /* sector of the records in it */
+	uint8_t *record; /* where a record is put together; NULL: not yet */
+	uint32_t group;  /* sector of the records in it */
 	bool by_sector;
 };
+
+/* A record as it will be; NULL: no memory. */
+static const uint8_t *record_after(struct comparison *cmp, uint32_t from)
+{
+	struct change *change = cmp->change;
+	uint32_t size = change->type->info->rec_size;
+
+	if (change->bytes)
+		return change->bytes + from;
+	if (!cmp->record)
+		cmp->record = arena_take(cmp->plan->arena, size);
+	if (!cmp->record)
+		return NULL;
+	memcpy(cmp->record, entry_bytes(change->entry) + from, size);
+	for (uint32_t i = 0; i < change->n_edits; i++) {
+		const struct xn_edit *edit = &change->edits[i];
+		uint32_t at = edit->offset > from ? edit->offset : from;
+		uint32_t end = edit->offset + edit->len < from + size ? edit->offset + edit->len
+								      : from + size;
+
+		if (at < end)
+			memcpy(cmp->record + (at - from),
+			       (const uint8_t *)edit->bytes + (at - edit->offset), end - at);
+	}
+	return cmp->record;
+}
 
 static int comparison_end(struct comparison *cmp)
 {
@@ -189,6 +261,7 @@ static int compare_record(struct comparison *cmp, uint32_t record)
 	const struct udf_info *info = type->info;
 	uint32_t from = info->rec_off + record * info->rec_size;
 	uint32_t group = from / XN_SECTOR_SIZE;
+	const uint8_t *after, *header;
 	int err = 0;
 
 	if (cmp->by_sector && (from + info->rec_size - 1) / XN_SECTOR_SIZE != group)
@@ -199,10 +272,14 @@ static int compare_record(struct comparison *cmp, uint32_t record)
 	if (!err && !cmp->change->fresh)
 		err = owns_record(plan->xn, type, entry_bytes(cmp->change->entry), record,
 				  &plan->budget, &cmp->before, plan->update.why);
-	if (!err)
-		err = owns_record(plan->xn, type, cmp->change->bytes, record, &plan->budget,
-				  &cmp->after, plan->update.why);
-	return err;
+	if (err)
+		return err;
+	after = record_after(cmp, from);
+	if (!after)
+		return -ENOMEM;
+	header = cmp->change->bytes ? cmp->change->bytes : entry_bytes(cmp->change->entry);
+	return owns_bytes(plan->xn, type, after, record, header, &plan->budget, &cmp->after,
+			  plan->update.why);
 }
 
 /* Compare the records that one edit touches, from `next` on; returns the first untouched one. */
@@ -360,7 +437,7 @@ static int fresh_reserve(struct plan *plan)
 	}
 	if (n == 0)
 		return 0;
-	plan->fresh = calloc(n, sizeof(*plan->fresh));
+	plan->fresh = arena_take(plan->arena, n * sizeof(*plan->fresh));
 	if (!plan->fresh)
 		return -ENOMEM;
 	for (size_t i = 0; i < plan->allocs.n && !err; i++) {

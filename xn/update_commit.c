@@ -67,8 +67,8 @@ static void install_bytes(struct plan *plan)
 		uint8_t *bytes = entry_bytes(change->entry);
 
 		for (uint32_t k = 0; k < change->n_edits; k++) {
-			memcpy(bytes + change->edits[k].offset,
-			       change->bytes + change->edits[k].offset, change->edits[k].len);
+			memcpy(bytes + change->edits[k].offset, change->edits[k].bytes,
+			       change->edits[k].len);
 			entry_changed(change->entry, change->edits[k].offset, change->edits[k].len);
 		}
 		change->entry->version = version_next(plan->xn);

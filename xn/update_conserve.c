@@ -27,6 +27,8 @@ static int declared(struct plan *plan, const struct xn_extent *extents, uint32_t
 		    struct udf_extents *out, uint64_t *blocks)
 {
 	*blocks = 0;
+	if (count == 0)
+		return 0;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct xn_extent *e = &extents[i];
 		const struct type *type = type_find(plan->xn, e->type);
@@ -142,9 +144,16 @@ static int classify_retypes(struct plan *plan, struct change *change, struct udf
 /* What of a change was taken, given up, moved or retyped. */
 static int classify(struct plan *plan, struct change *change)
 {
+	bool plain = plan->moved.n == 0 && plan->links.n == 0 && plan->unlinks.n == 0 &&
+		     plan->update.n_retypes == 0;
 	struct udf_extents rest = { 0 }, more = { 0 }, came = { 0 }, went = { 0 };
-	int err = part(&change->added, &plan->moved, &change->in, &rest);
+	int err;
 
+	if (plain) {
+		err = append(&change->taken, &change->added);
+		return err ? err : append(&change->given, &change->removed);
+	}
+	err = part(&change->added, &plan->moved, &change->in, &rest);
 	if (!err)
 		err = part(&rest, &plan->retyped[1], &came, &more);
 	if (!err)
@@ -181,6 +190,15 @@ static int compare_declared(struct plan *plan, bool taken, const struct udf_exte
 	struct udf_extents sum = { 0 };
 	int err = 0;
 
+	if (plan->n_changes == 1) { /* its lists are normalised */
+		const struct change *one = plan->changes;
+		const struct udf_extents *list = taken ? &one->taken : &one->given;
+
+		return udf_extents_equal(list, declaration)
+			       ? 0
+			       : refuse(plan->update.why, XN_EOWNS, list->n ? list->v[0].start : 0,
+					"%s", sentence);
+	}
 	for (uint32_t i = 0; i < plan->n_changes && !err; i++)
 		err = append(&sum, taken ? &plan->changes[i].taken : &plan->changes[i].given);
 	if (!err && udf_extents_normalise(&sum, plan->xn->super.block_count))
@@ -211,8 +229,8 @@ static int gather_owned(struct plan *plan)
 	}
 	if (err)
 		return err;
-	if (udf_extents_normalise(&plan->added, disk) ||
-	    udf_extents_normalise(&plan->removed, disk))
+	if (plan->n_changes > 1 && (udf_extents_normalise(&plan->added, disk) ||
+				    udf_extents_normalise(&plan->removed, disk)))
 		return refuse(plan->update.why, XN_EOWNS, 0, "two objects would name a block");
 	if (plan->removed.n)
 		err = part(&plan->added, &plan->removed, &plan->moved, &rest);

@@ -45,7 +45,7 @@ static int node_add(struct plan *plan)
 	return 0;
 }
 
-const struct change *plan_change_of(const struct plan *plan, const struct entry *entry)
+struct change *plan_change_of(const struct plan *plan, const struct entry *entry)
 {
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
 		if (plan->changes[i].entry == entry)
@@ -57,8 +57,8 @@ const struct change *plan_change_of(const struct plan *plan, const struct entry 
 /* Does an object about to be freed own something after the edits? */
 static int owns_nothing(struct plan *plan, const struct freed *freed)
 {
-	const struct change *change = plan_change_of(plan, freed->entry);
-	const uint8_t *bytes = change ? change->bytes : NULL;
+	struct change *change = plan_change_of(plan, freed->entry);
+	const uint8_t *bytes = NULL;
 	/* With XN_REAP, too costly to look is as good as not empty: that has its own purse. */
 	bool reap = plan->update.flags & XN_REAP;
 	struct udf_budget *budget = reap ? &plan->reap_budget : &plan->budget;
@@ -66,10 +66,11 @@ static int owns_nothing(struct plan *plan, const struct freed *freed)
 	bool empty;
 	int err;
 
-	if (!bytes && !(freed->entry->flags & E_CACHED))
+	if (!change && !(freed->entry->flags & E_CACHED))
 		return XN_ENOTCACHED;
+	bytes = change ? change_bytes(plan, change) : entry_bytes(freed->entry);
 	if (!bytes)
-		bytes = entry_bytes(freed->entry);
+		return -ENOMEM;
 	err = owns_object(plan->xn, freed->type, bytes, budget, &owned, plan->update.why);
 	empty = owned.n == 0;
 	udf_extents_fini(&owned);
@@ -100,13 +101,12 @@ static int freed_object(struct plan *plan, struct entry *owner, struct type *typ
 	int err;
 
 	if (plan->n_freed == plan->freed_cap) {
-		size_t cap = plan->freed_cap ? plan->freed_cap * 2 : 8;
-		struct freed *grown = realloc(plan->freed, cap * sizeof(*grown));
+		struct freed *grown =
+			arena_grow(plan->arena, plan->freed, &plan->freed_cap, sizeof(*grown));
 
 		if (!grown)
 			return -ENOMEM;
 		plan->freed = grown;
-		plan->freed_cap = cap;
 	}
 	freed = &plan->freed[plan->n_freed];
 	*freed = (struct freed){ owner, registry_find(&plan->xn->registry, start), type, start, 0,

@@ -28,13 +28,12 @@ static int join_add(struct plan *plan, struct entry *entry)
 			return 0;
 	}
 	if (plan->n_joins == plan->joins_cap) {
-		size_t cap = plan->joins_cap ? plan->joins_cap * 2 : 8;
-		struct entry **joins = realloc(plan->joins, cap * sizeof(struct entry *));
+		struct entry **joins = arena_grow(plan->arena, plan->joins, &plan->joins_cap,
+						  sizeof(struct entry *));
 
 		if (!joins)
 			return -ENOMEM;
 		plan->joins = joins;
-		plan->joins_cap = cap;
 	}
 	plan->joins[plan->n_joins++] = entry;
 	return 0;
@@ -162,14 +161,17 @@ static int joins_of_changes(struct plan *plan)
 /* The sector of the object, as it will be, whose record names that block; NO_SECTOR: not one. */
 static uint32_t sector_naming(struct plan *plan, struct entry *entry, xn_blk_t block)
 {
-	const struct change *change = plan_change_of(plan, entry);
+	struct change *change = plan_change_of(plan, entry);
 	const struct udf_info *info = entry->type->info;
-	const uint8_t *bytes = change ? change->bytes : entry_bytes(entry);
+	const uint8_t *bytes;
 	struct udf_extents owned = { 0 };
 	uint32_t sector = NO_SECTOR;
 
 	if (!change && !(entry->flags & E_CACHED))
 		return NO_SECTOR;
+	bytes = change ? change_bytes(plan, change) : entry_bytes(entry);
+	if (!bytes)
+		return NO_SECTOR; /* which only costs a record in the log */
 	for (uint32_t i = 0; i < info->rec_count && sector == NO_SECTOR; i++) {
 		uint32_t from = info->rec_off + i * info->rec_size;
 
