@@ -219,6 +219,7 @@ struct entry {
 	uint64_t stable_version;  /* newest written and flushed */
 	uint64_t dirty_since;     /* clock when it became dirty */
 	uint64_t named_at;        /* owner's version when this one was attached */
+	uint64_t owned;           /* blocks that its newest bytes own; OWNED_UNKNOWN */
 	uint64_t unsound;         /* children not sound */
 	uint64_t settled;         /* ... that will be with the group being looked at (group.c) */
 	uint64_t map_seq;         /* the free map must be stable up to here */
@@ -236,6 +237,12 @@ struct entry {
 	TAILQ_ENTRY(entry) unflushed;
 	TAILQ_ENTRY(entry) member;
 };
+
+/*
+ * Known of objects that were made since they are in the cache: these began with none, and each
+ * update says by how many it changed.
+ */
+#define OWNED_UNKNOWN UINT64_MAX
 
 struct registry {
 	struct entry **buckets;

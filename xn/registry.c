@@ -150,6 +150,7 @@ struct entry *registry_add(struct xn *xn, xn_blk_t start, struct type *type, str
 	entry->root = root;
 	entry->owner = owner;
 	entry->owner_record = NO_RECORD;
+	entry->owned = OWNED_UNKNOWN;
 	entry->flags = E_SOUND | E_REACH;
 	entry->version = version_next(xn);
 	entry->issued_version = entry->version;
@@ -200,6 +201,7 @@ static void entry_lose_frame(struct xn *xn, struct entry *entry)
 		entry->flags &= ~E_LRU;
 	}
 	cache_give(&xn->cache, &entry->frame);
+	entry->owned = OWNED_UNKNOWN;
 	entry->flags &= ~E_CACHED;
 	entry_charge(xn, entry);
 }

@@ -13,6 +13,7 @@
  *   8  blocks set aside are free, and are the sum of claims and reserves
  *   9  a page is charged to who holds it, and what may go is on the list of that
  *  10  a frozen copy waits exactly for the unsound children and dependencies that are marked
+ *  11  an object that knows how many blocks it owns knows it rightly
  */
 #include "internal.h"
 
@@ -34,14 +35,18 @@ static bool broken(struct verdict *verdict, int truth, xn_blk_t block, const cha
 	return true;
 }
 
-/* Unsound children of an object, counted from its bytes; of these, marked for its frozen copy. */
-static uint64_t count_unsound(struct xn *xn, const struct entry *entry, uint64_t *marked, int *err)
+/*
+ * Unsound children of an object, counted from its bytes; of these, marked for its frozen copy; and
+ * all blocks that it owns.
+ */
+static uint64_t count_unsound(struct xn *xn, const struct entry *entry, uint64_t *marked,
+			      uint64_t *blocks, int *err)
 {
 	struct udf_extents owned = { 0 };
 	const struct after *after;
 	uint64_t n = entry->n_waits; /* what it waits for counts like a child */
 
-	*marked = 0;
+	*marked = *blocks = 0;
 	LIST_FOREACH(after, &entry->waits, of_object)
 	{
 		*marked += after->in_frozen;
@@ -53,6 +58,7 @@ static uint64_t count_unsound(struct xn *xn, const struct entry *entry, uint64_t
 		const struct type *type = type_find(xn, e->child);
 		uint32_t step = type ? type->blocks : 1;
 
+		*blocks += e->count;
 		for (uint64_t b = 0; b < e->count; b += step) {
 			const struct entry *child = registry_find(&xn->registry, e->start + b);
 
@@ -69,24 +75,25 @@ static uint64_t count_unsound(struct xn *xn, const struct entry *entry, uint64_t
 /* What an object that is whole in memory waits for. */
 static bool check_waits(struct xn *xn, const struct entry *entry, struct verdict *v)
 {
-	uint64_t unsound, marked;
+	uint64_t unsound, marked, blocks;
 	int err = 0;
 
 	if (!entry->type || !(entry->flags & E_CACHED) || (entry->flags & (E_REAPED | E_DAMAGED)))
 		return false;
-	unsound = count_unsound(xn, entry, &marked, &err);
+	unsound = count_unsound(xn, entry, &marked, &blocks, &err);
 	if (err)
 		return false;
 	if (unsound != entry->unsound)
 		return broken(v, 2, entry->start, "unsound children are miscounted");
 	if (entry->frozen && marked != entry->frozen->unsound)
 		return broken(v, 10, entry->start, "what a frozen copy waits for is miscounted");
+	if (entry->owned != OWNED_UNKNOWN && entry->owned != blocks)
+		return broken(v, 11, entry->start, "owned blocks are miscounted");
 	return false;
 }
 
 static bool check_entry(struct xn *xn, const struct entry *entry, struct verdict *v)
 {
-
 	if (entry->owner && (entry->owner->refs == 0 ||
 			     (!(entry->owner->flags & E_DEAD) &&
 			      registry_find(&xn->registry, entry->owner->start) != entry->owner)))

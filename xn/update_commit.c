@@ -54,6 +54,7 @@ static void fresh_start(struct plan *plan)
 		entry->flags &= ~(uint32_t)(E_SOUND | E_REACH);
 		entry->flags |= E_CACHED;
 		entry->issued_version = entry->written_version = entry->stable_version = 0;
+		entry->owned = 0;
 		entry->version = version_next(plan->xn);
 		entry_set_dirty(plan->xn, entry);
 		entry_touch(plan->xn, entry);
@@ -71,6 +72,9 @@ static void install_bytes(struct plan *plan)
 			       change->edits[k].len);
 			entry_changed(change->entry, change->edits[k].offset, change->edits[k].len);
 		}
+		if (change->entry->owned != OWNED_UNKNOWN)
+			change->entry->owned +=
+				blocks_of(&change->added) - blocks_of(&change->removed);
 		change->entry->version = version_next(plan->xn);
 		entry_set_dirty(plan->xn, change->entry);
 		entry_touch(plan->xn, change->entry);

@@ -174,7 +174,7 @@ static int classify(struct plan *plan, struct change *change)
 	return err;
 }
 
-static uint64_t blocks_of(const struct udf_extents *list)
+uint64_t blocks_of(const struct udf_extents *list)
 {
 	uint64_t n = 0;
 

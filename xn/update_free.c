@@ -63,9 +63,14 @@ static int owns_nothing(struct plan *plan, const struct freed *freed)
 	bool reap = plan->update.flags & XN_REAP;
 	struct udf_budget *budget = reap ? &plan->reap_budget : &plan->budget;
 	struct udf_extents owned = { 0 };
+	uint64_t known = freed->entry->owned;
 	bool empty;
 	int err;
 
+	if (known != OWNED_UNKNOWN && change)
+		known += blocks_of(&change->added) - blocks_of(&change->removed);
+	if (known != OWNED_UNKNOWN)
+		return known ? XN_ENOTEMPTY : 0;
 	if (!change && !(freed->entry->flags & E_CACHED))
 		return XN_ENOTCACHED;
 	bytes = change ? change_bytes(plan, change) : entry_bytes(freed->entry);

@@ -55,6 +55,30 @@ static void one_record_changed_costs_two_runs(void **state)
 	assert_int_equal(after.owns_runs - before.owns_runs, 2);
 }
 
+static void to_free_what_was_made_here_no_record_is_run(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t node = given_child(fx, fx->root, 3, 1, T_NODE);
+	struct xn_stats before;
+	struct request rq;
+	xn_blk_t data;
+
+	given_bound(fx, fx->root, 3, node, 1, T_NODE, XN_READ | XN_WRITE | XN_READIN);
+	data = given_child(fx, node, 5, 2, T_DATA);
+	request_begin(&rq);
+	request_word(&rq, fx->root, 3 * 8, 0);
+	request_free(&rq, node, 1, fx->type[T_NODE]);
+	assert_refused(request_run(&rq, fx->session), XN_ENOTEMPTY);
+	request_begin(&rq); /* emptied and freed at once */
+	request_word(&rq, node, 5 * 8, 0);
+	request_free(&rq, data, 2, XN_DATA);
+	before = stats_of(fx);
+	request_word(&rq, fx->root, 3 * 8, 0);
+	request_free(&rq, node, 1, fx->type[T_NODE]);
+	assert_ok(request_run(&rq, fx->session));
+	assert_int_equal(stats_of(fx).owns_runs - before.owns_runs, 4);
+}
+
 static void an_extent_of_a_template_is_as_many_objects(void **state)
 {
 	struct fixture *fx = *state;
@@ -773,6 +797,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_change_of_raw_bytes_runs_no_owns),
 		TEST(one_record_changed_costs_two_runs),
+		TEST(to_free_what_was_made_here_no_record_is_run),
 		TEST(an_extent_of_a_template_is_as_many_objects),
 		TEST(a_new_object_starts_as_its_templates_first_image),
 		TEST(a_whole_branch_is_made_by_one_update),
