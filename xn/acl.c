@@ -110,9 +110,12 @@ void acl_bound(struct acl_request *request, const struct entry *entry,
 
 /* ---- what a function sees ---- */
 
+#define ACL_ARGS_FEW 512u
+
 struct acl_args {
-	uint8_t *bytes;
+	uint8_t *bytes; /* `few`, if they are enough */
 	uint32_t len;
+	uint8_t few[ACL_ARGS_FEW];
 };
 
 static uint32_t local_child(const struct type *type, uint32_t global)
@@ -167,7 +170,7 @@ static int acl_args_build(const struct acl_request *request, struct acl_args *ou
 	at += n_removed * (uint32_t)sizeof(struct udf_acl_extent);
 	args.len = at;
 
-	out->bytes = calloc(1, at);
+	out->bytes = at <= ACL_ARGS_FEW ? out->few : malloc(at);
 	if (!out->bytes)
 		return -ENOMEM;
 	out->len = at;
@@ -192,7 +195,7 @@ int acl_ask(struct xn *xn, const struct acl_request *request, struct udf_budget 
 	struct udf_acl_input input = { .old_object = request->old_bytes,
 				       .new_object = request->new_bytes };
 	struct udf_fault fault = { 0 };
-	struct acl_args args = { 0 };
+	struct acl_args args;
 	int err;
 
 	if (!info->has[UDF_FN_ACL])
@@ -211,7 +214,8 @@ int acl_ask(struct xn *xn, const struct acl_request *request, struct udf_budget 
 	input.args_len = args.len;
 	xn->stats.acl_runs++;
 	err = udf_acl(request->type->tmpl, &input, budget, &fault);
-	free(args.bytes);
+	if (args.bytes != args.few)
+		free(args.bytes);
 	if (err == 1)
 		return 0;
 	return refuse(why, XN_EACL, request->start, "acl of template %s %s", info->name,

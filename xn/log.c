@@ -197,11 +197,17 @@ static int area_get(struct xn *xn)
 uint32_t log_homes_max(const struct xn *xn)
 {
 	uint32_t room = xn->log.end ? xn->log.end - 1 : 0;
-	uint32_t n = room;
+	uint32_t low = 0, high = room;
 
-	while (n > 0 && xn_log_record_sectors(LOG_CLAIMS_MAX, n) > room)
-		n--;
-	return n;
+	while (low < high) {
+		uint32_t n = high - (high - low) / 2;
+
+		if (xn_log_record_sectors(LOG_CLAIMS_MAX, n) > room)
+			high = n - 1;
+		else
+			low = n;
+	}
+	return low;
 }
 
 bool log_live(const struct xn *xn)
