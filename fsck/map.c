@@ -154,8 +154,12 @@ static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
 	bool free_leaked, mark_lost, rebuild;
 	struct difference diff;
 
-	memcpy(before, map, sizeof(before));
 	truth_of(f, chunk, truth);
+	/* A sector that says nothing miscounts nothing. */
+	memcpy(before, map, sizeof(before));
+	for (unsigned i = 0; i < XN_BLOCK_SECTORS; i++)
+		if (damaged >> i & 1)
+			memcpy(before + 256 * i, truth + 256 * i, 256);
 	rebuild = damaged &&
 		  fsck_found(f->check, MAP_SECTOR_DAMAGED,
 			     &(struct fsck_note){ .block = xn_map_block(chunk),
@@ -190,6 +194,19 @@ void fsck_map_read(struct fsck *f, uint64_t chunk, uint8_t map[XN_MAP_CHUNK_BYTE
 
 /* ---- free blocks for repairs ---- */
 
+/* Damaged sectors of a map become the truth.  False: there are none. */
+static bool map_fill(struct fsck *f, uint64_t chunk, uint8_t *map)
+{
+	uint8_t block[XN_BLOCK_SIZE], truth[XN_MAP_CHUNK_BYTES], damaged;
+
+	if (chunk >= f->super.high_water || fsck_read(f, xn_map_block(chunk), 1, block))
+		return false;
+	damaged = map_decode(f, chunk, block, map);
+	truth_of(f, chunk, truth);
+	rebuild_sectors(f, damaged, truth, map);
+	return damaged != 0;
+}
+
 /* The first run of `count` blocks in a chunk that the map shows free and nobody names. */
 static int run_find(const struct fsck *f, uint64_t chunk, const uint8_t *map, uint64_t count)
 {
@@ -219,6 +236,9 @@ int fsck_allocate(struct fsck *f, uint64_t count, uint64_t *start)
 
 		fsck_map_read(f, chunk, map);
 		at = run_find(f, chunk, map, count);
+		/* Of sectors that say nothing, what nobody owns is free once everything was read. */
+		if (at < 0 && f->complete && map_fill(f, chunk, map))
+			at = run_find(f, chunk, map, count);
 		if (at < 0)
 			continue;
 		for (uint64_t b = (uint64_t)at; b < (uint64_t)at + count; b++)

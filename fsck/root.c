@@ -201,14 +201,21 @@ static void lost_fill(struct fsck *f, struct flat *lost)
 	}
 }
 
+/* By this run, or before: then a disk that was closed cleanly counts more than there is. */
+static bool has_lost(const struct fsck *f, const struct root *root)
+{
+	return root->mended || (fsck_counts_are_promised(f) && root->complete &&
+				root->entry.used > root->owned.blocks);
+}
+
 /* Was something lost here, and of this LibFS only here?  Then it is this root's. */
 static bool lost_is_ours(const struct fsck *f, const struct root *root)
 {
 	for (size_t i = 0; i < f->n_roots; i++)
-		if (&f->roots[i] != root && f->roots[i].mended &&
+		if (&f->roots[i] != root && has_lost(f, &f->roots[i]) &&
 		    strcmp(f->roots[i].entry.libfs, root->entry.libfs) == 0)
 			return false;
-	return root->mended;
+	return has_lost(f, root);
 }
 
 static int block_allocate(void *arg, uint64_t *block)
@@ -222,7 +229,7 @@ static int block_allocate(void *arg, uint64_t *block)
 static int checker_run(struct fsck *f, struct root *root, const struct libfs_checker *checker)
 {
 	struct check_rescue rescue = {
-		.mended = root->mended,
+		.mended = has_lost(f, root),
 		.epoch = f->super.mount_epoch,
 		.allocate = block_allocate,
 		.arg = f,
@@ -242,6 +249,7 @@ static int checker_run(struct fsck *f, struct root *root, const struct libfs_che
 	}
 	if (lost_is_ours(f, root) && flat_init(&lost, f->limit) == 0)
 		lost_fill(f, &lost);
+	memcpy(rescue.uuid, root->entry.uuid, sizeof(rescue.uuid));
 	rescue.lost = lost.bits;
 	rescue.owned = owned.bits;
 	flat_fill(&owned, &root->owned);

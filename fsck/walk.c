@@ -22,6 +22,7 @@ struct visit {
 	const struct type *type; /* of the object whose pointers are looked at */
 	uint64_t object;         /* its block; 0 = the root's own entry */
 	uint64_t owner, owner_type;
+	bool mending;         /* it will be mended: what it names is asked about then */
 	const uint8_t *bytes; /* the object's, while its pointers are looked at ... */
 	size_t index;         /* ... and which */
 	struct udf_extents extents;
@@ -80,12 +81,13 @@ static int object_found(struct visit *visit, enum fsck_problem_id id, uint64_t c
 	};
 
 	visit->root->complete = visit->f->complete = false;
-	if (!fsck_found(visit->f->check, id,
-			&(struct fsck_note){ .block = visit->object,
-					     .count = count,
-					     .name = visit->type->entry.name,
-					     .what = what,
-					     .helpless = !can_mend(visit) }))
+	visit->mending = fsck_found(visit->f->check, id,
+				    &(struct fsck_note){ .block = visit->object,
+							 .count = count,
+							 .name = visit->type->entry.name,
+							 .what = what,
+							 .helpless = !can_mend(visit) });
+	if (!visit->mending)
 		return 0;
 	return action_add(visit, &action);
 }
@@ -142,6 +144,15 @@ static int owned_twice(struct visit *visit, const struct udf_extent *at, bool is
 		       : 0;
 }
 
+/* Inside the disk, and nobody's so far? */
+static bool is_plain(const struct fsck *f, const struct udf_extent *at)
+{
+	return at->count && at->start && at->start < f->limit &&
+	       at->count <= f->limit - at->start && !fsck_super_owns(f, at->start, at->count) &&
+	       !blockset_count(&f->own, at->start, at->count) &&
+	       !blockset_count(&f->seen, at->start, at->count);
+}
+
 /* 1: it may be walked; 0: no, and that was said. */
 static int extent_judge(struct visit *visit, const struct udf_extent *at, const struct type *type,
 			uint64_t type_id)
@@ -149,6 +160,8 @@ static int extent_judge(struct visit *visit, const struct udf_extent *at, const 
 	struct fsck *f = visit->f;
 	int err = 0;
 
+	if (visit->mending)
+		return is_plain(f, at) && !(type && at->count % type->blocks);
 	if (at->count == 0 || at->start == 0 || at->start >= f->limit ||
 	    at->count > f->limit - at->start)
 		err = extent_cut(visit, EXTENT_OUTSIDE, at, false, NULL);
@@ -306,8 +319,10 @@ static int object_visit(struct visit *visit, const uint8_t *bytes)
 	struct udf_budget budget = object_budget(visit->type->tmpl);
 	struct udf_fault fault;
 	char text[128];
-	int wrong = object_check(visit, bytes), err;
+	int wrong, err;
 
+	visit->mending = false;
+	wrong = object_check(visit, bytes);
 	if (wrong < 0)
 		return wrong;
 	visit->f->result->objects++;

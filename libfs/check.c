@@ -167,6 +167,11 @@ bool check_was_mended(const struct check *check)
 	return check->rescue.mended;
 }
 
+const uint8_t *check_root_uuid(const struct check *check)
+{
+	return check->rescue.uuid;
+}
+
 uint64_t check_epoch(const struct check *check)
 {
 	return check->rescue.epoch;

@@ -332,6 +332,12 @@ static int body_place(const struct anatomy_disk *disk, const struct found *found
 		err = block_at(extents, CFFS_CLASS_DATA, n, &out->block);
 	else if (word_number(field, "dir.", &n, &rest))
 		err = block_at(extents, CFFS_CLASS_DIR, n, &out->block);
+	else if (strcmp(field, "index.buckets") == 0) {
+		err = block_at(extents, CFFS_CLASS_INDEX, CFFS_INDEX_BASE, &out->block);
+		out->offset = CFFS_RAW_HEAD;
+		out->size = 4;
+	} else if (word_number(field, "index.", &n, &rest))
+		err = block_at(extents, CFFS_CLASS_INDEX, CFFS_INDEX_BASE + n, &out->block);
 	else if (word_number(field, "xattrs.", &n, &rest))
 		err = block_at(extents, CFFS_CLASS_XATTR, n, &out->block);
 	else if (word_number(field, "node.", &n, &rest)) {

@@ -88,8 +88,8 @@ static void sector_salvage(uint8_t sector[CFFS_SECTOR], uint64_t blocks)
 	cffs_sector_seal(sector);
 }
 
-/* Pointers of a kind that does not exist, under a checksum that is right. */
-static void classes_settle(uint8_t sector[CFFS_SECTOR])
+/* Pointers that cannot be, under a checksum that is right. */
+static void slots_settle(uint8_t sector[CFFS_SECTOR], uint64_t blocks)
 {
 	struct cffs_entry entry;
 	bool changed = false;
@@ -97,7 +97,7 @@ static void classes_settle(uint8_t sector[CFFS_SECTOR])
 
 	while (cffs_sector_next(sector, &at, &entry))
 		for (uint32_t i = 0; entry.kind == CFFS_KIND_INODE && i < entry.b.n_slots; i++)
-			if (entry.b.slot[i].class >= CFFS_CLASSES) {
+			if (!cffs_slot_is_possible(&entry.b.slot[i], blocks)) {
 				memset(sector + at + CFFS_E_SLOTS + i * CFFS_SLOT_SIZE, 0,
 				       CFFS_SLOT_SIZE);
 				changed = true;
@@ -108,7 +108,13 @@ static void classes_settle(uint8_t sector[CFFS_SECTOR])
 
 static void dir_sector_mend(uint8_t sector[CFFS_SECTOR], uint64_t blocks)
 {
-	int wrong = cffs_sector_check(sector);
+	static const uint8_t never_used[CFFS_S_ENTRIES];
+	int wrong;
+
+	/* Never used, and says that it has entries: what it has is noise. */
+	if (memcmp(sector, never_used, sizeof(never_used)) == 0)
+		memset(sector, 0, CFFS_SECTOR);
+	wrong = cffs_sector_check(sector);
 
 	if (wrong == 8 && prefix_stands(sector, 0)) {
 		uint8_t sealed[CFFS_SECTOR];
@@ -116,12 +122,12 @@ static void dir_sector_mend(uint8_t sector[CFFS_SECTOR], uint64_t blocks)
 		memcpy(sealed, sector, sizeof(sealed));
 		cffs_seal(sealed);
 		if (memcmp(sealed, sector, sizeof(sealed)) == 0)
-			return; /* a name that cannot be said is the checker's business */
+			wrong = 0; /* a name that cannot be said is the checker's business */
 	}
 	if (wrong)
 		sector_salvage(sector, blocks);
 	else
-		classes_settle(sector);
+		slots_settle(sector, blocks);
 }
 
 void cffs_system_sector(uint64_t ino, uint8_t sector[CFFS_SECTOR])

@@ -18,6 +18,7 @@
  *      the largest directory, and some blocks.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,8 @@
 	static const struct check_problem_row id = { "simplefs/" code, sentence, question, safety }
 
 ROW(no_magic, "unfinished", "making the file system was not finished", "", CHECK_REPORT_ONLY);
-ROW(no_root, "no-root-directory", "inode 1 is no directory", "", CHECK_REPORT_ONLY);
+ROW(lost_magic, "magic", "the magic is gone", "Write it?", CHECK_LOSSY);
+ROW(no_root, "no-root-directory", "inode 1 is no directory", "Make it one?", CHECK_LOSSY);
 ROW(bad_type, "bad-type", "inode %u has mode %o, which is no type of file", "Clear it?",
     CHECK_LOSSY);
 ROW(bad_time, "bad-time", "inode %u has a time with 10^9 nanoseconds or more", "Set them to 0?",
@@ -58,16 +60,16 @@ ROW(orphan, "orphan", "inode %u has no name", "Free it?", CHECK_SAFE);
 ROW(unreachable, "unreachable", "inode %u has no name; it may be in a directory that is damaged",
     "", CHECK_REPORT_ONLY);
 ROW(lost, "lost", "inode %u lost its name with a damaged directory",
-    "Name it lost-NUMBER in the root directory?", CHECK_LOSSY);
+    "Name it #NUMBER in lost+found?", CHECK_LOSSY);
 ROW(link_count, "link-count", "inode %u counts %u links and has %u", "Correct it?", CHECK_SAFE);
 ROW(wrong_parent, "wrong-parent", "directory %u is in %u, but its \"..\" says %u", "Correct it?",
     CHECK_SAFE);
 
 static const struct check_problem_row *const problems[] = {
-	&no_magic,   &no_root,      &bad_type,   &bad_time, &bad_size,    &bad_target,
-	&past_end,   &block_count,  &unreadable, &bad_slot, &bad_name,    &dangling,
-	&duplicate,  &second_name,  &wrong_type, &orphan,   &unreachable, &lost,
-	&link_count, &wrong_parent, NULL,
+	&no_magic,   &lost_magic, &no_root,      &bad_type,   &bad_time, &bad_size,
+	&bad_target, &past_end,   &block_count,  &unreadable, &bad_slot, &bad_name,
+	&dangling,   &duplicate,  &second_name,  &wrong_type, &orphan,   &unreachable,
+	&lost,       &link_count, &wrong_parent, NULL,
 };
 
 /* A position in a directory that does not name an earlier one of the same hash. */
@@ -84,9 +86,10 @@ struct state {
 	uint32_t *dir;   /* of a directory: where its name is */
 	uint32_t *queue;
 	uint32_t head, tail;
-	bool damaged;  /* some directory was not understood ... */
-	bool blind;    /* ... and is not mended either: names may still be there */
-	uint32_t hurt; /* a directory with room, because it was damaged */
+	bool damaged;      /* some directory was not understood ... */
+	bool blind;        /* ... and is not mended either: names may still be there */
+	uint32_t hurt;     /* a directory with room, because it was damaged */
+	uint32_t lost_dir; /* lost+found; 0: not looked for yet */
 
 	uint64_t map_block; /* which inode map `map` is; 0: none.  Maps are never repaired. */
 	uint8_t map[SFS_BLOCK];
@@ -766,36 +769,148 @@ static int room_find(struct state *s, uint32_t dir, struct room *room)
 	return err > 0 ? file_walk(s, &walk, &f) : err;
 }
 
-/* Name an inode in the root directory, or where damage has made room. */
+/* Another block for a directory that has no room: only as long as its inode has pointers for it. */
+static int dir_grow(struct state *s, uint32_t dir, struct room *room)
+{
+	struct sfs_fields f;
+	uint64_t n, block;
+	int err = inode_read(s, dir, &f);
+
+	if (err <= 0)
+		return err;
+	n = f.size / SFS_BLOCK;
+	if (n >= SIMPLEFS_N_DIRECT || f.direct[n])
+		return 0;
+	err = check_allocate(s->check, &block);
+	if (err)
+		return err == -ENOSPC ? 0 : err;
+	memset(room->bytes, 0, SFS_BLOCK);
+	err = check_write(s->check, block, 1, room->bytes);
+	f.direct[n] = block;
+	f.size += SFS_BLOCK;
+	f.blocks++;
+	if (!err)
+		err = inode_write(s, dir, &f);
+	return err ? err : room_find(s, dir, room);
+}
+
+/* Put a name there; *done says whether there was room.  Its link is counted. */
+static int name_put(struct state *s, uint32_t dir, const char *name, uint32_t ino, uint64_t birth,
+		    bool *done)
+{
+	struct room room = { .name_len = (uint32_t)strlen(name) };
+	struct sfs_slot slot = { .ino = ino,
+				 .birth = birth,
+				 .type = s->type[ino],
+				 .name = name,
+				 .name_len = (uint8_t)room.name_len };
+	int err = room_find(s, dir, &room);
+
+	if (!err && !room.block)
+		err = dir_grow(s, dir, &room);
+	*done = !err && room.block;
+	if (!*done)
+		return err;
+	sfs_sector_add(room.bytes + room.sector, room.off, room.len, &slot);
+	err = check_write(s->check, room.block, 1, room.bytes);
+	if (s->type[ino] == SIMPLEFS_DIR) {
+		s->links[ino] = 2;
+		s->links[dir]++;
+		s->dir[ino] = dir;
+	} else {
+		s->links[ino]++;
+	}
+	return err;
+}
+
+/* A directory in the root directory of that name, by looking at names. */
+struct by_name {
+	const char *name;
+	uint32_t ino;
+};
+
+static int by_name_visit(struct state *s, void *arg, uint64_t fblk, uint64_t block)
+{
+	struct by_name *find = arg;
+	uint8_t bytes[SFS_BLOCK];
+	struct sfs_slot slot;
+	int err = check_read(s->check, block, 1, bytes);
+
+	(void)fblk;
+	for (uint8_t *at = bytes; !err && at < bytes + SFS_BLOCK; at += SFS_SECTOR)
+		for (uint32_t off = 0; sfs_slot_decode(at, off, &slot) > 0; off += slot.len)
+			if (slot.ino && slot.ino < s->n && slot.name_len == strlen(find->name) &&
+			    memcmp(slot.name, find->name, slot.name_len) == 0 &&
+			    s->type[slot.ino] == SIMPLEFS_DIR)
+				find->ino = slot.ino;
+	return err;
+}
+
+static int lost_dir_make(struct state *s)
+{
+	struct sfs_fields f;
+	bool done = false;
+	int err = 0;
+
+	for (uint32_t ino = 2; ino < s->n && !s->lost_dir && err >= 0; ino++) {
+		uint64_t birth = check_epoch(s->check) << 32 | 0xf0000000u | ino;
+
+		if (s->type[ino] || s->links[ino])
+			continue;
+		err = inode_read(s, ino, &f);
+		if (err <= 0 || f.mode)
+			continue;
+		f = (struct sfs_fields){
+			.mode = 0040700, .nlink = 2, .birth = birth, .parent = SFS_ROOT_INO
+		};
+		err = inode_write(s, ino, &f);
+		s->type[ino] = SIMPLEFS_DIR;
+		if (!err)
+			err = name_put(s, SFS_ROOT_INO, "lost+found", ino, birth, &done);
+		s->lost_dir = done ? ino : SFS_ROOT_INO;
+	}
+	if (!s->lost_dir)
+		s->lost_dir = SFS_ROOT_INO;
+	return err < 0 ? err : 0;
+}
+
+/* lost+found, or the root directory where that cannot be made. */
+static int lost_dir_find(struct state *s)
+{
+	struct by_name find = { .name = "lost+found" };
+	struct file_walk walk = { .keep = UINT64_MAX, .visit = by_name_visit, .arg = &find };
+	struct sfs_fields f;
+	int err;
+
+	if (s->lost_dir)
+		return 0;
+	err = inode_read(s, SFS_ROOT_INO, &f);
+	if (err > 0)
+		err = file_walk(s, &walk, &f);
+	s->lost_dir = find.ino;
+	return err || s->lost_dir ? err : lost_dir_make(s);
+}
+
+/* Name an inode in lost+found, or where damage has made room. */
 static int name_give(struct state *s, uint32_t ino, struct sfs_fields *f)
 {
 	char name[24];
-	struct room room = { .name_len = (uint32_t)snprintf(name, sizeof(name), "lost-%u", ino) };
-	struct sfs_slot slot = {
-		.ino = ino, .birth = f->birth, .type = s->type[ino], .name = name
-	};
-	uint32_t dir = SFS_ROOT_INO;
-	int err = room_find(s, dir, &room);
+	bool done = false;
+	int err = lost_dir_find(s);
 
-	if (!err && !room.block) {
-		dir = s->hurt;
-		err = room_find(s, dir, &room);
-	}
-	if (err || !room.block) {
+	snprintf(name, sizeof(name), "#%u", ino);
+	if (!err)
+		err = name_put(s, s->lost_dir, name, ino, f->birth, &done);
+	if (!err && !done && s->hurt)
+		err = name_put(s, s->hurt, name, ino, f->birth, &done);
+	if (err || !done) {
 		check_repair_failed(s->check);
 		return err;
 	}
-	slot.name_len = (uint8_t)room.name_len;
-	sfs_sector_add(room.bytes + room.sector, room.off, room.len, &slot);
-	err = check_write(s->check, room.block, 1, room.bytes);
-	s->links[ino]++;
-	if (err || s->type[ino] != SIMPLEFS_DIR)
-		return err;
-	s->links[ino] = 2;
-	s->links[dir]++;
-	s->dir[ino] = dir;
+	if (s->type[ino] != SIMPLEFS_DIR)
+		return 0;
 	s->queue[s->tail++] = ino;
-	f->parent = dir;
+	f->parent = s->dir[ino];
 	return inode_write(s, ino, f);
 }
 
@@ -908,6 +1023,62 @@ static void state_fini(struct state *s)
 	free(s->type);
 }
 
+/* A new block of zeroes, named by a pointer in another one. */
+static int block_make(struct state *s, uint64_t owner, uint8_t *bytes, uint32_t at, uint64_t *block)
+{
+	uint8_t zeroes[SFS_BLOCK] = { 0 };
+	le64_t pointer;
+	int err = check_allocate(s->check, block);
+
+	if (!err)
+		err = check_write(s->check, *block, 1, zeroes);
+	if (err)
+		return err;
+	pointer = le64_make(*block);
+	memcpy(bytes + at, &pointer, sizeof(pointer));
+	return check_write(s->check, owner, 1, bytes);
+}
+
+/* Where the first inodes were, the walk cut everything off.  Returns 1. */
+static int first_table_make(struct state *s)
+{
+	uint64_t map = pointer_of(s->super + SIMPLEFS_SUPER_RAW, 0), table;
+	uint8_t bytes[SFS_BLOCK] = { 0 };
+	int err = map ? check_read(s->check, map, 1, bytes)
+		      : block_make(s, check_root_object(s->check), s->super, SIMPLEFS_SUPER_RAW,
+				   &map);
+
+	s->map_block = s->table_block = 0;
+	if (!err && !pointer_of(bytes, 0))
+		err = block_make(s, map, bytes, 0, &table);
+	if (err)
+		check_repair_failed(s->check);
+	return err ? err : 1;
+}
+
+/* An empty one, or what there is under a mode that was damaged. */
+static int root_dir_make(struct state *s)
+{
+	struct sfs_fields f;
+	int err = inode_read(s, SFS_ROOT_INO, &f);
+
+	if (err == 0)
+		err = first_table_make(s);
+	if (err > 0)
+		err = inode_read(s, SFS_ROOT_INO, &f);
+	if (err <= 0)
+		return err ? err : -ENOENT;
+	if (f.mode == 0 || SIMPLEFS_TYPE(f.mode & 0xffff) != SIMPLEFS_REG || f.size % SFS_BLOCK)
+		f = (struct sfs_fields){ .birth = f.birth ? f.birth : 1 };
+	f.mode = SIMPLEFS_DIR << 12 | (f.mode & 07777 ? f.mode & 07777 : 0755);
+	f.nlink = 2;
+	f.parent = SFS_ROOT_INO;
+	s->type[SFS_ROOT_INO] = SIMPLEFS_DIR;
+	s->damaged = true;
+	check_ownership_changed(s->check);
+	return inode_write(s, SFS_ROOT_INO, &f);
+}
+
 static int passes(struct state *s)
 {
 	int err = inodes_walk(s, inode_check, NULL);
@@ -915,8 +1086,11 @@ static int passes(struct state *s)
 	if (err)
 		return err;
 	if (s->type[SFS_ROOT_INO] != SIMPLEFS_DIR) {
-		check_problem(s->check, &no_root);
-		return 0;
+		if (!check_problem(s->check, &no_root))
+			return 0;
+		err = root_dir_make(s);
+		if (err)
+			return err;
 	}
 	s->links[SFS_ROOT_INO] = 2;
 	s->dir[SFS_ROOT_INO] = SFS_ROOT_INO;
@@ -929,6 +1103,25 @@ static int passes(struct state *s)
 	return err ? err : inodes_walk(s, inode_settle, NULL);
 }
 
+/* mkfs writes it last: without an inode map it never got that far. */
+static bool magic_is_there(struct state *s, int *err)
+{
+	struct sfs_super_disk *super = (void *)s->super;
+
+	if (le64_get(super->magic) == SIMPLEFS_MAGIC)
+		return true;
+	if (!pointer_of(s->super + SIMPLEFS_SUPER_RAW, 0)) {
+		check_problem(s->check, &no_magic);
+		return false;
+	}
+	if (!check_problem(s->check, &lost_magic))
+		return false;
+	super->magic = le64_make(SIMPLEFS_MAGIC);
+	super->version = le32_make(1);
+	*err = check_write(s->check, check_root_object(s->check), 1, s->super);
+	return !*err;
+}
+
 static int simplefs_check(struct check *check)
 {
 	struct state *s = calloc(1, sizeof(*s));
@@ -937,10 +1130,9 @@ static int simplefs_check(struct check *check)
 	if (!s)
 		return -ENOMEM;
 	s->check = check;
+	s->damaged = check_was_mended(check); /* what has no name may have lost it */
 	err = state_init(s);
-	if (!err && le64_get(((struct sfs_super_disk *)(void *)s->super)->magic) != SIMPLEFS_MAGIC)
-		check_problem(check, &no_magic);
-	else if (!err)
+	if (!err && magic_is_there(s, &err))
 		err = passes(s);
 	state_fini(s);
 	free(s);

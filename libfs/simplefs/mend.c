@@ -109,6 +109,48 @@ bool sfs_doubt(const struct check_damage *damage, const uint8_t *bytes)
 	return false;
 }
 
+/* As the template sees it, which looks at sixteen bits of the mode. */
+static bool has_pointers(const struct sfs_fields *f)
+{
+	return sfs_has_pointers(f->mode & 0xffff, f->size);
+}
+
+static void pointer_settle(const struct check_damage *damage, uint8_t *at)
+{
+	if (pointer_get(at) >= damage->blocks)
+		pointer_put(at, 0);
+}
+
+/* An inode as a whole, or just those of its pointers that lead nowhere. */
+static void inode_settle(const struct check_damage *damage, struct sfs_inode_disk *inode)
+{
+	struct sfs_fields f;
+
+	if (inode_is_noise(inode, damage->blocks))
+		memset(inode, 0, sizeof(*inode));
+	sfs_inode_decode(inode, &f);
+	if (!has_pointers(&f))
+		return;
+	for (unsigned i = 0; i < SIMPLEFS_N_DIRECT; i++)
+		pointer_settle(damage, inode->direct[i].b);
+	for (unsigned i = 0; i < SIMPLEFS_N_IND; i++)
+		pointer_settle(damage, inode->ind[i].b);
+}
+
+/* What its first sector says is known, but for the time. */
+static void header_settle(const struct check_damage *damage, uint8_t *bytes)
+{
+	struct sfs_super_disk *super = (void *)bytes;
+
+	if (le64_get(super->magic) == SIMPLEFS_MAGIC &&
+	    le32_get(super->version) == SIMPLEFS_VERSION)
+		return;
+	memset(bytes, 0, SIMPLEFS_SUPER_RAW);
+	super->magic = le64_make(SIMPLEFS_MAGIC);
+	super->version = le32_make(SIMPLEFS_VERSION);
+	memcpy(super->uuid, damage->root_uuid, sizeof(super->uuid));
+}
+
 /* What is noise becomes empty.  False: then nothing would be left of it. */
 static bool noise_clear(const struct check_damage *damage, uint8_t *bytes)
 {
@@ -117,13 +159,16 @@ static bool noise_clear(const struct check_damage *damage, uint8_t *bytes)
 
 	if (!pointers_of(damage, &first)) {
 		for (uint32_t i = 0; i < SIMPLEFS_ITAB_INODES; i++)
-			if (inode_is_noise(&inodes[i], damage->blocks))
-				memset(&inodes[i], 0, sizeof(inodes[i]));
+			inode_settle(damage, &inodes[i]);
 		return true;
 	}
+	if (first)
+		header_settle(damage, bytes);
 	for (uint32_t at = first; at < SFS_BLOCK; at += SFS_SECTOR)
 		if (sector_is_noise(bytes + at, damage->blocks))
 			memset(bytes + at, 0, SFS_SECTOR);
+	for (uint32_t at = first; at < SFS_BLOCK; at += 8)
+		pointer_settle(damage, bytes + at);
 	return first || !is_zero(bytes, SFS_BLOCK);
 }
 
@@ -140,7 +185,7 @@ static void record_add(struct record *record, uint8_t *at, bool may_merge)
 {
 	uint64_t pointer = pointer_get(at);
 
-	record->merges[record->n] = may_merge && record->n && pointer &&
+	record->merges[record->n] = may_merge && record->n && pointer > 1 &&
 				    pointer_get(record->at[record->n - 1]) + 1 == pointer;
 	record->at[record->n++] = at;
 }
@@ -150,7 +195,7 @@ static void inode_record(struct sfs_inode_disk *inode, struct record *record)
 	struct sfs_fields f;
 
 	sfs_inode_decode(inode, &f);
-	if (!sfs_has_pointers(f.mode, f.size))
+	if (!has_pointers(&f))
 		return;
 	for (unsigned i = 0; i < SIMPLEFS_N_DIRECT; i++)
 		record_add(record, (uint8_t *)&inode->direct[i], i > 0);

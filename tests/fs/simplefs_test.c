@@ -332,8 +332,8 @@ static const struct damage {
 	{ size_of_a_fifo, "simplefs/bad-size", LOSSY, true },
 	{ type_that_is_none, "simplefs/bad-type", LOSSY, true },
 	{ symlink_to_nothing, "simplefs/bad-symlink", LOSSY, true },
-	{ no_magic, "simplefs/unfinished", NONE, false },
-	{ no_root_directory, "simplefs/no-root-directory", NONE, false },
+	{ no_magic, "simplefs/magic", LOSSY, false },
+	{ no_root_directory, "simplefs/no-root-directory", LOSSY, false },
 };
 
 #define N_DAMAGES (sizeof(damages) / sizeof(damages[0]))
@@ -473,11 +473,12 @@ static void files_of_a_damaged_directory_are_found_again(void **state)
 		fx_open(d.fx);
 		fx_mount(d.fx, 0);
 		/* The directory itself was lost, with all in it; or only names in it. */
-		snprintf(name, sizeof(name), "lost-%u", (unsigned)d.dir);
-		dir = i ? fx_find(d.fx, FX_ROOT, name) : FX_ROOT;
-		snprintf(name, sizeof(name), i ? "file" : "lost-%u", (unsigned)d.file);
+		dir = fx_find(d.fx, FX_ROOT, "lost+found");
+		snprintf(name, sizeof(name), "#%u", (unsigned)d.dir);
+		dir = i ? fx_find(d.fx, dir, name) : dir;
+		snprintf(name, sizeof(name), i ? "file" : "#%u", (unsigned)d.file);
 		assert_content(d.fx, fx_find(d.fx, dir, name), bytes, 500000);
-		snprintf(name, sizeof(name), i ? "sub" : "lost-%u", (unsigned)d.sub);
+		snprintf(name, sizeof(name), i ? "sub" : "#%u", (unsigned)d.sub);
 		assert_content(d.fx, fx_find(d.fx, fx_find(d.fx, dir, name), "inner"), "inner", 5);
 		assert_int_equal(fx_find(d.fx, d.sub, ".."), dir);
 		fx_fini(d.fx);

@@ -109,6 +109,7 @@ const struct libfs_checker *libfs_checker_find(const char *name);
 
 uint64_t check_root_object(const struct check *check); /* first block of the root's object */
 const char *check_root_name(const struct check *check);
+const uint8_t *check_root_uuid(const struct check *check);                    /* 16 bytes */
 uint32_t check_type_id(const struct check *check, const char *template_name); /* 0 = none */
 /* Does this root own that block (as fsck's walk found)? */
 bool check_owns(const struct check *check, uint64_t block);
@@ -179,6 +180,7 @@ struct check_rescue {
 	uint8_t *owned; /* the bitmap given to check_set_root() */
 	uint8_t *lost;  /* may be NULL */
 	uint64_t epoch;
+	uint8_t uuid[16]; /* of the root */
 	int (*allocate)(void *arg, uint64_t *block);
 	void *arg;
 };
