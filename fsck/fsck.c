@@ -140,6 +140,14 @@ static int roots_check(struct fsck *f)
 	return err;
 }
 
+static bool root_is_there(const struct fsck *f)
+{
+	for (size_t i = 0; i < f->n_roots; i++)
+		if (fsck_root_wanted(f, &f->roots[i]))
+			return true;
+	return false;
+}
+
 static int passes(struct fsck *f)
 {
 	int err;
@@ -158,6 +166,8 @@ static int passes(struct fsck *f)
 		err = fsck_templates_load(f);
 	if (err || fsck_stopped(f))
 		return err;
+	if (f->opts->root && !root_is_there(f))
+		return -ENOENT;
 	pass(f, 3, "Checking roots and principals");
 	err = fsck_roots_check(f);
 	f->read_all = f->complete;
@@ -167,6 +177,8 @@ static int passes(struct fsck *f)
 		err = roots_check(f);
 	if (err || fsck_stopped(f))
 		return err;
+	if (f->opts->root)
+		return fsck_templates_restore(f);
 	pass(f, 6, "Checking the free map and counters");
 	err = fsck_templates_restore(f);
 	if (!err)
@@ -278,6 +290,8 @@ static int run(struct fsck *f)
 		fsck_say(f, "%s was not closed cleanly or is marked as damaged: checking it\n",
 			 f->name);
 	err = passes(f);
+	if (f->opts->root)
+		f->complete = false;
 	if (!err)
 		err = fsck_super_finish(f);
 	return err ? err : conclude(f);

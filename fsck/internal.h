@@ -16,6 +16,8 @@
 #ifndef FSCK_INTERNAL_H
 #define FSCK_INTERNAL_H
 
+#include <string.h>
+
 #include "blockset.h"
 #include "fsck/fsck.h"
 #include "problems.h"
@@ -181,6 +183,10 @@ const char *fsck_type_name(const struct fsck *f, uint64_t id);
 /* The global type behind a child index; UINT64_MAX when there is none. */
 uint64_t fsck_type_child(const struct type *type, uint32_t child);
 
+static inline bool fsck_root_wanted(const struct fsck *f, const struct root *root)
+{
+	return !f->opts->root || strcmp(f->opts->root, root->entry.name) == 0;
+}
 int fsck_roots_check(struct fsck *f);
 int fsck_roots_run_checkers(struct fsck *f);
 int fsck_roots_count_used(struct fsck *f);

@@ -18,6 +18,7 @@
 
 #include "fsck/fsck.h"
 #include "report.h"
+#include "undo.h"
 #include "xn/bdev.h"
 #include "xn/error.h"
 #include "xn/format.h"
@@ -33,6 +34,7 @@ static volatile sig_atomic_t stop; /* a handler has nowhere else to write to */
 struct arguments {
 	struct fsck_opts opts;
 	const char *image;
+	const char *undo, *replay; /* files */
 	bool json;
 	int mode_flags;     /* how many of -n -p -y were given */
 	bool nobody_to_ask; /* none of them, and no terminal */
@@ -40,7 +42,8 @@ struct arguments {
 };
 
 static const char help[] =
-	"Usage: xn-fsck [-n|-p|-y] [-f] [-v] [-C FD] [--json] IMAGE\n"
+	"Usage: xn-fsck [-n|-p|-y] [-f] [-v] [-C FD] [--json] [--root NAME] [--undo FILE] IMAGE\n"
+	"       xn-fsck --undo-replay FILE IMAGE\n"
 	"Check an XN disk and repair what can be repaired.\n"
 	"\n"
 	"  -n        look only, write nothing\n"
@@ -51,6 +54,13 @@ static const char help[] =
 	"  -v        say more; problems with their codes\n"
 	"  -C FD     write lines \"pass current max device\" to descriptor FD; 0 = a counter on\n"
 	"            the terminal\n"
+	"  --root NAME\n"
+	"            only this root: what it owns, and its file system; the free map is not "
+	"checked\n"
+	"  --undo FILE\n"
+	"            write down in FILE, which must not exist, what is overwritten\n"
+	"  --undo-replay FILE\n"
+	"            put back what such a FILE says; nothing else is done\n"
 	"  --json    print one JSON object instead of sentences; needs -n, -p or -y\n"
 	"  --help, --version\n"
 	"\n"
@@ -91,6 +101,9 @@ static void option_take(struct arguments *args, int option)
 	case 'f': args->opts.force = true; break;
 	case 'v': args->opts.verbose = true; break;
 	case 'J': args->json = true; break;
+	case 'R': args->opts.root = optarg; break;
+	case 'U': args->undo = optarg; break;
+	case 'B': args->replay = optarg; break;
 	case 'C':
 		args->opts.progress_fd = fd_parse(optarg);
 		if (args->opts.progress_fd < 0)
@@ -112,6 +125,9 @@ static struct arguments arguments_parse(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'J' },
+		{ "root", required_argument, NULL, 'R' },
+		{ "undo", required_argument, NULL, 'U' },
+		{ "undo-replay", required_argument, NULL, 'B' },
 		{ "help", no_argument, NULL, 'H' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
@@ -133,6 +149,8 @@ static struct arguments arguments_parse(int argc, char **argv)
 		args.exit_code = usage("only one of -n, -p and -y");
 	else if (args.json && args.mode_flags == 0)
 		args.exit_code = usage("--json needs -n, -p or -y");
+	else if (args.replay && (args.mode_flags || args.undo || args.opts.root))
+		args.exit_code = usage("--undo-replay does nothing else");
 	else
 		args.image = argv[optind];
 	return args;
@@ -165,9 +183,8 @@ static void holder_text(struct bdev *dev, char *text, size_t size)
 }
 
 /* 0: go on.  FSCK_FAILED: somebody uses it. */
-static int lock_take(const struct arguments *args, struct bdev *dev)
+static int lock_take(const struct arguments *args, struct bdev *dev, bool look)
 {
-	bool look = args->opts.mode == CHECK_LOOK;
 	char holder[200];
 	int err = bdev_lock(dev, !look, LOCK_WAIT_MS);
 
@@ -183,25 +200,56 @@ static int lock_take(const struct arguments *args, struct bdev *dev)
 	return 0;
 }
 
+/* The check itself, on a device that is locked. */
+static int device_check(struct arguments *args, struct bdev *dev)
+{
+	struct fsck_result result;
+	int err = fsck_run(dev, &args->opts, &result), code = result.exit_code;
+
+	if (args->json)
+		report_json(stdout, args->image, &result);
+	else if (err)
+		fprintf(stderr, "xn-fsck: %s: %s\n", args->image, result.why);
+	fsck_result_fini(&result);
+	return code;
+}
+
+static int check_with_undo(struct arguments *args, struct bdev *dev)
+{
+	struct bdev *undo;
+	int err = undo_create(args->undo, dev, &undo), code;
+
+	if (err) {
+		fprintf(stderr, "xn-fsck: %s: %s\n", args->undo, strerror(-err));
+		return FSCK_FAILED;
+	}
+	code = device_check(args, undo);
+	bdev_close(undo);
+	return code;
+}
+
+static int replay(const struct arguments *args, struct bdev *dev)
+{
+	char why[512];
+
+	return undo_replay(args->replay, dev, why, sizeof(why)) ? fail(args, why) : FSCK_REPAIRED;
+}
+
 static int check_image(struct arguments *args)
 {
-	uint32_t flags = args->opts.mode == CHECK_LOOK ? BDEV_OPEN_RDONLY : BDEV_OPEN_RDWR;
-	struct fsck_result result;
+	bool look = args->opts.mode == CHECK_LOOK && !args->replay;
 	struct bdev *dev;
-	int err = bdev_open(args->image, flags, 0, &dev), code;
+	int err = bdev_open(args->image, look ? BDEV_OPEN_RDONLY : BDEV_OPEN_RDWR, 0, &dev), code;
 
 	if (err)
 		return fail(args, xn_strerror(err));
-	code = lock_take(args, dev);
-	if (!code) {
-		err = fsck_run(dev, &args->opts, &result);
-		code = result.exit_code;
-		if (args->json)
-			report_json(stdout, args->image, &result);
-		else if (err)
-			fprintf(stderr, "xn-fsck: %s: %s\n", args->image, result.why);
-		fsck_result_fini(&result);
-	}
+	code = lock_take(args, dev, look);
+	if (!code && args->replay)
+		code = replay(args, dev);
+	else if (!code && args->undo && !look)
+		code = check_with_undo(args, dev);
+	else if (!code)
+		code = device_check(args, dev);
 	bdev_close(dev);
 	return code;
 }
@@ -231,7 +279,8 @@ int main(int argc, char **argv)
 
 	if (args.exit_code >= 0)
 		return args.exit_code;
-	if (args.opts.mode == CHECK_ASK && (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))) {
+	if (args.opts.mode == CHECK_ASK && !args.replay &&
+	    (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))) {
 		args.nobody_to_ask = true; /* then every answer is no */
 		args.opts.mode = CHECK_LOOK;
 	}

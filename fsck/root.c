@@ -215,7 +215,8 @@ static bool lost_is_ours(const struct fsck *f, const struct root *root)
 		if (&f->roots[i] != root && has_lost(f, &f->roots[i]) &&
 		    strcmp(f->roots[i].entry.libfs, root->entry.libfs) == 0)
 			return false;
-	return has_lost(f, root);
+	/* With one root walked, all that the others own looks lost. */
+	return has_lost(f, root) && !f->opts->root;
 }
 
 static int block_allocate(void *arg, uint64_t *block)
@@ -277,6 +278,8 @@ int fsck_roots_run_checkers(struct fsck *f)
 		const struct libfs_checker *checker = root->checker;
 
 		check_progress(f->check, i, f->n_roots);
+		if (!fsck_root_wanted(f, root))
+			continue;
 		if (!checker) {
 			fsck_say(f, "[%s] no checker for %s: only its templates vouch for it\n",
 				 root->entry.name,

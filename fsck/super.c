@@ -367,7 +367,7 @@ int fsck_super_finish(struct fsck *f)
 
 	if (!fsck_may_write(f))
 		return 0;
-	if (f->stopped) {
+	if (f->stopped || f->opts->root) {
 		f->super.state = f->begun ? XN_STATE_INUSE : f->first_state;
 	} else if (left) {
 		f->super.state = f->first_state;

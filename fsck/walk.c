@@ -424,6 +424,8 @@ int fsck_walk_roots(struct fsck *f)
 	int err = 0;
 
 	for (size_t i = 0; !err && i < f->n_roots && !fsck_stopped(f); i++) {
+		if (!fsck_root_wanted(f, &f->roots[i]))
+			continue;
 		check_set_root(f->check, f->roots[i].entry.name, f->roots[i].entry.object, NULL, 0,
 			       NULL, 0);
 		err = walk_root(f, &f->roots[i]);

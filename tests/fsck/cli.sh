@@ -76,6 +76,32 @@ expect 0 -p image
 expect 0 -n image
 says out 'clean'
 
+# --undo: all is as it was; the file is never overwritten.
+image leak
+expect 1 -y --undo taken image
+cmp -s image before && fail 'nothing was repaired'
+expect 1 --undo-replay taken image
+unchanged '--undo-replay'
+expect 8 -y --undo taken image
+says err 'File exists'
+unchanged 'an undo file that is there'
+expect 8 --undo-replay before image
+says err 'no undo file'
+expect 16 --undo-replay taken -y image
+rm -f taken
+# What was written behind a record that is cut off never went down: it is left out.
+image leak
+"$fsck" -y --undo taken image > out 2>&1
+truncate -s -100 taken
+expect 1 --undo-replay taken image
+rm -f taken
+
+# --root: that root only, and no free map.
+image leak
+expect 0 -fn --root a image
+grep -q 'Free them' out && fail 'the map was checked'
+expect 8 -fn --root nosuch image
+
 # 4: left.
 image lossy
 expect 4 -fp image

@@ -55,6 +55,12 @@ struct fsck_opts {
 	int progress_fd;                   /* -1 = none */
 	const volatile sig_atomic_t *stop; /* may be NULL; a signal handler makes it 1 */
 	int64_t now_ns;                    /* 0 = the clock */
+	/*
+	 * NULL, or the only root to be walked and checked.  The free map and the counters are left
+	 * alone, blocks that other roots have, too, are not found; a disk that was changed says "in
+	 * use" afterwards.
+	 */
+	const char *root;
 };
 
 struct fsck_finding {
