@@ -241,6 +241,8 @@ static void tweaks_do(struct cffs_deal *deal)
 			a->mtime = deal->now;
 		if (tweak->orphan)
 			a->flags |= CFFS_F_ORPHAN;
+		if (tweak->adopted)
+			a->flags &= ~CFFS_F_ORPHAN;
 	}
 }
 

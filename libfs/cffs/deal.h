@@ -44,7 +44,8 @@ struct cffs_tweak {
 	int nlink;  /* added */
 	bool write; /* its sector is part of the deal */
 	bool mtime;
-	bool orphan; /* from now on */
+	bool orphan;  /* from now on */
+	bool adopted; /* it is none any more */
 	/* the deal's own */
 	struct cffs_attr before;
 	struct cffs_hold *hold;

@@ -86,6 +86,7 @@ struct cffs_inode {
 	uint64_t refs; /* of the host */
 	uint32_t opens;
 	bool dirty;    /* a or b are newer than the sector */
+	bool unnamed;  /* it never had a name, and may get one */
 	bool idle;     /* in the list of those that nobody uses */
 	bool gone;     /* no name and no use any more, nothing on disk */
 	bool untidy;   /* directory: there will be something to do after the next sync */

@@ -369,6 +369,50 @@ int cffs_create(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t di
 	return make_named(libfs, ctx, dir, name, &make, exclusive, out);
 }
 
+/* A file that no name leads to lies with the orphans, which a mount after a crash frees. */
+static int make_unnamed(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir,
+			uint32_t mode, struct libfs_attr *out)
+{
+	struct make make = { .mode = S_IFREG | (mode & 07777) };
+	struct cffs_inode *inode;
+	unsigned tries = 0;
+	int err = inode_new(fs, ctx, dir, &make, &inode);
+
+	if (err)
+		return err;
+	inode->a.nlink = 0;
+	inode->unnamed = true;
+	do
+		err = cffs_orphan_place(fs, inode);
+	while (err && cffs_retry(fs, err, &tries));
+	if (err) {
+		cffs_inode_free(fs, inode);
+		return err;
+	}
+	pthread_mutex_lock(&fs->lock);
+	cffs_inode_insert(fs, inode);
+	pthread_mutex_unlock(&fs->lock);
+	give(fs, inode, out);
+	cffs_inode_put(fs, inode);
+	return 0;
+}
+
+int cffs_tmpfile(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir_ino,
+		 uint32_t mode, struct libfs_attr *out)
+{
+	struct cffs *fs = cffs_of(libfs);
+	struct cffs_inode *dir;
+	int err = dir_get(fs, ctx, dir_ino, false, &dir);
+
+	if (err)
+		return cffs_errno(err);
+	err = dir->a.nlink ? cffs_may(fs, dir, ctx, LIBFS_MAY_WRITE) : -ENOENT;
+	if (!err)
+		err = make_unnamed(fs, ctx, dir, mode, out);
+	dir_put(fs, dir);
+	return cffs_errno(err);
+}
+
 int cffs_mkdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 	       uint32_t mode, struct libfs_attr *out)
 {
@@ -633,6 +677,50 @@ static int deal_externalise(struct cffs *fs, struct cffs_deal *deal, struct cffs
 	return 0;
 }
 
+static int link_check(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_inode *dir,
+		      const char *name)
+{
+	struct cffs_loc loc;
+	int err = cffs_dir_find(fs, dir, name, &loc);
+
+	if (err != -ENOENT)
+		return err ? err : -EEXIST;
+	return dir->a.nlink ? cffs_may(fs, dir, ctx, LIBFS_MAY_WRITE) : -ENOENT;
+}
+
+/*
+ * The first name of a file that was made without one: it leaves the directory of orphans, which is
+ * locked with `dir`.  -EAGAIN: try again.
+ */
+static int link_first(struct cffs_locks *locks, const struct libfs_ctx *ctx,
+		      struct cffs_inode *inode, struct cffs_inode *dir, const char *name)
+{
+	struct cffs *fs = locks->fs;
+	bool external = fs->params.options & CFFS_O_NO_EMBED;
+	struct cffs_deal deal;
+	struct cffs_loc loc;
+	int err = link_check(fs, ctx, dir, name);
+
+	if (!err && external)
+		err = cffs_locks_also(locks, fs->xdir);
+	if (err)
+		return err;
+	cffs_deal_init(&deal, ctx->now);
+	tweak_dir(&deal, dir, 0);
+	cffs_loc_of(inode, &loc);
+	cffs_deal_cut(&deal, inode->dir, &loc, "");
+	cffs_deal_tweak(&deal, inode, 1, false)->adopted = true;
+	if (external) {
+		cffs_deal_put(&deal, fs->xdir, "", NULL)->inode = inode;
+		cffs_deal_put(&deal, dir, name, NULL)->link = inode;
+	} else {
+		cffs_deal_put(&deal, dir, name, NULL)->inode = inode;
+	}
+	err = cffs_deal_run(fs, &deal);
+	inode->unnamed = err != 0;
+	return err;
+}
+
 /* The directory of the inode's entry is locked with `dir`. */
 static int link_locked(struct cffs_locks *locks, const struct libfs_ctx *ctx,
 		       struct cffs_inode *inode, struct cffs_inode *dir, const char *name)
@@ -640,12 +728,8 @@ static int link_locked(struct cffs_locks *locks, const struct libfs_ctx *ctx,
 	char old_name[LIBFS_NAME_MAX + 1];
 	struct cffs *fs = locks->fs;
 	struct cffs_deal deal;
-	struct cffs_loc loc;
-	int err = cffs_dir_find(fs, dir, name, &loc);
+	int err = link_check(fs, ctx, dir, name);
 
-	if (err != -ENOENT)
-		return err ? err : -EEXIST;
-	err = dir->a.nlink ? cffs_may(fs, dir, ctx, LIBFS_MAY_WRITE) : -ENOENT;
 	if (!err)
 		err = cffs_locks_also(locks, fs->xdir); /* it comes behind all others */
 	if (err)
@@ -674,7 +758,8 @@ static int link_in(struct cffs *fs, const struct libfs_ctx *ctx, struct cffs_ino
 		return -ENOENT;
 	if (err)
 		return err;
-	err = inode->a.nlink == 0            ? -ENOENT
+	err = inode->unnamed                 ? link_first(&locks, ctx, inode, dir, name)
+	      : inode->a.nlink == 0          ? -ENOENT
 	      : inode->a.nlink == UINT32_MAX ? -EMLINK
 					     : link_locked(&locks, ctx, inode, dir, name);
 	cffs_locks_fini(&locks);
@@ -697,7 +782,9 @@ int cffs_link(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t ino,
 	if (!err)
 		err = may_look(fs, ctx, dir);
 	if (!err)
-		err = link_in(fs, ctx, inode, dir, name);
+		do
+			err = link_in(fs, ctx, inode, dir, name);
+		while (err == -EAGAIN);
 	if (!err)
 		give(fs, inode, out);
 	cffs_inode_put(fs, dir);

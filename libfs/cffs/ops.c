@@ -25,6 +25,7 @@ static const struct libfs_ops cffs_ops = {
 	.setattr = cffs_setattr,
 	.access = cffs_access,
 	.create = cffs_create,
+	.tmpfile = cffs_tmpfile,
 	.mkdir = cffs_mkdir,
 	.mknod = cffs_mknod,
 	.symlink = cffs_symlink,

@@ -25,6 +25,12 @@ static int op_create(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t 
 	return written(fs, cffs_create(fs, ctx, dir, name, mode, exclusive, out));
 }
 
+static int op_tmpfile(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir, uint32_t mode,
+		      struct libfs_attr *out)
+{
+	return written(fs, cffs_tmpfile(fs, ctx, dir, mode, out));
+}
+
 static int op_mkdir(struct libfs *fs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 		    const char *name, uint32_t mode, struct libfs_attr *out)
 {
@@ -111,6 +117,7 @@ static const struct libfs_ops through_ops = {
 	.setattr = op_setattr,
 	.access = cffs_access,
 	.create = op_create,
+	.tmpfile = op_tmpfile,
 	.mkdir = op_mkdir,
 	.mknod = op_mknod,
 	.symlink = op_symlink,

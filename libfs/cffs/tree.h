@@ -142,6 +142,8 @@ int cffs_lookup(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t di
 		struct libfs_attr *out);
 int cffs_create(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 		uint32_t mode, bool exclusive, struct libfs_attr *out);
+int cffs_tmpfile(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, uint32_t mode,
+		 struct libfs_attr *out);
 int cffs_mkdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 	       uint32_t mode, struct libfs_attr *out);
 int cffs_mknod(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,

@@ -439,6 +439,68 @@ static void entries_come_back_as_they_were(void **state)
 	assert_false(cffs_sector_next(sector, &at, &out));
 }
 
+/* ---- files without a name ---- */
+
+static libfs_ino_t unnamed_file(struct fx *fx, libfs_ino_t dir, const char *content)
+{
+	struct libfs_attr a;
+
+	assert_ok(libfs_tmpfile(fx->fs, fx_ctx(fx), dir, 0640, &a));
+	assert_int_equal(a.nlink, 0);
+	assert_int_equal(a.mode, S_IFREG | 0640);
+	fx_write(fx, a.ino, 0, content, strlen(content));
+	return a.ino;
+}
+
+static void a_file_without_a_name_may_get_one(void **state)
+{
+	struct fx *fx = *state;
+	libfs_ino_t d = fx_mkdir(fx, FX_ROOT, "d"), one, two;
+	static char large[100000];
+
+	memset(large, 'x', sizeof(large) - 1);
+	one = unnamed_file(fx, d, "small");
+	two = unnamed_file(fx, d, large);
+	assert_names(fx, d, "");
+	assert_int_equal(fx_link(fx, one, FX_ROOT, "d"), -EEXIST);
+	assert_ok(fx_link(fx, one, d, "one"));
+	assert_int_equal(fx_nlink(fx, one), 1);
+	assert_ok(libfs_sync(fx->fs));
+	assert_ok(fx_link(fx, two, d, "two"));
+	assert_ok(fx_link(fx, two, FX_ROOT, "second"));
+	assert_ok(fx_unlink(fx, d, "one"));
+	/* Who had a name, and lost it, gets none. */
+	assert_int_equal(fx_link(fx, one, d, "one"), -ENOENT);
+	fx_remount(fx);
+	d = fx_find(fx, FX_ROOT, "d");
+	assert_names(fx, d, "two");
+	assert_content(fx, fx_find(fx, FX_ROOT, "second"), large, sizeof(large) - 1);
+}
+
+static void a_file_without_a_name_goes_with_its_last_user(void **state)
+{
+	struct fx *fx = *state;
+	uint64_t before;
+	static char large[200000];
+
+	memset(large, 'y', sizeof(large) - 1);
+	fx_forget(fx, unnamed_file(fx, FX_ROOT, large));
+	fx_settle(fx);
+	before = fx_free_blocks(fx);
+	fx_forget(fx, unnamed_file(fx, FX_ROOT, large));
+	fx_settle(fx);
+	assert_int_equal(fx_free_blocks(fx), before);
+	/* A crash frees it, too. */
+	unnamed_file(fx, FX_ROOT, large);
+	assert_ok(libfs_sync(fx->fs));
+	fx_crash(fx, false);
+	fx_settle(fx);
+	assert_int_equal(fx_free_blocks(fx), before);
+	assert_int_equal(libfs_tmpfile(fx->fs, fx_as(fx, 1000, 1000), FX_ROOT, 0600,
+				       &(struct libfs_attr){ 0 }),
+			 -EACCES);
+}
+
 /* ---- memory ---- */
 
 /* Names that the host should forget, until there are no more; it does not, or does. */
@@ -500,6 +562,8 @@ int main(void)
 		CASE(attributes_of_any_size_come_back),
 		CASE(xn_itself_keeps_others_from_what_is_not_theirs),
 		CASE(an_entry_that_makes_no_sense_is_refused),
+		CASE(a_file_without_a_name_may_get_one),
+		CASE(a_file_without_a_name_goes_with_its_last_user),
 		CASE(what_is_too_much_is_offered_to_the_host),
 		cmocka_unit_test(a_directory_shrinks_when_its_blocks_left_the_cache),
 		cmocka_unit_test(every_sector_that_lost_a_bit_is_noticed),
