@@ -42,14 +42,49 @@ static int create(struct caller *caller, struct place *place, int flags, mode_t 
 	return err;
 }
 
+static bool is_unnamed(int flags)
+{
+	return (flags & O_TMPFILE) == O_TMPFILE;
+}
+
+/* A new file in the directory `path`, without a name. */
+static int make_unnamed(struct caller *caller, const char *path, int flags, mode_t mode,
+			struct place *place)
+{
+	struct libfs_attr attr;
+	int err;
+
+	if ((flags & O_ACCMODE) == O_RDONLY)
+		return -EINVAL;
+	err = caller_find(caller, path, PLACE_FOLLOW, place);
+	if (err)
+		return err;
+	err = !place->fs                  ? -EROFS
+	      : S_ISDIR(place->attr.mode) ? libfs_tmpfile(place->fs, &caller->ctx.libfs,
+							  place->attr.ino, mode & 07777, &attr)
+					  : -ENOTDIR;
+	if (err) {
+		place_put(place);
+		return err == -ENOSYS ? -EOPNOTSUPP : err;
+	}
+	if (place->attr.ino != LIBFS_ROOT_INO)
+		libfs_forget(place->fs, place->attr.ino, 1);
+	place->attr = attr;
+	return 0;
+}
+
 static int find(struct caller *caller, const char *path, int flags, mode_t mode,
 		struct place *place, bool *made)
 {
 	bool follow = !(flags & O_NOFOLLOW) && !(flags & O_CREAT && flags & O_EXCL);
 	uint32_t how = (follow ? PLACE_FOLLOW : 0) | (flags & O_CREAT ? PLACE_MISSING : 0);
-	int err = caller_find(caller, path, how, place);
+	int err;
 
-	*made = false;
+	*made = is_unnamed(flags);
+	if (*made)
+		return make_unnamed(caller, path, flags, mode, place);
+	err = caller_find(caller, path, how, place);
+
 	if (err)
 		return err;
 	if (!place->exists)
@@ -111,7 +146,7 @@ int xnfs_file_open(struct xnfs *fs, const char *path, int flags, mode_t mode,
 	file->libfs = place.fs;
 	file->ino = place.attr.ino;
 	file->root_id = root.id;
-	file->flags = flags;
+	file->flags = is_unnamed(flags) ? flags & ~O_TMPFILE : flags;
 	err = open_found(&caller, file, made);
 	place_put(&place); /* open, it stays */
 	if (err) {

@@ -184,6 +184,29 @@ static void bytes_are_read_where_they_were_written(void **state)
 	assert_holds(fx->fs, "/home/f", "0123xx");
 }
 
+static void a_file_without_a_name_is_one(void **state)
+{
+	struct fixture *fx = *state;
+	struct xnfs_file *file;
+	struct stat st;
+	char byte;
+
+	assert_int_equal(open_error(fx->fs, "/home", O_RDONLY | O_TMPFILE), -EINVAL);
+	assert_int_equal(open_error(fx->fs, "/", O_RDWR | O_TMPFILE), -EROFS);
+	assert_int_equal(open_error(fx->fs, "/home/none", O_RDWR | O_TMPFILE), -ENOENT);
+	if (strcmp(fx->libfs, "cffs") != 0) {
+		assert_int_equal(open_error(fx->fs, "/home", O_RDWR | O_TMPFILE), -EOPNOTSUPP);
+		return;
+	}
+	assert_int_equal(xnfs_file_open(fx->fs, "/home", O_RDWR | O_TMPFILE, 0600, &file), 0);
+	assert_int_equal(xnfs_write(file, "x", 1), 1);
+	assert_int_equal(xnfs_pread(file, &byte, 1, 0), 1);
+	assert_int_equal(xnfs_fstat(file, &st), 0);
+	assert_int_equal(st.st_nlink, 0);
+	assert_int_equal(st.st_mode, S_IFREG | 0600);
+	xnfs_file_close(file);
+}
+
 static void opening_flags_do_what_they_say(void **state)
 {
 	struct fixture *fx = *state;
@@ -501,6 +524,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		T(the_top_lists_the_roots_and_cannot_be_changed),
 		T(bytes_are_read_where_they_were_written),
+		T(a_file_without_a_name_is_one),
 		T(opening_flags_do_what_they_say),
 		T(names_are_made_moved_and_removed),
 		T(attributes_are_set_and_told),

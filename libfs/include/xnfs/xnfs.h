@@ -106,7 +106,10 @@ int xnfs_removexattr(struct xnfs *fs, const char *path, const char *name);
 
 /* ---- files ---- */
 
-/* As open(2): O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NOFOLLOW. */
+/*
+ * As open(2): O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_EXCL, O_TRUNC, O_APPEND, O_NOFOLLOW, O_TMPFILE
+ * (-EOPNOTSUPP: the LibFS does not have it).
+ */
 int xnfs_file_open(struct xnfs *fs, const char *path, int flags, mode_t mode,
 		   struct xnfs_file **out);
 void xnfs_file_close(struct xnfs_file *file);
