@@ -27,6 +27,7 @@ struct closure {
 	uint32_t sectors;
 	bool unwritten; /* something names a block that has no bytes yet */
 	bool too_big;   /* for a record */
+	bool evicted;   /* something was written at home, not flushed, and left the cache */
 	bool home;      /* everything dirty may be written at home now */
 };
 
@@ -120,8 +121,10 @@ static int closure_grow(struct closure *closure, struct entry *entry)
 		err = closure_group(closure, entry);
 	if (!err && entry->owner && !order_reachable(entry))
 		err = closure_add(closure, entry->owner);
-	if (entry->flags & (E_DIRTY | E_UNFLUSHED))
+	if (entry->flags & (E_DIRTY | E_UNFLUSHED)) {
 		closure->sectors += log_sectors_of(entry);
+		closure->evicted |= !(entry->flags & E_CACHED);
+	}
 	if ((entry->flags & E_DIRTY) && !order_writable(closure->xn, entry))
 		closure->home = false;
 	return err;
@@ -266,8 +269,9 @@ static int commit_step(struct xn_session *session, const struct xn_extent *exten
 		goto release;
 	if (closure.unwritten)
 		err = XN_ETAINTED;
-	else if (n == 0 || closure.home || closure.too_big || closure.sectors > RECORD_MAX ||
-		 closure.sectors > log_homes_max(xn) || !claims_can_be_said(xn))
+	else if (n == 0 || closure.home || closure.too_big || closure.evicted ||
+		 closure.sectors > RECORD_MAX || closure.sectors > log_homes_max(xn) ||
+		 !claims_can_be_said(xn))
 		err = write_home(&closure);
 	else
 		err = write_record(&closure, n);

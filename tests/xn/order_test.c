@@ -347,6 +347,40 @@ static void a_sync_flushes_what_was_written_and_evicted_before(void **state)
 	assert_true(stamp_is(crashdev_now(fx->medium) + data * XN_BLOCK, data, fx->root, 2));
 }
 
+/* A record would have to hold bytes that left the cache; a flush makes them durable, too. */
+static void a_commit_flushes_what_was_written_and_evicted_before(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t many = given_child(fx, fx->root, 400, 120, T_DATA);
+	xn_binding_t all = given_bound(fx, fx->root, 400, many, 120, T_DATA, XN_WRITE), binding;
+	xn_blk_t data = given_data(fx, fx->root, 0, 1, &binding), later;
+	struct xn_extent extents[2] = { { data, 1, 0, 0 }, { fx->root, 1, 0, 0 } };
+	uint8_t bytes[XN_BLOCK];
+
+	for (uint64_t i = 0; i < 120; i++) {
+		stamp_fill(bytes, many + i, fx->root, 1);
+		assert_ok(xn_write(fx->session, all, i * XN_BLOCK, bytes, sizeof(bytes)));
+		if (i % 50 == 49)
+			assert_refused(xn_sync(fx->session, fx->root_id), XN_ETAINTED);
+	}
+	assert_ok(xn_unbind(fx->session, all));
+	assert_ok(xn_sync(fx->session, 0));
+	stamp_fill(bytes, data, fx->root, 2);
+	assert_ok(xn_write(fx->session, binding, 0, bytes, sizeof(bytes)));
+	assert_ok(xn_unbind(fx->session, binding));
+	assert_ok(writeback(fx, data, 1));
+	for (uint64_t i = 0; i < 120; i += 40) {
+		all = given_bound(fx, fx->root, 400, many, 120, T_DATA, XN_READ);
+		assert_ok(xn_readin(fx->session, all, i, 40));
+		assert_ok(xn_unbind(fx->session, all));
+	}
+	later = given_data(fx, fx->root, 1, 3, NULL);
+	assert_ok(xn_commit(fx->session, extents, 2));
+	fixture_crash(fx, 1); /* only what was flushed is left */
+	assert_true(stamp_is(crashdev_now(fx->medium) + data * XN_BLOCK, data, fx->root, 2));
+	assert_true(stamp_is(crashdev_now(fx->medium) + later * XN_BLOCK, later, fx->root, 3));
+}
+
 static void syncing_one_root_leaves_another_alone(void **state)
 {
 	struct fixture *fx = *state;
@@ -607,6 +641,9 @@ int main(void)
 		TEST(a_branch_nobody_wrote_is_free_at_once),
 		cmocka_unit_test_setup_teardown(a_sync_flushes_what_was_written_and_evicted_before,
 						fixture_setup_small_cache, fixture_teardown),
+		cmocka_unit_test_setup_teardown(
+			a_commit_flushes_what_was_written_and_evicted_before,
+			fixture_setup_small_cache, fixture_teardown),
 		TEST(syncing_one_root_leaves_another_alone),
 		TEST(only_administrators_sync_everything),
 		TEST(nobody_writes_back_what_he_has_not_bound),
