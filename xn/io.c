@@ -56,7 +56,7 @@ int io_read_blocks(struct xn *xn, xn_blk_t start, uint64_t count, void *buffer)
 {
 	int err = bdev_read(xn->dev, start * XN_BLOCK_SIZE, buffer, count * XN_BLOCK_SIZE);
 
-	return err ? XN_EIO : 0;
+	return err && err != -ENOMEM ? XN_EIO : err;
 }
 
 /* An object's bytes as the device, or the log, has them; the lock is dropped while reading. */
