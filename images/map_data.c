@@ -433,7 +433,8 @@ static int detail_write(struct detail *d, uint64_t cell_blocks, char **out)
 	detail_number(d);
 	d->out = open_memstream(&text, &len);
 	err = d->out ? put_all(d) : -ENOMEM;
-	if (d->out && fclose(d->out) && !err)
+	/* Without memory for its last byte, a stream closes well and leaves nothing. */
+	if (d->out && (fclose(d->out) || !text) && !err)
 		err = -ENOMEM;
 	if (!err)
 		err = pack(text, len, out);

@@ -160,7 +160,7 @@ int map_write_html(const struct disk_map *map, const struct map_style *style, FI
 	page.data = strdup("");
 	if (page.data)
 		put_page(&page);
-	if (fclose(page.out) || !page.data) {
+	if (fclose(page.out) || !page.data || !text) {
 		free(page.data);
 		free(text);
 		return -ENOMEM;

@@ -318,7 +318,7 @@ static int put_all(struct drawing *d, FILE *out)
 	if (!d->out)
 		return -ENOMEM;
 	height = put_histogram(d, put_legend(d));
-	if (fclose(d->out)) {
+	if (fclose(d->out) || !words) {
 		free(words);
 		return -ENOMEM;
 	}
