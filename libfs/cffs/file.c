@@ -213,6 +213,27 @@ static int fsync_locked(struct cffs *fs, struct cffs_inode *inode, bool data_onl
 	return err;
 }
 
+/* A file with several names: they are stable only when everything is. */
+static int fsync_linked(struct cffs *fs, struct cffs_inode *inode)
+{
+	struct cffs_file before = *inode->file;
+	int err;
+
+	/* What is written from now on is the next one's. */
+	inode->file->n_dirty = 0;
+	inode->file->entry_due = inode->file->tail_cut = false;
+	pthread_rwlock_unlock(&inode->lock);
+	err = cffs_sync(fs);
+	pthread_rwlock_wrlock(&inode->lock);
+	if (!err || !cffs_file_of(inode))
+		return err;
+	for (uint32_t i = 0; i < before.n_dirty; i++)
+		cffs_file_note(inode->file, before.dirty[i].first, before.dirty[i].last);
+	inode->file->entry_due |= before.entry_due;
+	inode->file->tail_cut |= before.tail_cut;
+	return err;
+}
+
 int cffs_fsync(struct libfs *libfs, libfs_ino_t ino, bool data_only)
 {
 	struct cffs *fs = cffs_of(libfs);
@@ -221,12 +242,16 @@ int cffs_fsync(struct libfs *libfs, libfs_ino_t ino, bool data_only)
 
 	if (err)
 		return cffs_errno(err);
-	if (!S_ISREG(inode->type) || inode->dir == fs->xdir || inode->dir == fs->odir) {
-		/* Its names are elsewhere. */
+	if (!S_ISREG(inode->type)) {
 		err = cffs_sync(fs);
 	} else {
 		pthread_rwlock_wrlock(&inode->lock);
-		err = fsync_locked(fs, inode, data_only);
+		if (!cffs_file_of(inode))
+			err = -ENOMEM;
+		else if (inode->dir == fs->xdir && (!data_only || inode->file->entry_due))
+			err = fsync_linked(fs, inode);
+		else
+			err = fsync_locked(fs, inode, data_only);
 		pthread_rwlock_unlock(&inode->lock);
 	}
 	cffs_inode_put(fs, inode);

@@ -435,23 +435,47 @@ static void fsync_of_a_new_small_file_is_one_flush(void **state)
 	}
 }
 
-static void fdatasync_of_an_overwrite_is_one_flush(void **state)
+/* Much that nobody asked to be durable. */
+static void others_dirty(struct fx *fx)
 {
-	struct fx *fx = *state;
+	for (unsigned i = 0; i < 20; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "other%u", i);
+		fx_file(fx, fx_mkdir(fx, FX_ROOT, name), "file", "not asked for");
+	}
+}
+
+/* `name`: another of the file; NULL: it has one. */
+static void fdatasync_is_one_flush(struct fx *fx, const char *name)
+{
 	libfs_ino_t f = fx_create(fx, FX_ROOT, "f");
 	char bytes[8192] = "x";
 	uint64_t before;
 
+	if (name)
+		assert_ok(fx_link(fx, f, FX_ROOT, name));
 	fx_write(fx, f, 0, bytes, sizeof(bytes));
 	assert_ok(libfs_fsync(fx->fs, f, false));
 	fx_settle(fx);
 	memset(bytes + 4096, 'n', 4096);
 	fx_write(fx, f, 4096, bytes + 4096, 4096);
+	others_dirty(fx);
 	before = flushes(fx);
 	assert_ok(libfs_fsync(fx->fs, f, true));
 	assert_int_equal(flushes(fx), before + 1);
 	fx_crash(fx, false);
-	assert_content(fx, fx_find(fx, FX_ROOT, "f"), bytes, sizeof(bytes));
+	assert_content(fx, fx_find(fx, FX_ROOT, name ? name : "f"), bytes, sizeof(bytes));
+}
+
+static void fdatasync_of_an_overwrite_is_one_flush(void **state)
+{
+	fdatasync_is_one_flush(*state, NULL);
+}
+
+static void fdatasync_of_an_overwrite_of_a_linked_file_is_one_flush(void **state)
+{
+	fdatasync_is_one_flush(*state, "g");
 }
 
 static void a_file_whose_inode_was_forgotten_is_still_synced(void **state)
@@ -553,6 +577,7 @@ int main(void)
 		CASE(a_tiny_file_has_no_block),
 		CASE(fsync_of_a_new_small_file_is_one_flush),
 		CASE(fdatasync_of_an_overwrite_is_one_flush),
+		CASE(fdatasync_of_an_overwrite_of_a_linked_file_is_one_flush),
 		CASE(a_file_whose_inode_was_forgotten_is_still_synced),
 		CASE(through_writes_each_change),
 		CASE(mount_options_are_words_it_knows),
