@@ -394,7 +394,7 @@ struct xn {
 	struct bdev *dev;
 	struct bdev *overlay; /* NULL, or dev: what a log said of a disk opened for reading only */
 	bool own_dev, writable, was_clean, damaged;
-	_Atomic int broken; /* 0, or why nothing may be written any more */
+	_Atomic int broken;   /* 0, or why nothing may be written any more */
 	int64_t fixed_now_ns; /* 0: the clock */
 	struct xn_super super;
 	struct super_mark mark; /* what the disk says of its writer; another's: we are fenced */
