@@ -10,19 +10,45 @@
 
 #include "internal.h"
 
-static int stat_at(struct xnfs *fs, const char *path, uint32_t flags, struct stat *out)
-{
+/* One path looked up: who asks, and what is there.  visit...() until leave(). */
+struct visit {
 	struct caller caller;
 	struct place place;
-	int err;
+};
 
-	caller_init(&caller, fs);
-	err = caller_find(&caller, path, flags, &place);
+static int visit(struct visit *v, struct xnfs *fs, const char *path, uint32_t flags)
+{
+	caller_init(&v->caller, fs);
+	return caller_find(&v->caller, path, flags, &v->place);
+}
+
+static int visit_file(struct visit *v, struct xnfs *fs, const char *path, uint32_t flags)
+{
+	caller_init(&v->caller, fs);
+	return caller_find_file(&v->caller, path, flags, &v->place);
+}
+
+static int visit_new(struct visit *v, struct xnfs *fs, const char *path)
+{
+	caller_init(&v->caller, fs);
+	return caller_find_new(&v->caller, path, &v->place);
+}
+
+static ssize_t leave(struct visit *v, ssize_t result)
+{
+	place_put(&v->place);
+	return result;
+}
+
+static int stat_at(struct xnfs *fs, const char *path, uint32_t flags, struct stat *out)
+{
+	struct visit v;
+	int err = visit(&v, fs, path, flags);
+
 	if (err)
 		return err;
-	stat_fill(&caller, &place, out);
-	place_put(&place);
-	return 0;
+	stat_fill(&v.caller, &v.place, out);
+	return (int)leave(&v, 0);
 }
 
 int xnfs_stat(struct xnfs *fs, const char *path, struct stat *out)
@@ -37,20 +63,17 @@ int xnfs_lstat(struct xnfs *fs, const char *path, struct stat *out)
 
 int xnfs_access(struct xnfs *fs, const char *path, int mode)
 {
-	struct caller caller;
-	struct place place;
-	int err;
+	struct visit v;
+	int err = visit(&v, fs, path, PLACE_FOLLOW);
 
-	caller_init(&caller, fs);
-	err = caller_find(&caller, path, PLACE_FOLLOW, &place);
 	if (err)
 		return err;
-	if (place.fs)
-		err = libfs_access(place.fs, &caller.ctx.libfs, place.attr.ino, (uint32_t)mode);
+	if (v.place.fs)
+		err = libfs_access(v.place.fs, &v.caller.ctx.libfs, v.place.attr.ino,
+				   (uint32_t)mode);
 	else if (mode & W_OK)
 		err = -EROFS;
-	place_put(&place);
-	return err;
+	return (int)leave(&v, err);
 }
 
 /* ---- making ---- */
@@ -76,17 +99,13 @@ static int make_at(struct caller *caller, const struct place *place, mode_t mode
 
 static int make(struct xnfs *fs, const char *path, mode_t mode, dev_t dev, const char *target)
 {
-	struct caller caller;
-	struct place place;
-	int err;
+	struct visit v;
+	int err = visit_new(&v, fs, path);
 
-	caller_init(&caller, fs);
-	err = caller_find_new(&caller, path, &place);
 	if (err)
 		return err;
-	err = make_at(&caller, &place, mode, dev, target);
-	place_put(&place);
-	return err;
+	err = make_at(&v.caller, &v.place, mode, dev, target);
+	return (int)leave(&v, err);
 }
 
 int xnfs_mkdir(struct xnfs *fs, const char *path, mode_t mode)
@@ -108,21 +127,18 @@ int xnfs_symlink(struct xnfs *fs, const char *target, const char *path)
 
 ssize_t xnfs_readlink(struct xnfs *fs, const char *path, char *target, size_t size)
 {
-	struct caller caller;
-	struct place place;
-	ssize_t len;
+	struct visit v;
+	ssize_t len = visit(&v, fs, path, 0);
 
-	caller_init(&caller, fs);
-	len = caller_find(&caller, path, 0, &place);
 	if (len)
 		return len;
 	len = -EINVAL;
-	if (place.fs && S_ISLNK(place.attr.mode) && size > 0)
-		len = libfs_readlink(place.fs, &caller.ctx.libfs, place.attr.ino, target, size);
+	if (v.place.fs && S_ISLNK(v.place.attr.mode) && size > 0)
+		len = libfs_readlink(v.place.fs, &v.caller.ctx.libfs, v.place.attr.ino, target,
+				     size);
 	if (len >= 0 && (size_t)len < size)
 		target[len] = '\0';
-	place_put(&place);
-	return len;
+	return leave(&v, len);
 }
 
 int xnfs_link(struct xnfs *fs, const char *old_path, const char *path)
@@ -164,21 +180,17 @@ static int no_name(const struct place *place)
 
 static int remove_at(struct xnfs *fs, const char *path, bool is_dir)
 {
-	struct caller caller;
-	struct place place;
-	int err;
+	struct visit v;
+	int err = visit(&v, fs, path, 0);
 
-	caller_init(&caller, fs);
-	err = caller_find(&caller, path, 0, &place);
 	if (err)
 		return err;
-	err = no_name(&place);
+	err = no_name(&v.place);
 	if (!err && is_dir)
-		err = libfs_rmdir(place.fs, &caller.ctx.libfs, place.dir, place.name);
+		err = libfs_rmdir(v.place.fs, &v.caller.ctx.libfs, v.place.dir, v.place.name);
 	else if (!err)
-		err = libfs_unlink(place.fs, &caller.ctx.libfs, place.dir, place.name);
-	place_put(&place);
-	return err;
+		err = libfs_unlink(v.place.fs, &v.caller.ctx.libfs, v.place.dir, v.place.name);
+	return (int)leave(&v, err);
 }
 
 int xnfs_unlink(struct xnfs *fs, const char *path)
@@ -225,17 +237,13 @@ static int set_attr(struct xnfs *fs, const char *path, uint32_t flags,
 		    const struct libfs_attr *attr, uint32_t which)
 {
 	struct libfs_attr after;
-	struct caller caller;
-	struct place place;
-	int err;
+	struct visit v;
+	int err = visit_file(&v, fs, path, flags);
 
-	caller_init(&caller, fs);
-	err = caller_find_file(&caller, path, flags, &place);
 	if (err)
 		return err;
-	err = libfs_setattr(place.fs, &caller.ctx.libfs, place.attr.ino, attr, which, &after);
-	place_put(&place);
-	return err;
+	err = libfs_setattr(v.place.fs, &v.caller.ctx.libfs, v.place.attr.ino, attr, which, &after);
+	return (int)leave(&v, err);
 }
 
 static uint32_t follow(int flags)
@@ -292,16 +300,13 @@ int xnfs_truncate(struct xnfs *fs, const char *path, off_t size)
 int xnfs_statvfs(struct xnfs *fs, const char *path, struct statvfs *out)
 {
 	struct libfs_statfs space;
-	struct caller caller;
-	struct place place;
-	int err;
+	struct visit v;
+	int err = visit(&v, fs, path, PLACE_FOLLOW);
 
-	caller_init(&caller, fs);
-	err = caller_find(&caller, path, PLACE_FOLLOW, &place);
 	if (err)
 		return err;
-	err = place.fs ? libfs_statfs(place.fs, &space) : host_statfs(fs->host, &space);
-	place_put(&place);
+	err = v.place.fs ? libfs_statfs(v.place.fs, &space) : host_statfs(fs->host, &space);
+	place_put(&v.place);
 	if (err)
 		return err;
 	*out = (struct statvfs){
@@ -324,61 +329,45 @@ int xnfs_statvfs(struct xnfs *fs, const char *path, struct statvfs *out)
 int xnfs_setxattr(struct xnfs *fs, const char *path, const char *name, const void *value,
 		  size_t size, int flags)
 {
-	struct caller caller;
-	struct place place;
-	int err;
+	struct visit v;
+	int err = visit_file(&v, fs, path, 0);
 
-	caller_init(&caller, fs);
-	err = caller_find_file(&caller, path, 0, &place);
 	if (err)
 		return err;
-	err = libfs_setxattr(place.fs, &caller.ctx.libfs, place.attr.ino, name, value, size,
+	err = libfs_setxattr(v.place.fs, &v.caller.ctx.libfs, v.place.attr.ino, name, value, size,
 			     (uint32_t)flags);
-	place_put(&place);
-	return err;
+	return (int)leave(&v, err);
 }
 
 ssize_t xnfs_getxattr(struct xnfs *fs, const char *path, const char *name, void *value, size_t size)
 {
-	struct caller caller;
-	struct place place;
-	ssize_t n;
+	struct visit v;
+	ssize_t n = visit_file(&v, fs, path, 0);
 
-	caller_init(&caller, fs);
-	n = caller_find_file(&caller, path, 0, &place);
 	if (n)
 		return n;
-	n = libfs_getxattr(place.fs, &caller.ctx.libfs, place.attr.ino, name, value, size);
-	place_put(&place);
-	return n;
+	n = libfs_getxattr(v.place.fs, &v.caller.ctx.libfs, v.place.attr.ino, name, value, size);
+	return leave(&v, n);
 }
 
 ssize_t xnfs_listxattr(struct xnfs *fs, const char *path, char *names, size_t size)
 {
-	struct caller caller;
-	struct place place;
-	ssize_t n;
+	struct visit v;
+	ssize_t n = visit_file(&v, fs, path, 0);
 
-	caller_init(&caller, fs);
-	n = caller_find_file(&caller, path, 0, &place);
 	if (n)
 		return n;
-	n = libfs_listxattr(place.fs, &caller.ctx.libfs, place.attr.ino, names, size);
-	place_put(&place);
-	return n;
+	n = libfs_listxattr(v.place.fs, &v.caller.ctx.libfs, v.place.attr.ino, names, size);
+	return leave(&v, n);
 }
 
 int xnfs_removexattr(struct xnfs *fs, const char *path, const char *name)
 {
-	struct caller caller;
-	struct place place;
-	int err;
+	struct visit v;
+	int err = visit_file(&v, fs, path, 0);
 
-	caller_init(&caller, fs);
-	err = caller_find_file(&caller, path, 0, &place);
 	if (err)
 		return err;
-	err = libfs_removexattr(place.fs, &caller.ctx.libfs, place.attr.ino, name);
-	place_put(&place);
-	return err;
+	err = libfs_removexattr(v.place.fs, &v.caller.ctx.libfs, v.place.attr.ino, name);
+	return (int)leave(&v, err);
 }
