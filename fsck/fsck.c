@@ -65,6 +65,7 @@ static void fsck_fini(struct fsck *f)
 	free(f->principals);
 	free(f->stack);
 	free(f->actions);
+	free(f->mended);
 	free(f->batch.buffer);
 }
 

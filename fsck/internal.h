@@ -122,6 +122,8 @@ struct fsck {
 	struct blockset seen; /* all that has an owner, XN's own included */
 	struct pending *stack;
 	size_t n_stack, cap_stack;
+	uint64_t *mended; /* sectors that were changed to mend objects */
+	size_t n_mended, cap_mended;
 	struct action *actions;
 	size_t n_actions, cap_actions;
 	uint64_t alloc_next; /* where free blocks are looked for */

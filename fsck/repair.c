@@ -155,6 +155,23 @@ static int edit_write(struct editing *edit)
 	return err ? err : 1;
 }
 
+/* Remember which sectors are not what they were. */
+static int sectors_note(struct editing *edit)
+{
+	struct fsck *f = edit->f;
+
+	for (uint32_t i = 0; i < edit->type->blocks * XN_BLOCK_SECTORS; i++) {
+		if (memcmp(edit->old + i * XN_SECTOR_SIZE, edit->bytes + i * XN_SECTOR_SIZE,
+			   XN_SECTOR_SIZE) == 0)
+			continue;
+		if (fsck_array_grow((void **)&f->mended, f->n_mended, &f->cap_mended,
+				    sizeof(*f->mended)))
+			return -ENOMEM;
+		f->mended[f->n_mended++] = edit->object * XN_BLOCK_SECTORS + i;
+	}
+	return 0;
+}
+
 static bool edit_mend(struct editing *edit, const struct check_damage *damage)
 {
 	if (edit->root->checker->mend(damage, edit->bytes))
@@ -177,7 +194,8 @@ static int object_mend(struct editing *edit, const struct action *action)
 		return 0;
 	if (edit->root->checker->doubt && edit->root->checker->doubt(&damage, edit->bytes))
 		return 0;
-	return edit_write(edit);
+	err = sectors_note(edit);
+	return err ? err : edit_write(edit);
 }
 
 /*

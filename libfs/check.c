@@ -172,6 +172,22 @@ const uint8_t *check_root_uuid(const struct check *check)
 	return check->rescue.uuid;
 }
 
+static int by_number(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+bool check_sector_was_mended(const struct check *check, uint64_t block, uint32_t sector)
+{
+	uint64_t number = block * (BLOCK / 512) + sector;
+
+	return check->rescue.n_sectors &&
+	       bsearch(&number, check->rescue.sectors, check->rescue.n_sectors, sizeof(number),
+		       by_number);
+}
+
 uint64_t check_epoch(const struct check *check)
 {
 	return check->rescue.epoch;

@@ -729,7 +729,8 @@ static int entry_read(struct state *s, const struct known *known, uint8_t bytes[
 	return entry->kind == CFFS_KIND_INODE ? 0 : -ENOENT;
 }
 
-static int dir_extent(struct state *s, const struct cffs_slot *extent)
+/* Sectors that were mended come `last`: of two names alike the other one stays. */
+static int dir_extent(struct state *s, const struct cffs_slot *extent, bool last)
 {
 	uint8_t all[CFFS_BLOCK], bytes[CFFS_SECTOR];
 	int err = 0;
@@ -737,6 +738,8 @@ static int dir_extent(struct state *s, const struct cffs_slot *extent)
 	for (uint32_t i = 0; i < extent->count && !err; i++) {
 		err = check_read(s->check, extent->start + i, 1, all);
 		for (uint32_t k = 0; k < CFFS_SECTORS && !err; k++) {
+			if (check_sector_was_mended(s->check, extent->start + i, k) != last)
+				continue;
 			memcpy(bytes, all + k * CFFS_SECTOR, CFFS_SECTOR);
 			err = sector_check(s, extent->start + i, (uint32_t)extent->logical + i, k,
 					   bytes);
@@ -773,9 +776,10 @@ static int dir_check(struct state *s, const struct known *dir, uint32_t *subdirs
 	err = walk_inode(s, &entry, &w);
 	if (!err)
 		err = index_check(s, &w);
-	for (size_t i = 0; i < w.n && !err; i++)
-		if (w.v[i].class == CFFS_CLASS_DIR)
-			err = dir_extent(s, &w.v[i]);
+	for (int last = 0; last <= check_was_mended(s->check); last++)
+		for (size_t i = 0; i < w.n && !err; i++)
+			if (w.v[i].class == CFFS_CLASS_DIR)
+				err = dir_extent(s, &w.v[i], last);
 	free(w.v);
 	cffs_hints_free(&s->hints);
 	set_clear(&s->names);

@@ -137,6 +137,8 @@ bool check_problem(struct check *check, const struct check_problem_row *row, ...
  */
 uint64_t check_lost_next(struct check *check, uint64_t block);
 bool check_was_mended(const struct check *check);
+/* Did this run change that sector of an object to mend it?  What it says then counts for less. */
+bool check_sector_was_mended(const struct check *check, uint64_t block, uint32_t sector);
 /* One lost block; fails as check_read. */
 int check_read_lost(struct check *check, uint64_t block, void *buffer);
 /* A lost block is the root's from here on: a pointer to it is about to be written. */
@@ -177,6 +179,8 @@ void check_set_root(struct check *check, const char *name, uint64_t object,
 /* For what was lost: a bitmap of unowned blocks in use (NULL: none may be taken), changed by adoption. */
 struct check_rescue {
 	bool mended;
+	const uint64_t *sectors; /* that were mended, of the whole disk, sorted */
+	size_t n_sectors;
 	uint8_t *owned; /* the bitmap given to check_set_root() */
 	uint8_t *lost;  /* may be NULL */
 	uint64_t epoch;
