@@ -30,6 +30,11 @@ static const struct opt diff_options[] = {
 	{ 0 },
 };
 
+static const struct opt dump_options[] = {
+	{ 0, "force", NULL, OPT_FLAG, "overwrite what is there" },
+	{ 0 },
+};
+
 static const struct opt import_options[] = {
 	{ 0, "from", "KIND", OPT_TEXT, "what SOURCE is: auto (default), dir, tar or ext" },
 	{ 0, "all-root", NULL, OPT_FLAG, "everything belongs to 0:0, whoever owned it" },
@@ -254,6 +259,15 @@ static const struct cmd table[] = {
 	  "An object of a root is shown whole: its fields, where its LibFS can tell them, what it\n"
 	  "owns, as its template tells, and its bytes as they are on the disk.",
 	  CMD_READS, 2, 2, NULL, cmd_dump },
+	{ "metadump", "IMAGE DUMP [--force]", "copy a disk without what is in its files",
+	  "For reports of bugs: XN's own blocks, the objects of all roots and their directories,\n"
+	  "compressed.  Bytes of files are left out, also those that lie in inodes.  Names, "
+	  "targets\n"
+	  "of links and extended attributes are in it.",
+	  CMD_WRITES, 2, 2, dump_options, cmd_metadump },
+	{ "restore", "DUMP IMAGE [--force]", "make a disk of a dump again",
+	  "A sparse file on which everything is as it was, but that files are full of zeroes.",
+	  CMD_WRITES, 2, 2, dump_options, cmd_restore },
 	{ "shell", "IMAGE [-w] [-c LINE]... [-f FILE]...",
 	  "these commands on one image, line by line",
 	  "Lines are commands without the image's name: `cd home`, `ls -l`, `dump 300`; `help` "

@@ -293,9 +293,11 @@ ssize_t cffs_extents(struct libfs *libfs, libfs_ino_t ino, uint64_t offset, uint
 	if (n)
 		return cffs_errno((int)n);
 	pthread_rwlock_rdlock(&inode->lock);
-	n = cffs_is_dir(inode)     ? -EISDIR
-	    : S_ISREG(inode->type) ? extents_locked(fs, inode, offset, len, out, max)
-				   : -EINVAL;
+	/* A long target lies in data blocks, too. */
+	n = cffs_is_dir(inode) ? -EISDIR
+	    : S_ISREG(inode->type) || S_ISLNK(inode->type)
+		    ? extents_locked(fs, inode, offset, len, out, max)
+		    : -EINVAL;
 	pthread_rwlock_unlock(&inode->lock);
 	cffs_inode_put(fs, inode);
 	return n < 0 ? cffs_errno((int)n) : n;

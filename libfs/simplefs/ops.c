@@ -290,8 +290,9 @@ static ssize_t op_extents(struct libfs *libfs, libfs_ino_t ino, uint64_t offset,
 	pthread_rwlock_rdlock(&fs->lock);
 	err = sfs_inode_get(fs, ino, &inode);
 	if (!err) {
-		if (!S_ISREG(inode.f.mode))
-			err = sfs_is_dir(&inode) ? -EISDIR : -EINVAL;
+		/* Names of a directory and long targets lie in data blocks, too. */
+		if (!sfs_has_pointers(inode.f.mode, inode.f.size))
+			err = S_ISREG(inode.f.mode) || sfs_is_dir(&inode) ? 0 : -EINVAL;
 		else
 			err = sfs_file_extents(fs, &inode, offset, len, out, max, &n);
 		sfs_inode_put(fs, &inode);

@@ -229,6 +229,7 @@ struct libfs_ops {
 	/*
 	 * Optional.  The extents of [offset, offset + len) by rising offset, at most `max`;
 	 * holes are left out.  Returns how many; what others change meanwhile may be missed.
+	 * Also of links, and of directories where their names are data to XN.  -EISDIR, -EINVAL
 	 */
 	ssize_t (*extents)(struct libfs *fs, libfs_ino_t ino, uint64_t offset, uint64_t len,
 			   struct libfs_extent *out, size_t max);
