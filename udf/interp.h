@@ -6,7 +6,9 @@
  *  (2) An access is legal iff it lies wholly inside one region; the address
  *      that was checked is the address that is used.
  *  (3) All eight frames are zeroes when a run starts.  Zeroing is put off until
- *      an access reaches down to a frame, which no program can observe.
+ *      an access reaches down to a frame, which no program can observe; a frame is
+ *      zeroed when it is entered if the program has loads or stores that are known
+ *      to lie in their frame (V8) and so do not look.
  *  (4) Fuel: a taken jump backwards costs its distance, a local call the
  *      callee's length, helpers what they read.  The instruction that would
  *      bring the balance below zero faults and has no effect.
