@@ -46,6 +46,7 @@ int cmd_template_remove(struct tool *tool, const struct args *args);
 int cmd_template_install(struct tool *tool, const struct args *args);
 int cmd_templates(struct tool *tool, const struct args *args);
 int cmd_tree(struct tool *tool, const struct args *args);
+int cmd_tune(struct tool *tool, const struct args *args);
 int cmd_umount(struct tool *tool, const struct args *args);
 
 /* mkfs.xn, which is a program of its own. */

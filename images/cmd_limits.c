@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * root-set, allowance: limits of roots and of users.
+ * root-set, allowance, tune: limits of roots and of users, and the label of a disk.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -49,6 +49,30 @@ int cmd_root_set(struct tool *tool, const struct args *args)
 		return say_usage(tool, args->cmd, "nothing to set");
 	return image_change(tool, args->operands[0], root_set_work, (void *)args) ? EXIT_FAIL
 										  : EXIT_OK;
+}
+
+/* ---- the disk ---- */
+
+static int tune_work(struct image *image, bool really, void *argument)
+{
+	int err = really ? xn_set_label(image_session(image), argument) : 0;
+
+	if (err)
+		say_error(image_tool(image), image_name(image), err, NULL);
+	return err;
+}
+
+int cmd_tune(struct tool *tool, const struct args *args)
+{
+	const char *label = args_text(args, "label", NULL);
+
+	if (!label)
+		return say_usage(tool, args->cmd, "nothing to change");
+	if (strlen(label) > 64)
+		return say_failure(tool, args->operands[0], "a label has at most 64 bytes");
+	return image_change(tool, args->operands[0], tune_work, (void *)(uintptr_t)label)
+		       ? EXIT_FAIL
+		       : EXIT_OK;
 }
 
 /* ---- users ---- */

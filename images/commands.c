@@ -131,6 +131,11 @@ static const struct opt shell_options[] = {
 	{ 0 },
 };
 
+static const struct opt tune_options[] = {
+	{ 'L', "label", "TEXT", OPT_TEXT, "a name of at most 64 bytes; \"\" takes it away" },
+	{ 0 },
+};
+
 static const struct opt umount_options[] = {
 	{ 't', "timeout", "SECONDS", OPT_NUMBER, "wait that long for the image (default 30)" },
 	{ 0 },
@@ -160,6 +165,11 @@ static const struct cmd table[] = {
 	  CMD_WRITES, 2, 2, root_remove_options, cmd_root_remove },
 	{ "root-set", "IMAGE NAME [--quota N] [--reserve N] [--weight N]", "change a root's limits",
 	  NULL, CMD_WRITES, 2, 2, root_set_options, cmd_root_set },
+	{ "tune", "IMAGE -L LABEL", "give a disk another label",
+	  "`xn root-set` changes the limits of a root, `xn resize` the size.  The UUID is in "
+	  "every\n"
+	  "structure of XN's own and stays.",
+	  CMD_WRITES, 1, 1, tune_options, cmd_tune },
 	{ "allowance", "IMAGE UID [--blocks N] [--roots N] ...", "what a user may take, and takes",
 	  "With options, changes those limits; 0 takes a limit away.  Without, shows all.",
 	  CMD_READS, 2, 2, allowance_options, cmd_allowance },

@@ -177,6 +177,24 @@ int super_fence(struct xn *xn)
 	return XN_EFENCED;
 }
 
+int xn_set_label(struct xn_session *session, const char *label)
+{
+	struct xn *xn = session->xn;
+	size_t len = strnlen(label, sizeof(xn->super.label));
+
+	if (!(session->flags & XN_SESSION_ADMIN))
+		return XN_ECRED;
+	if (len >= sizeof(xn->super.label))
+		return -EINVAL;
+	if (!xn->writable)
+		return XN_EREADONLY;
+	pthread_mutex_lock(&xn->lock);
+	memset(xn->super.label, 0, sizeof(xn->super.label));
+	memcpy(xn->super.label, label, len);
+	pthread_mutex_unlock(&xn->lock);
+	return 0;
+}
+
 int super_write(struct xn *xn)
 {
 	struct xn_super super;

@@ -37,4 +37,17 @@ output_has 'roots +1 +1'
 refused_unchanged disk.img 2 'is no user id' xn allowance disk.img root
 sound disk.img
 
+it "gives a disk another label"
+uuid=$(xn info --json disk.img | jq .uuid)
+ok xn tune disk.img -L 'another one'
+json '.label == "another one"' xn info --json disk.img
+equal "$(xn info --json disk.img | jq .uuid)" "$uuid"
+ok xn tune disk.img -L "$(printf 'x%.0s' {1..64})"
+json '.label | length == 64' xn info --json disk.img
+refused_unchanged disk.img 1 'at most 64 bytes' xn tune disk.img -L "$(printf 'x%.0s' {1..65})"
+refused_unchanged disk.img 2 'nothing to change' xn tune disk.img
+sound disk.img
+ok xn tune disk.img -L ''
+json '.label == ""' xn info --json disk.img
+
 done_testing

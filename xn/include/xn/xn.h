@@ -174,6 +174,17 @@ struct xn_disk_info {
 };
 int xn_disk_info(struct xn *xn, struct xn_disk_info *info);
 
+/*
+ * Another label, at most 64 bytes.  It is on the disk when the superblock is written next, at the
+ * latest by xn_close().
+ *
+ * Fails with
+ *   XN_ECRED  no administrator
+ *   -EINVAL   too long
+ *   XN_EREADONLY
+ */
+int xn_set_label(struct xn_session *session, const char *label);
+
 struct xn_stats {
 	uint64_t binds, updates, refused_updates, owns_runs, acl_runs, check_runs, fuel_used;
 	uint64_t owns_known;                     /* `owns` of bytes whose result was at hand */
