@@ -260,7 +260,7 @@ static bool memory_once(const char *libfs, workload *run, uint64_t nth, bool for
 
 static void memory_sweep(const char *libfs, bool forever)
 {
-	uint64_t step = getenv("XN_FAULTS_ALL") ? 1 : 37, nth, n = 0;
+	uint64_t step = getenv("XN_FAULTS_ALL") ? 1 : 11, nth, n = 0;
 	char bytes[9000];
 
 	for (size_t i = 0; i < sizeof(bytes); i++)
