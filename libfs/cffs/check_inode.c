@@ -53,9 +53,8 @@ static uint64_t size_possible(const struct cffs_entry *entry, uint64_t end)
 
 	switch (TYPE(entry->a.mode)) {
 	case DIRECTORY:
-		return size % CFFS_BLOCK || size < end * CFFS_BLOCK || size > SIZE_MAX_
-			       ? end * CFFS_BLOCK
-			       : size;
+		/* Blocks behind it are no problem: a crash leaves some, and mounting finds them. */
+		return size % CFFS_BLOCK || size > SIZE_MAX_ ? end * CFFS_BLOCK : size;
 	case SYMLINK:
 		if (entry->b.inline_len)
 			return entry->b.inline_len;
