@@ -19,7 +19,7 @@ rm -r mnt/home/tree
 stop mnt
 fsck_clean disk.img
 
-xn crashtest --states 20000 --log log before.img >told || { cat told >&2; fail "a state is wrong"; }
+xn crashtest --states 3000 --log log before.img >told || { cat told >&2; fail "a state is wrong"; }
 states=$(sed -n 's/.* \([0-9]*\) distinct states.*/\1/p' told)
 [ "${states:-0}" -ge 50 ] || fail "too few states: $(cat told)"
 
@@ -41,7 +41,7 @@ while at + 32 <= len(data):
     out += struct.pack("<IIQQQ", kind, flags, offset, length, len(body)) + body
 open(sys.argv[2], "wb").write(out)
 END
-xn crashtest --states 3000 --html picture.html --log unflushed before.img >told
+xn crashtest --states 1500 --html picture.html --log unflushed before.img >told
 [ $? = 1 ] || { cat told >&2; fail "a mount without flushes is not caught"; }
 grep -q 'R[123]' told || fail "no question is named: $(cat told)"
 grep -q '</svg>' picture.html || fail "there is no picture"
