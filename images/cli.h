@@ -62,7 +62,7 @@ struct args {
 struct tool;
 
 #define CMD_READS  1u /* has --json, --bytes, --color */
-#define CMD_WRITES 2u /* has --quiet */
+#define CMD_WRITES 2u /* has --quiet and --json */
 #define CMD_ALONE  8u /* a program of its own name, no word behind "xn" */
 #define CMD_RAW    4u /* what follows belongs to another program, unread */
 

@@ -207,6 +207,8 @@ int cmd_export(struct tool *tool, const struct args *args)
 	struct place place;
 	int err, close_err;
 
+	if (tool->json && !strcmp(target, "-"))
+		return say_usage(tool, args->cmd, "--json and the archive cannot share the output");
 	if (image_open(tool, args->operands[0], 0, &image))
 		return EXIT_FAIL;
 	err = find_dir(image, path, &place);

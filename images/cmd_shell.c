@@ -218,8 +218,7 @@ static int run_placed(struct shell *shell, const struct known *what, struct args
 			code = say_error(shell->tool, args->operands[i], -ENOMEM, NULL);
 	}
 	if (code < 0) {
-		tool_take_options(shell->tool, args);
-		code = args->cmd->run(shell->tool, args);
+		code = tool_run(shell->tool, args);
 		say_progress(shell->tool, NULL);
 	}
 	for (int i = 0; i < WORDS_MAX + 2; i++)

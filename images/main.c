@@ -26,8 +26,7 @@ static int run_command(struct tool *tool, const struct cmd *cmd, int argc, char 
 	}
 	if (args_flag(&args, "version"))
 		return say_version(tool);
-	tool_take_options(tool, &args);
-	return cmd->run(tool, &args);
+	return tool_run(tool, &args);
 }
 
 /* `argv[0]` is there: main() saw to that. */

@@ -17,6 +17,7 @@ static const struct opt reading_options[] = {
 
 static const struct opt writing_options[] = {
 	{ 'q', "quiet", NULL, OPT_FLAG, "say nothing when all goes well" },
+	{ 0, "json", NULL, OPT_FLAG, "print what was done and what failed as JSON" },
 	{ 0 },
 };
 

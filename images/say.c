@@ -34,6 +34,27 @@ void tool_take_options(struct tool *tool, const struct args *args)
 		tool->colour = false;
 }
 
+int tool_run(struct tool *tool, const struct args *args)
+{
+	json_t *object;
+	int code;
+
+	tool_take_options(tool, args);
+	if (!tool->json || !(args->cmd->flags & CMD_WRITES))
+		return args->cmd->run(tool, args);
+	tool->done = json_array();
+	tool->failed = json_array();
+	code = args->cmd->run(tool, args);
+	object = json_start();
+	json_object_set_new(object, "command", json_string(args->cmd->name));
+	json_object_set_new(object, "exit_code", json_integer(code));
+	json_object_set_new(object, "done", tool->done);
+	json_object_set_new(object, "failures", tool->failed);
+	tool->done = tool->failed = NULL;
+	json_print(tool, object);
+	return code;
+}
+
 int tool_finish(struct tool *tool, int code)
 {
 	say_progress(tool, NULL);
@@ -53,6 +74,18 @@ static void progress_erase(struct tool *tool)
 	tool->progress[0] = '\0';
 }
 
+static void put_sentence(json_t *object, const char *key, const char *format, va_list list)
+	__attribute__((format(printf, 3, 0)));
+
+static void put_sentence(json_t *object, const char *key, const char *format, va_list list)
+{
+	char *text = NULL;
+
+	if (vasprintf(&text, format, list) >= 0)
+		json_put_bytes(object, key, text);
+	free(text);
+}
+
 int say_failure(struct tool *tool, const char *subject, const char *format, ...)
 {
 	va_list list;
@@ -66,6 +99,15 @@ int say_failure(struct tool *tool, const char *subject, const char *format, ...)
 	vfprintf(tool->err, format, list);
 	va_end(list);
 	fputc('\n', tool->err);
+	if (tool->failed) {
+		json_t *object = json_object();
+
+		va_start(list, format);
+		json_put_bytes(object, "subject", subject);
+		put_sentence(object, "text", format, list);
+		va_end(list);
+		json_array_append_new(tool->failed, object);
+	}
 	return EXIT_FAIL;
 }
 
@@ -97,6 +139,15 @@ void say_done(struct tool *tool, const char *format, ...)
 	va_list list;
 
 	progress_erase(tool);
+	if (tool->done) {
+		json_t *object = json_object();
+
+		va_start(list, format);
+		put_sentence(object, "text", format, list);
+		va_end(list);
+		json_array_append_new(tool->done, object);
+		return;
+	}
 	if (tool->quiet)
 		return;
 	va_start(list, format);

@@ -26,13 +26,16 @@ struct tool {
 	FILE *out, *err;
 	bool json, bytes, quiet, colour;
 	bool err_is_tty;
-	unsigned failures; /* said so far */
-	char progress[80]; /* the line that stands on the terminal now */
+	unsigned failures;     /* said so far */
+	char progress[80];     /* the line that stands on the terminal now */
+	json_t *done, *failed; /* sentences of a command that writes, with --json; or NULL */
 };
 
 void tool_init(struct tool *tool, FILE *out, FILE *err);
 /* Take --json, --bytes, --color and --quiet from the arguments. */
 void tool_take_options(struct tool *tool, const struct args *args);
+/* Take the options and run the command; with --json, one that writes reports here. */
+int tool_run(struct tool *tool, const struct args *args);
 /* Flush; say so if output was lost.  Returns the exit code. */
 int tool_finish(struct tool *tool, int code);
 

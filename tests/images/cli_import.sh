@@ -120,6 +120,16 @@ for kind in dir tar; do
 done
 json '.files[0].modified == "2017-07-14T02:40:00.000000000Z"' xn stat --json same1.img /home/empty
 
+it "reports in JSON what was done, and what failed"
+json '.command == "mkfs" and .exit_code == 0 and .failures == [] and (.done | map(.text) | any(test("new root /j")))' \
+	xn mkfs --json disk.img --root j
+[ -s err ] && complain "it also said $(cat err)"
+try xn import --json disk.img nosuch /j
+equal $code 1
+jq -e '.version == 1 and .command == "import" and .exit_code == 1 and .failures[0].subject == "nosuch"' out >/dev/null ||
+	complain "no JSON: $(cat out)"
+refused 2 'cannot share the output' xn export --json disk.img /j -
+
 it "gives everything to root when asked"
 ok xn format -q root.img --size 64M
 ok xn mkfs -q root.img --root home -d tree --all-root
