@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bridge.h"
 
@@ -28,16 +29,19 @@ struct seeker {
 };
 
 #define DROP_BATCH 16u
+#define DROP_PAUSE 256u   /* names, until the kernel's answers are waited for a moment */
+#define DROP_MAX   65536u /* what is in use is asked for in vain: no more at a time */
 
 /* Names that a LibFS would rather forget go from the kernel's memory, if nobody uses them. */
 static void drop_names(struct seeker *seeker, unsigned root)
 {
 	struct bridge *bridge = seeker->bridge;
 	unsigned slot = bridge->many ? root + 1 : 0;
+	const struct timespec moment = { .tv_nsec = 1000000 };
 	struct libfs_surplus names[DROP_BATCH];
 	fuse_ino_t dir;
 
-	for (unsigned done = 0; done < 2 * SEEKER_DROP_EVERY && !seeker->stop;) {
+	for (unsigned done = 0; done < DROP_MAX && !seeker->stop;) {
 		ssize_t n = libfs_surplus(bridge->roots[root].fs, names, DROP_BATCH);
 
 		for (ssize_t i = 0; i < n; i++)
@@ -47,6 +51,8 @@ static void drop_names(struct seeker *seeker, unsigned root)
 		if (n <= 0)
 			break;
 		done += (unsigned)n;
+		if (done % DROP_PAUSE < (unsigned)n)
+			nanosleep(&moment, NULL);
 	}
 }
 
