@@ -55,7 +55,9 @@ static struct rung rung_above(const struct plan *plan, struct rung at)
 	const struct change *owner = at.fresh ? plan_taker(plan, at.fresh->edits->object)
 					      : plan_new_owner(plan, at.entry);
 
-	return owner ? rung_of(owner) : (struct rung){ NULL, at.entry->owner };
+	if (owner)
+		return rung_of(owner);
+	return (struct rung){ NULL, at.entry ? at.entry->owner : NULL };
 }
 
 /*
