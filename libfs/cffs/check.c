@@ -931,7 +931,28 @@ static int check_all(struct state *s, uint64_t root, uint8_t *bytes)
 	return err == -ENOENT ? 0 : err;
 }
 
-/* mkfs writes them last: without the inode of the root directory it never got that far. */
+/* Is it as mkfs has it before the parameters: at most its own inodes, which have nothing? */
+static bool is_fresh(const uint8_t *bytes)
+{
+	static const uint8_t zeroes[CFFS_SECTOR];
+	struct cffs_entry entry;
+
+	if (memcmp(bytes, zeroes, sizeof(zeroes)) != 0)
+		return false;
+	for (uint64_t ino = CFFS_INO_ROOT; ino <= CFFS_INO_ODIR; ino++) {
+		const uint8_t *sector = bytes + ino * CFFS_SECTOR;
+
+		if (memcmp(sector, zeroes, sizeof(zeroes)) != 0 &&
+		    (!system_is_there(sector, ino, &entry) || entry.b.blocks > 0))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * mkfs writes them last: without the inode of the root directory it never got that far, and
+ * where there is none but its own nothing is lost.
+ */
 static bool params_get(struct check *check, uint64_t root, uint8_t *bytes,
 		       struct cffs_params *params, int *err)
 {
@@ -940,7 +961,8 @@ static bool params_get(struct check *check, uint64_t root, uint8_t *bytes,
 	if (!cffs_sector_check(bytes) && cffs_params_decode(bytes, params))
 		return true;
 	if (!check_was_mended(check) &&
-	    !system_is_there(bytes + CFFS_INO_ROOT * CFFS_SECTOR, CFFS_INO_ROOT, &entry)) {
+	    (is_fresh(bytes) ||
+	     !system_is_there(bytes + CFFS_INO_ROOT * CFFS_SECTOR, CFFS_INO_ROOT, &entry))) {
 		check_problem(check, &no_params);
 		return false;
 	}

@@ -1103,14 +1103,37 @@ static int passes(struct state *s)
 	return err ? err : inodes_walk(s, inode_settle, NULL);
 }
 
-/* mkfs writes it last: without an inode map it never got that far. */
+/* What mkfs does not make: a second inode, or something in the root directory. */
+static int inode_is_later(struct state *s, uint32_t ino)
+{
+	struct sfs_fields f;
+	int err = inode_read(s, ino, &f);
+
+	if (err <= 0)
+		return err;
+	return f.mode && (ino != SFS_ROOT_INO || f.size > 0);
+}
+
+/* Is it as mkfs has it before the magic? */
+static bool is_fresh(struct state *s)
+{
+	static const uint8_t zeroes[SIMPLEFS_SUPER_RAW];
+
+	return memcmp(s->super, zeroes, sizeof(zeroes)) == 0 &&
+	       inodes_walk(s, inode_is_later, NULL) == 0;
+}
+
+/*
+ * mkfs writes it last: without an inode map it never got that far, and where nothing was made
+ * since nothing is lost.
+ */
 static bool magic_is_there(struct state *s, int *err)
 {
 	struct sfs_super_disk *super = (void *)s->super;
 
 	if (le64_get(super->magic) == SIMPLEFS_MAGIC)
 		return true;
-	if (!pointer_of(s->super + SIMPLEFS_SUPER_RAW, 0)) {
+	if (!pointer_of(s->super + SIMPLEFS_SUPER_RAW, 0) || (!s->damaged && is_fresh(s))) {
 		check_problem(s->check, &no_magic);
 		return false;
 	}

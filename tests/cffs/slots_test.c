@@ -75,7 +75,6 @@ static void what_makes_no_sense_is_told(void **state)
 		{ 9, 0, 0, CFFS_CLASS_DATA },                   /* no blocks */
 		{ 9, CFFS_BLOCKS_MAX - 1, 2, CFFS_CLASS_DATA }, /* beyond the end of all files */
 		{ 9, 0, 1, CFFS_CLASS_NODE },                   /* a node in a leaf */
-		{ 9, 0, 1, CFFS_CLASS_INDEX },
 		{ 9, 0, 1, 9 },
 	};
 
@@ -86,6 +85,11 @@ static void what_makes_no_sense_is_told(void **state)
 		cffs_set_to_node(&set, 1, bytes);
 		assert_int_equal(cffs_set_of_node(bytes, &got), 2);
 	}
+	/* What a directory's index may say in a leaf. */
+	cffs_set_empty_node(0, &set);
+	set.slot[40] = (struct cffs_slot){ 9, CFFS_INDEX_BASE, 1, CFFS_CLASS_INDEX };
+	cffs_set_to_node(&set, 1, bytes);
+	assert_int_equal(cffs_set_of_node(bytes, &got), 0);
 	/* An extent in a node of nodes; sectors that disagree about the level. */
 	cffs_set_empty_node(1, &set);
 	set.slot[40] = data(0, 1, 9);
