@@ -147,19 +147,26 @@ static void content_compare(struct diff *diff, const struct pair *pair)
 
 /* ---- attributes ---- */
 
-static void numbers_compare(struct diff *diff, const char *path, const char *what,
-			    const char *format, uint64_t a, uint64_t b)
-	__attribute__((format(printf, 4, 0)));
+/* In the base that people know it by: 8 for modes, 16 for devices, else 10. */
+static void number_say(char text[32], uint64_t number, unsigned base)
+{
+	if (base == 8)
+		snprintf(text, 32, "%04" PRIo64, number);
+	else if (base == 16)
+		snprintf(text, 32, "%" PRIx64, number);
+	else
+		snprintf(text, 32, "%" PRIu64, number);
+}
 
-static void numbers_compare(struct diff *diff, const char *path, const char *what,
-			    const char *format, uint64_t a, uint64_t b)
+static void numbers_compare(struct diff *diff, const char *path, const char *what, unsigned base,
+			    uint64_t a, uint64_t b)
 {
 	char text[2][32];
 
 	if (a == b)
 		return;
-	snprintf(text[0], sizeof(text[0]), format, a);
-	snprintf(text[1], sizeof(text[1]), format, b);
+	number_say(text[0], a, base);
+	number_say(text[1], b, base);
 	tell(diff, path, what, text[0], text[1]);
 }
 
@@ -215,12 +222,11 @@ static void attr_compare(struct diff *diff, const struct pair *pair)
 	const struct libfs_attr *a = &pair->attr[0], *b = &pair->attr[1];
 
 	if (!S_ISLNK(a->mode))
-		numbers_compare(diff, pair->path, "mode", "%04" PRIo64, a->mode & 07777,
-				b->mode & 07777);
-	numbers_compare(diff, pair->path, "uid", "%" PRIu64, a->uid, b->uid);
-	numbers_compare(diff, pair->path, "gid", "%" PRIu64, a->gid, b->gid);
+		numbers_compare(diff, pair->path, "mode", 8, a->mode & 07777, b->mode & 07777);
+	numbers_compare(diff, pair->path, "uid", 10, a->uid, b->uid);
+	numbers_compare(diff, pair->path, "gid", 10, a->gid, b->gid);
 	if (!S_ISDIR(a->mode))
-		numbers_compare(diff, pair->path, "links", "%" PRIu64, a->nlink, b->nlink);
+		numbers_compare(diff, pair->path, "links", 10, a->nlink, b->nlink);
 	time_compare(diff, pair);
 	xattrs_compare(diff, pair);
 }
@@ -270,11 +276,11 @@ static void pair_compare(struct diff *diff, struct pair *pair, unsigned depth)
 	else if (S_ISLNK(a->mode))
 		target_compare(diff, pair);
 	else if (S_ISREG(a->mode) && a->size != b->size)
-		numbers_compare(diff, pair->path, "size", "%" PRIu64, a->size, b->size);
+		numbers_compare(diff, pair->path, "size", 10, a->size, b->size);
 	else if (S_ISREG(a->mode))
 		content_compare(diff, pair);
 	else if (S_ISCHR(a->mode) || S_ISBLK(a->mode))
-		numbers_compare(diff, pair->path, "device", "%" PRIx64, a->rdev, b->rdev);
+		numbers_compare(diff, pair->path, "device", 16, a->rdev, b->rdev);
 }
 
 static void child_compare(struct diff *diff, const struct side_dir in[2], const char *path,

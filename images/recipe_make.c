@@ -218,7 +218,7 @@ static int do_mkdir(struct recipe *r, const struct words *w)
 
 static int file_make(struct recipe *r, const char *path, uint64_t offset, uint64_t len)
 {
-	struct libfs_attr attr;
+	struct libfs_attr attr = { 0 };
 	struct spot spot;
 	int err = spot_find(r, path, &spot);
 
@@ -258,8 +258,8 @@ static int do_files(struct recipe *r, const struct words *w)
 
 static int do_link(struct recipe *r, const struct words *w)
 {
-	struct libfs_attr attr;
-	struct spot old, new;
+	struct libfs_attr attr = { 0 };
+	struct spot old, new = { 0 };
 	int err = file_find(r, w->v[1], &old, &attr);
 
 	if (!err)
@@ -327,7 +327,7 @@ static int do_xattr(struct recipe *r, const struct words *w)
 
 static int do_allocate(struct recipe *r, const struct words *w)
 {
-	struct libfs_attr attr;
+	struct libfs_attr attr = { 0 };
 	struct spot spot;
 	uint64_t size;
 	int err = recipe_number(r, w->v[2], &size);

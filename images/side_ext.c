@@ -458,7 +458,7 @@ static int take_block(ext2_filsys fs, blk64_t *block, e2_blkcnt_t at, blk64_t re
 		last->end++;
 		return 0;
 	}
-	if (file->count == file->room) {
+	if (!file->ranges || file->count == file->room) {
 		size_t room = file->room ? 2 * file->room : 8;
 
 		last = realloc(file->ranges, room * sizeof(*last));

@@ -776,7 +776,7 @@ static int dir_check(struct state *s, const struct known *dir, uint32_t *subdirs
 	err = walk_inode(s, &entry, &w);
 	if (!err)
 		err = index_check(s, &w);
-	for (int last = 0; last <= check_was_mended(s->check); last++)
+	for (int last = 0; last <= (check_was_mended(s->check) ? 1 : 0); last++)
 		for (size_t i = 0; i < w.n && !err; i++)
 			if (w.v[i].class == CFFS_CLASS_DIR)
 				err = dir_extent(s, &w.v[i], last);

@@ -349,7 +349,7 @@ static int load_lazily(struct cffs *fs, struct cffs_inode *dir)
 
 int cffs_dir_load(struct cffs *fs, struct cffs_inode *dir)
 {
-	int err, lazy = 0;
+	int err;
 
 	if (dir->d)
 		return 0;
@@ -358,7 +358,7 @@ int cffs_dir_load(struct cffs *fs, struct cffs_inode *dir)
 		return err;
 	err = count_blocks(fs, dir);
 	if (!err)
-		err = lazy = load_lazily(fs, dir);
+		err = load_lazily(fs, dir);
 	if (err == 1) {
 		dir->d->lazy = true;
 		dir->d->old_blocks = dir->d->n_blocks;

@@ -42,7 +42,7 @@ declare -A done_before=() seen_component=()
 while IFS=$'\t' read -r source flags; do
 	file=${source#"$XN_SOURCE"/}
 	case $file in
-	/* | tests/* | */types/*) continue ;;
+	/* | build/* | tests/* | */types/*) continue ;;
 	esac
 	component=$(component_of "$file")
 	checker=
