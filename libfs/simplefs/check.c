@@ -1005,8 +1005,8 @@ static int state_init(struct state *s)
 		err = inodes_walk(s, NULL, &s->n);
 	if (err)
 		return err;
-	if (s->n < 2)
-		s->n = 2;
+	if (s->n < SIMPLEFS_ITAB_INODES + 1)
+		s->n = SIMPLEFS_ITAB_INODES + 1; /* the first table may be made here */
 	s->type = calloc(s->n, 1);
 	s->links = calloc(s->n, sizeof(*s->links));
 	s->dir = calloc(s->n, sizeof(*s->dir));
