@@ -205,6 +205,7 @@ static int findings_copy(const struct fsck *f, struct fsck_result *result)
 		to->code = from->row->code;
 		to->safety = from->row->safety;
 		to->trace = fsck_is_trace(from->row);
+		to->stays = from->row->stays;
 		to->repaired = from->repaired;
 		memcpy(to->root, from->root, sizeof(to->root));
 		memcpy(to->text, from->text, sizeof(to->text));

@@ -20,10 +20,10 @@ struct problem {
 	bool trace;
 };
 
-#define ROW(id, code, text, question, safety, trace)    \
-	[id] = { { code, "%s", question, safety },      \
-		 { code, "%s", "", CHECK_REPORT_ONLY }, \
-		 text,                                  \
+#define ROW(id, code, text, question, safety, trace)           \
+	[id] = { { code, "%s", question, safety, false },      \
+		 { code, "%s", "", CHECK_REPORT_ONLY, false }, \
+		 text,                                         \
 		 trace }
 #define SAFE   CHECK_SAFE
 #define LOSSY  CHECK_LOSSY

@@ -25,8 +25,9 @@
 #include "mend.h"
 #include "slots.h"
 
-#define ROW(id, code, sentence, question, safety) \
-	static const struct check_problem_row id = { "cffs/" code, sentence, question, safety }
+#define ROW(id, code, sentence, question, safety)                                              \
+	static const struct check_problem_row id = { "cffs/" code, sentence, question, safety, \
+						     false }
 
 ROW(no_params, "unfinished", "making the file system was not finished", "", CHECK_REPORT_ONLY);
 ROW(lost_params, "parameters", "the parameters of the file system are gone", "Write usual ones?",
@@ -51,8 +52,10 @@ ROW(not_indexed, "not-indexed", "directory %llu: its index does not know \"%.*s\
     "Give the index up?", CHECK_SAFE);
 ROW(same_ino, "duplicate-inode", "inode number %llu is that of two files",
     "Give the second another?", CHECK_LOSSY);
-ROW(block_count, "block-count", "inode %llu counts %llu blocks and has %llu", "Correct it?",
-    CHECK_SAFE);
+/* Inode and extent nodes lie in different sectors, and are written one after the other. */
+static const struct check_problem_row block_count = { "cffs/block-count",
+						      "inode %llu counts %llu blocks and has %llu",
+						      "Correct it?", CHECK_SAFE, .stays = true };
 ROW(link_count, "link-count", "inode %llu counts %u links and has %u", "Correct it?", CHECK_SAFE);
 ROW(dangling, "dangling-link", "directory %llu: \"%.*s\" means inode %llu, which is not there",
     "Remove it?", CHECK_LOSSY);

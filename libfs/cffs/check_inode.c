@@ -8,7 +8,7 @@
 #include "xn/endian.h"
 
 #define ROW(id, code, sentence, question) \
-	const struct check_problem_row id = { "cffs/" code, sentence, question, CHECK_LOSSY }
+	const struct check_problem_row id = { "cffs/" code, sentence, question, CHECK_LOSSY, false }
 
 ROW(cffs_bad_type_row, "bad-type", "inode %llu has mode %o, which is no type of file",
     "Make it a file, or a directory?");

@@ -24,7 +24,7 @@
 
 const struct check_problem_row cffs_lost_row = {
 	"cffs/lost-directory", "%llu blocks of directory %llu are there and nothing names them",
-	"Put them back, or into lost+found?", CHECK_LOSSY
+	"Put them back, or into lost+found?", CHECK_LOSSY, false
 };
 
 struct piece {

@@ -26,8 +26,9 @@
 #include "format.h"
 #include "mend.h"
 
-#define ROW(id, code, sentence, question, safety) \
-	static const struct check_problem_row id = { "simplefs/" code, sentence, question, safety }
+#define ROW(id, code, sentence, question, safety)                                                  \
+	static const struct check_problem_row id = { "simplefs/" code, sentence, question, safety, \
+						     false }
 
 ROW(no_magic, "unfinished", "making the file system was not finished", "", CHECK_REPORT_ONLY);
 ROW(lost_magic, "magic", "the magic is gone", "Write it?", CHECK_LOSSY);

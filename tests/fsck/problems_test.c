@@ -15,7 +15,7 @@
 static enum { FAKE_FINE, FAKE_FAILS, FAKE_DROPS } fake;
 
 static const struct check_problem_row fake_row = { "fake/too-much", "record %u owns too much",
-						   "Drop it?", CHECK_SAFE };
+						   "Drop it?", CHECK_SAFE, false };
 
 /* Record 7 of root "a" is dropped, and with it ten blocks. */
 static int fake_check(struct check *check)
@@ -1016,7 +1016,8 @@ static void a_signal_stops_and_leaves_a_consistent_disk(void **state)
 
 static void names_from_the_disk_are_no_commands_to_the_terminal(void **state)
 {
-	static const struct check_problem_row row = { "x/y", "name %s", "", CHECK_REPORT_ONLY };
+	static const struct check_problem_row row = { "x/y", "name %s", "", CHECK_REPORT_ONLY,
+						      false };
 	struct disk *disk = disk_sound(0);
 	struct check_opts opts = { .mode = CHECK_LOOK, .progress_fd = -1 };
 	struct check *check;
@@ -1058,7 +1059,8 @@ static void a_checker_reads_and_writes_only_what_its_root_owns(void **state)
 /* A hostile disk may have more problems than anybody reads. */
 static void findings_are_bounded_and_all_are_counted(void **state)
 {
-	static const struct check_problem_row row = { "x/y", "number %u", "", CHECK_REPORT_ONLY };
+	static const struct check_problem_row row = { "x/y", "number %u", "", CHECK_REPORT_ONLY,
+						      false };
 	struct disk *disk = disk_new(256);
 	struct check_opts opts = { .mode = CHECK_LOOK, .progress_fd = -1 };
 	struct check *check;

@@ -67,6 +67,7 @@ struct fsck_finding {
 	const char *code;
 	enum check_safety safety;
 	bool trace; /* what a crash is expected to leave behind */
+	bool stays; /* ... and mounting does not repair */
 	bool repaired;
 	char root[64]; /* "" = the disk itself */
 	char text[256];

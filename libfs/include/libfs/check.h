@@ -50,6 +50,7 @@ struct check_problem_row {
 	const char *sentence; /* printf format for the details */
 	const char *question; /* "Remove it?" */
 	enum check_safety safety;
+	bool stays; /* a crash may leave it, and mounting does not repair it: checking does */
 };
 
 /* One thing found. */
