@@ -454,22 +454,6 @@ static int grow(void **v, size_t n, size_t *cap, size_t size)
 	return 0;
 }
 
-static uint64_t get64(const uint8_t *p)
-{
-	le64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64_get(v);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	le32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32_get(v);
-}
-
 static int children_note(struct pieces *pieces, const uint8_t *sector)
 {
 	struct cffs_entry entry;
@@ -493,8 +477,8 @@ static int piece_take(struct pieces *pieces, uint64_t block, const uint8_t *all)
 
 	for (uint32_t s = 0; s < CFFS_SECTORS; s++) {
 		const uint8_t *sector = all + s * CFFS_SECTOR;
-		uint64_t ino = get64(sector + CFFS_S_DIR);
-		uint32_t place = get32(sector + CFFS_S_PLACE);
+		uint64_t ino = le64_load(sector + CFFS_S_DIR);
+		uint32_t place = le32_load(sector + CFFS_S_PLACE);
 
 		if (cffs_sector_check(sector) || sector[CFFS_S_ENTRIES] == 0 || ino == 0)
 			continue;

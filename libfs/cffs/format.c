@@ -12,58 +12,17 @@
 #define NSEC     1000000000ull
 #define TIME_MAX (UINT64_MAX / NSEC - 1)
 
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] | p[1] << 8);
-}
-
-static uint32_t get32(const uint8_t *p)
-{
-	le32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32_get(v);
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-	le64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64_get(v);
-}
-
-static void put16(uint8_t *p, uint32_t value)
-{
-	p[0] = (uint8_t)value;
-	p[1] = (uint8_t)(value >> 8);
-}
-
-static void put32(uint8_t *p, uint32_t value)
-{
-	le32_t v = le32_make(value);
-
-	memcpy(p, &v, sizeof(v));
-}
-
-static void put64(uint8_t *p, uint64_t value)
-{
-	le64_t v = le64_make(value);
-
-	memcpy(p, &v, sizeof(v));
-}
-
 /* ---- slots and times ---- */
 
 void cffs_slot_encode(const struct cffs_slot *slot, uint8_t bytes[CFFS_SLOT_SIZE])
 {
-	put64(bytes, slot->start | (uint64_t)slot->class << 48);
-	put64(bytes + 8, slot->logical | (uint64_t)slot->count << 40);
+	le64_store(bytes, slot->start | (uint64_t)slot->class << 48);
+	le64_store(bytes + 8, slot->logical | (uint64_t)slot->count << 40);
 }
 
 void cffs_slot_decode(const uint8_t bytes[CFFS_SLOT_SIZE], struct cffs_slot *slot)
 {
-	uint64_t a = get64(bytes), b = get64(bytes + 8);
+	uint64_t a = le64_load(bytes), b = le64_load(bytes + 8);
 
 	slot->start = a & ((1ull << 48) - 1);
 	slot->class = (uint32_t)(a >> 48);
@@ -112,21 +71,21 @@ static void inode_encode(const struct cffs_entry *entry, uint8_t *e)
 	uint8_t *at = e + CFFS_E_SLOTS;
 
 	e[CFFS_E_N_SLOTS] = entry->b.n_slots;
-	put16(e + CFFS_E_INLINE, entry->b.inline_len);
-	put64(e + CFFS_E_INO, a->ino);
-	put32(e + CFFS_E_GEN, a->generation);
-	put16(e + CFFS_E_MODE, a->mode);
-	put16(e + CFFS_E_XATTR, entry->xattr_len);
-	put32(e + CFFS_E_UID, a->uid);
-	put32(e + CFFS_E_GID, a->gid);
-	put32(e + CFFS_E_NLINK, a->nlink);
-	put32(e + CFFS_E_FLAGS, a->flags);
-	put64(e + CFFS_E_SIZE, is_device(a->mode) ? a->rdev : entry->b.size);
-	put64(e + CFFS_E_ATIME, time_encode(a->atime));
-	put64(e + CFFS_E_MTIME, time_encode(a->mtime));
-	put64(e + CFFS_E_CTIME, time_encode(a->ctime));
-	put64(e + CFFS_E_BTIME, time_encode(a->btime));
-	put64(e + CFFS_E_BLOCKS, entry->b.blocks);
+	le16_store(e + CFFS_E_INLINE, entry->b.inline_len);
+	le64_store(e + CFFS_E_INO, a->ino);
+	le32_store(e + CFFS_E_GEN, a->generation);
+	le16_store(e + CFFS_E_MODE, a->mode);
+	le16_store(e + CFFS_E_XATTR, entry->xattr_len);
+	le32_store(e + CFFS_E_UID, a->uid);
+	le32_store(e + CFFS_E_GID, a->gid);
+	le32_store(e + CFFS_E_NLINK, a->nlink);
+	le32_store(e + CFFS_E_FLAGS, a->flags);
+	le64_store(e + CFFS_E_SIZE, is_device(a->mode) ? a->rdev : entry->b.size);
+	le64_store(e + CFFS_E_ATIME, time_encode(a->atime));
+	le64_store(e + CFFS_E_MTIME, time_encode(a->mtime));
+	le64_store(e + CFFS_E_CTIME, time_encode(a->ctime));
+	le64_store(e + CFFS_E_BTIME, time_encode(a->btime));
+	le64_store(e + CFFS_E_BLOCKS, entry->b.blocks);
 	for (uint32_t i = 0; i < entry->b.n_slots; i++, at += CFFS_SLOT_SIZE)
 		cffs_slot_encode(&entry->b.slot[i], at);
 	if (entry->xattr_len)
@@ -143,7 +102,7 @@ static void entry_encode(const struct cffs_entry *entry, uint8_t *e)
 	uint32_t len = cffs_entry_len(entry);
 
 	memset(e, 0, len);
-	put16(e + CFFS_E_LEN, len);
+	le16_store(e + CFFS_E_LEN, len);
 	e[CFFS_E_KIND] = entry->kind;
 	e[CFFS_E_SLOT] = entry->slot;
 	e[CFFS_E_NAME_LEN] = entry->name_len;
@@ -152,8 +111,8 @@ static void entry_encode(const struct cffs_entry *entry, uint8_t *e)
 		return;
 	}
 	e[CFFS_E_N_SLOTS] = entry->dtype;
-	put64(e + CFFS_E_INO, entry->link_ino);
-	put32(e + CFFS_LINK_PLACE, entry->link_place);
+	le64_store(e + CFFS_E_INO, entry->link_ino);
+	le32_store(e + CFFS_LINK_PLACE, entry->link_place);
 	memcpy(e + CFFS_LINK_NAME, entry->name, entry->name_len);
 }
 
@@ -161,27 +120,27 @@ static void inode_decode(const uint8_t *e, struct cffs_entry *entry)
 {
 	struct cffs_attr *a = &entry->a;
 	const uint8_t *at = e + CFFS_E_SLOTS;
-	uint64_t size = get64(e + CFFS_E_SIZE);
+	uint64_t size = le64_load(e + CFFS_E_SIZE);
 
-	a->ino = get64(e + CFFS_E_INO);
-	a->generation = get32(e + CFFS_E_GEN);
-	a->mode = get16(e + CFFS_E_MODE);
-	a->uid = get32(e + CFFS_E_UID);
-	a->gid = get32(e + CFFS_E_GID);
-	a->nlink = get32(e + CFFS_E_NLINK);
-	a->flags = get32(e + CFFS_E_FLAGS);
+	a->ino = le64_load(e + CFFS_E_INO);
+	a->generation = le32_load(e + CFFS_E_GEN);
+	a->mode = le16_load(e + CFFS_E_MODE);
+	a->uid = le32_load(e + CFFS_E_UID);
+	a->gid = le32_load(e + CFFS_E_GID);
+	a->nlink = le32_load(e + CFFS_E_NLINK);
+	a->flags = le32_load(e + CFFS_E_FLAGS);
 	a->rdev = is_device(a->mode) ? size : 0;
-	a->atime = time_decode(get64(e + CFFS_E_ATIME));
-	a->mtime = time_decode(get64(e + CFFS_E_MTIME));
-	a->ctime = time_decode(get64(e + CFFS_E_CTIME));
-	a->btime = time_decode(get64(e + CFFS_E_BTIME));
+	a->atime = time_decode(le64_load(e + CFFS_E_ATIME));
+	a->mtime = time_decode(le64_load(e + CFFS_E_MTIME));
+	a->ctime = time_decode(le64_load(e + CFFS_E_CTIME));
+	a->btime = time_decode(le64_load(e + CFFS_E_BTIME));
 	entry->b.size = is_device(a->mode) ? 0 : size;
-	entry->b.blocks = get64(e + CFFS_E_BLOCKS);
+	entry->b.blocks = le64_load(e + CFFS_E_BLOCKS);
 	entry->b.n_slots = e[CFFS_E_N_SLOTS];
 	entry->b.inline_len = e[CFFS_E_INLINE];
 	for (uint32_t i = 0; i < entry->b.n_slots; i++, at += CFFS_SLOT_SIZE)
 		cffs_slot_decode(at, &entry->b.slot[i]);
-	entry->xattr_len = get16(e + CFFS_E_XATTR);
+	entry->xattr_len = le16_load(e + CFFS_E_XATTR);
 	entry->xattr = at;
 	at += entry->xattr_len;
 	memcpy(entry->b.inline_data, at, entry->b.inline_len);
@@ -200,8 +159,8 @@ void cffs_entry_decode(const uint8_t sector[CFFS_SECTOR], uint32_t at, struct cf
 		return;
 	}
 	entry->dtype = e[CFFS_E_N_SLOTS];
-	entry->link_ino = get64(e + CFFS_E_INO);
-	entry->link_place = get32(e + CFFS_LINK_PLACE);
+	entry->link_ino = le64_load(e + CFFS_E_INO);
+	entry->link_place = le32_load(e + CFFS_LINK_PLACE);
 	entry->name = (const char *)e + CFFS_LINK_NAME;
 }
 
@@ -209,27 +168,27 @@ void cffs_entry_decode(const uint8_t sector[CFFS_SECTOR], uint32_t at, struct cf
 
 static bool never_used(const uint8_t *sector)
 {
-	return get32(sector) == 0 && get16(sector + CFFS_S_MAGIC) == 0;
+	return le32_load(sector) == 0 && le16_load(sector + CFFS_S_MAGIC) == 0;
 }
 
 /* Where the name of an entry lies, counted from the entry; 0: what it says does not fit. */
 static uint32_t name_at(const uint8_t *e)
 {
-	uint32_t len = get16(e), at = CFFS_LINK_NAME;
+	uint32_t len = le16_load(e), at = CFFS_LINK_NAME;
 
 	if (e[CFFS_E_KIND] == CFFS_KIND_INODE) {
-		if (len < CFFS_E_SLOTS || get16(e + CFFS_E_INLINE) > CFFS_INLINE_MAX ||
+		if (len < CFFS_E_SLOTS || le16_load(e + CFFS_E_INLINE) > CFFS_INLINE_MAX ||
 		    e[CFFS_E_N_SLOTS] == 0 || e[CFFS_E_N_SLOTS] > CFFS_BODY_SLOTS)
 			return 0;
-		at = CFFS_E_SLOTS + e[CFFS_E_N_SLOTS] * CFFS_SLOT_SIZE + get16(e + CFFS_E_XATTR) +
-		     get16(e + CFFS_E_INLINE);
+		at = CFFS_E_SLOTS + e[CFFS_E_N_SLOTS] * CFFS_SLOT_SIZE +
+		     le16_load(e + CFFS_E_XATTR) + le16_load(e + CFFS_E_INLINE);
 	}
 	return round8(at + e[CFFS_E_NAME_LEN]) == len ? at : 0;
 }
 
 static int entry_check(const uint8_t *e, uint32_t room, uint32_t *slots)
 {
-	uint32_t len = get16(e), at;
+	uint32_t len = le16_load(e), at;
 
 	if (len < CFFS_LINK_NAME || len % 8 || len > room)
 		return 4;
@@ -255,9 +214,9 @@ int cffs_sector_check(const uint8_t sector[CFFS_SECTOR])
 
 	if (never_used(sector))
 		return 0;
-	if (get16(sector + CFFS_S_MAGIC) != CFFS_DIR_MAGIC)
+	if (le16_load(sector + CFFS_S_MAGIC) != CFFS_DIR_MAGIC)
 		return 1;
-	if (get32(sector) != cffs_crc(sector + 4, CFFS_SECTOR - 4))
+	if (le32_load(sector) != cffs_crc(sector + 4, CFFS_SECTOR - 4))
 		return 2;
 	for (uint32_t left = sector[CFFS_S_ENTRIES]; left > 0; left--) {
 		int wrong = at > CFFS_SECTOR - CFFS_LINK_NAME
@@ -266,7 +225,7 @@ int cffs_sector_check(const uint8_t sector[CFFS_SECTOR])
 
 		if (wrong)
 			return wrong;
-		at += get16(sector + at);
+		at += le16_load(sector + at);
 	}
 	return 0;
 }
@@ -276,13 +235,13 @@ static uint32_t used_end(const uint8_t *sector)
 	uint32_t at = HEAD;
 
 	for (uint32_t left = sector[CFFS_S_ENTRIES]; left > 0; left--)
-		at += get16(sector + at);
+		at += le16_load(sector + at);
 	return at;
 }
 
 bool cffs_sector_next(const uint8_t sector[CFFS_SECTOR], uint32_t *at, struct cffs_entry *entry)
 {
-	uint32_t next = *at ? *at + get16(sector + *at) : HEAD;
+	uint32_t next = *at ? *at + le16_load(sector + *at) : HEAD;
 
 	if (sector[CFFS_S_ENTRIES] == 0 || next >= used_end(sector))
 		return false;
@@ -298,7 +257,7 @@ uint32_t cffs_sector_find_slot(const uint8_t sector[CFFS_SECTOR], uint8_t slot)
 	for (uint32_t left = sector[CFFS_S_ENTRIES]; left > 0; left--) {
 		if (sector[at + CFFS_E_SLOT] == slot)
 			return at;
-		at += get16(sector + at);
+		at += le16_load(sector + at);
 	}
 	return 0;
 }
@@ -314,7 +273,7 @@ uint32_t cffs_sector_find_name(const uint8_t sector[CFFS_SECTOR], const char *na
 		if (e[CFFS_E_NAME_LEN] == name_len && e[CFFS_E_KIND] != CFFS_KIND_PARAMS &&
 		    memcmp(e + name_at(e), name, name_len) == 0)
 			return at;
-		at += get16(e);
+		at += le16_load(e);
 	}
 	return 0;
 }
@@ -325,7 +284,7 @@ static uint32_t places_taken(const uint8_t *sector)
 
 	for (uint32_t left = sector[CFFS_S_ENTRIES]; left > 0; left--) {
 		taken |= 1u << sector[at + CFFS_E_SLOT];
-		at += get16(sector + at);
+		at += le16_load(sector + at);
 	}
 	return taken;
 }
@@ -347,9 +306,9 @@ void cffs_sector_init(uint8_t sector[CFFS_SECTOR], uint64_t dir, uint32_t place)
 	if (!never_used(sector))
 		return;
 	memset(sector, 0, CFFS_SECTOR);
-	put16(sector + CFFS_S_MAGIC, CFFS_DIR_MAGIC);
-	put64(sector + CFFS_S_DIR, dir);
-	put32(sector + CFFS_S_PLACE, place);
+	le16_store(sector + CFFS_S_MAGIC, CFFS_DIR_MAGIC);
+	le64_store(sector + CFFS_S_DIR, dir);
+	le32_store(sector + CFFS_S_PLACE, place);
 }
 
 bool cffs_sector_add(uint8_t sector[CFFS_SECTOR], const struct cffs_entry *entry)
@@ -365,7 +324,7 @@ bool cffs_sector_add(uint8_t sector[CFFS_SECTOR], const struct cffs_entry *entry
 
 void cffs_sector_remove(uint8_t sector[CFFS_SECTOR], uint32_t at)
 {
-	uint32_t len = get16(sector + at), end = used_end(sector);
+	uint32_t len = le16_load(sector + at), end = used_end(sector);
 
 	memmove(sector + at, sector + at + len, end - at - len);
 	memset(sector + end - len, 0, len);
@@ -374,7 +333,7 @@ void cffs_sector_remove(uint8_t sector[CFFS_SECTOR], uint32_t at)
 
 bool cffs_sector_replace(uint8_t sector[CFFS_SECTOR], uint32_t at, const struct cffs_entry *entry)
 {
-	uint32_t old = get16(sector + at), new = cffs_entry_len(entry);
+	uint32_t old = le16_load(sector + at), new = cffs_entry_len(entry);
 	uint8_t fresh[CFFS_SECTOR];
 
 	if (new > old + cffs_sector_room(sector))
@@ -392,7 +351,7 @@ bool cffs_sector_replace(uint8_t sector[CFFS_SECTOR], uint32_t at, const struct 
 
 void cffs_sector_seal(uint8_t sector[CFFS_SECTOR])
 {
-	put32(sector + CFFS_S_STAMP, get32(sector + CFFS_S_STAMP) + 1);
+	le32_store(sector + CFFS_S_STAMP, le32_load(sector + CFFS_S_STAMP) + 1);
 	cffs_seal(sector);
 }
 
@@ -417,16 +376,16 @@ void cffs_params_encode(const struct cffs_params *params, uint8_t sector[CFFS_SE
 
 	memset(sector, 0, CFFS_SECTOR);
 	cffs_sector_init(sector, 0, 0);
-	put16(e + CFFS_E_LEN, P_LEN);
+	le16_store(e + CFFS_E_LEN, P_LEN);
 	e[CFFS_E_KIND] = CFFS_KIND_PARAMS;
-	put32(e + P_VERSION, params->version);
-	put32(e + P_OPTIONS, params->options);
-	put64(e + P_COMPAT, params->compat);
-	put64(e + P_INCOMPAT, params->incompat);
-	put64(e + P_RO_COMPAT, params->ro_compat);
-	put64(e + P_CREATED, params->created);
-	put32(e + P_INLINE, params->inline_max);
-	put64(e + P_INO_LIMIT, params->ino_limit);
+	le32_store(e + P_VERSION, params->version);
+	le32_store(e + P_OPTIONS, params->options);
+	le64_store(e + P_COMPAT, params->compat);
+	le64_store(e + P_INCOMPAT, params->incompat);
+	le64_store(e + P_RO_COMPAT, params->ro_compat);
+	le64_store(e + P_CREATED, params->created);
+	le32_store(e + P_INLINE, params->inline_max);
+	le64_store(e + P_INO_LIMIT, params->ino_limit);
 	memcpy(e + P_UUID, params->uuid, sizeof(params->uuid));
 	sector[CFFS_S_ENTRIES] = 1;
 	cffs_sector_seal(sector);
@@ -436,16 +395,17 @@ bool cffs_params_decode(const uint8_t sector[CFFS_SECTOR], struct cffs_params *p
 {
 	const uint8_t *e = sector + HEAD;
 
-	if (sector[CFFS_S_ENTRIES] != 1 || e[CFFS_E_KIND] != CFFS_KIND_PARAMS || get16(e) < P_LEN)
+	if (sector[CFFS_S_ENTRIES] != 1 || e[CFFS_E_KIND] != CFFS_KIND_PARAMS ||
+	    le16_load(e) < P_LEN)
 		return false;
-	params->version = get32(e + P_VERSION);
-	params->options = get32(e + P_OPTIONS);
-	params->compat = get64(e + P_COMPAT);
-	params->incompat = get64(e + P_INCOMPAT);
-	params->ro_compat = get64(e + P_RO_COMPAT);
-	params->created = get64(e + P_CREATED);
-	params->inline_max = get32(e + P_INLINE);
-	params->ino_limit = get64(e + P_INO_LIMIT);
+	params->version = le32_load(e + P_VERSION);
+	params->options = le32_load(e + P_OPTIONS);
+	params->compat = le64_load(e + P_COMPAT);
+	params->incompat = le64_load(e + P_INCOMPAT);
+	params->ro_compat = le64_load(e + P_RO_COMPAT);
+	params->created = le64_load(e + P_CREATED);
+	params->inline_max = le32_load(e + P_INLINE);
+	params->ino_limit = le64_load(e + P_INO_LIMIT);
 	memcpy(params->uuid, e + P_UUID, sizeof(params->uuid));
 	return true;
 }

@@ -8,29 +8,6 @@
 
 #define HEAD_BUCKETS CFFS_RAW_HEAD
 
-static uint32_t get32(const uint8_t *p)
-{
-	le32_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le32_get(v);
-}
-
-static uint64_t get64(const uint8_t *p)
-{
-	le64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return le64_get(v);
-}
-
-static void put32(uint8_t *p, uint32_t value)
-{
-	le32_t v = le32_make(value);
-
-	memcpy(p, &v, sizeof(v));
-}
-
 /* ---- SipHash-2-4 (Aumasson, Bernstein 2012): who names files cannot fill one bucket ---- */
 
 struct sip {
@@ -67,16 +44,16 @@ static void sip_word(struct sip *s, uint64_t word)
 
 uint32_t cffs_name_hash(const uint8_t seed[16], const char *name, size_t len)
 {
-	uint64_t k0 = get64(seed), k1 = get64(seed + 8), hash;
+	uint64_t k0 = le64_load(seed), k1 = le64_load(seed + 8), hash;
 	struct sip s = { k0 ^ 0x736f6d6570736575ull, k1 ^ 0x646f72616e646f6dull,
 			 k0 ^ 0x6c7967656e657261ull, k1 ^ 0x7465646279746573ull };
 	uint8_t last[8] = { 0 };
 
 	for (size_t left = len; left >= 8; left -= 8, name += 8)
-		sip_word(&s, get64((const uint8_t *)name));
+		sip_word(&s, le64_load((const uint8_t *)name));
 	memcpy(last, name, len % 8);
 	last[7] = (uint8_t)len;
-	sip_word(&s, get64(last));
+	sip_word(&s, le64_load(last));
 	s.v2 ^= 0xff;
 	sip_rounds(&s, 4);
 	hash = s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
@@ -116,8 +93,8 @@ void cffs_hint_get(const uint8_t block[CFFS_BLOCK], uint32_t i, struct cffs_hint
 {
 	const uint8_t *p = place_of(block, i);
 
-	hint->hash = get32(p);
-	hint->at = get32(p + 4);
+	hint->hash = le32_load(p);
+	hint->at = le32_load(p + 4);
 }
 
 bool cffs_hint_next(const uint8_t block[CFFS_BLOCK], uint32_t hash, uint32_t *i,
@@ -126,8 +103,8 @@ bool cffs_hint_next(const uint8_t block[CFFS_BLOCK], uint32_t hash, uint32_t *i,
 	while (*i < CFFS_HINTS) {
 		const uint8_t *p = place_of(block, (*i)++);
 
-		hint->hash = get32(p);
-		hint->at = get32(p + 4);
+		hint->hash = le32_load(p);
+		hint->at = le32_load(p + 4);
 		if (hint->hash == hash && hint->at)
 			return true;
 	}
@@ -139,7 +116,7 @@ static uint8_t *find(uint8_t *sector, const struct cffs_hint *hint)
 	uint8_t *p = sector + CFFS_RAW_HEAD;
 
 	for (uint32_t i = 0; i < CFFS_HINTS_SECTOR; i++, p += sizeof(*hint))
-		if (get32(p) == hint->hash && get32(p + 4) == hint->at)
+		if (le32_load(p) == hint->hash && le32_load(p + 4) == hint->at)
 			return p;
 	return NULL;
 }
@@ -197,8 +174,8 @@ bool cffs_hint_add(uint8_t sector[CFFS_SECTOR], uint64_t ino, const struct cffs_
 	if (!p)
 		return false;
 	raw_init(sector, ino);
-	put32(p, hint->hash);
-	put32(p + 4, hint->at);
+	le32_store(p, hint->hash);
+	le32_store(p + 4, hint->at);
 	sector[R_USED]++;
 	cffs_seal(sector);
 	return true;
@@ -222,7 +199,7 @@ void cffs_head_encode(uint8_t sector[CFFS_SECTOR], uint64_t ino, uint32_t bucket
 {
 	memset(sector, 0, CFFS_SECTOR);
 	raw_init(sector, ino);
-	put32(sector + HEAD_BUCKETS, buckets);
+	le32_store(sector + HEAD_BUCKETS, buckets);
 	cffs_seal(sector);
 }
 
@@ -230,7 +207,7 @@ uint32_t cffs_head_decode(const uint8_t sector[CFFS_SECTOR], uint64_t ino)
 {
 	if (sector[CFFS_R_MAGIC] != (CFFS_RAW_MAGIC & 0xff) ||
 	    sector[CFFS_R_MAGIC + 1] != CFFS_RAW_MAGIC >> 8 ||
-	    sector[CFFS_R_KIND] != CFFS_CLASS_INDEX || get64(sector + CFFS_R_INO) != ino)
+	    sector[CFFS_R_KIND] != CFFS_CLASS_INDEX || le64_load(sector + CFFS_R_INO) != ino)
 		return 0;
-	return get32(sector + HEAD_BUCKETS);
+	return le32_load(sector + HEAD_BUCKETS);
 }

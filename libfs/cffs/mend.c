@@ -16,12 +16,6 @@
 
 #define LEVEL_MAX 3u
 
-static void put16(uint8_t *p, uint32_t value)
-{
-	p[0] = (uint8_t)value;
-	p[1] = (uint8_t)(value >> 8);
-}
-
 bool cffs_slot_is_possible(const struct cffs_slot *slot, uint64_t blocks)
 {
 	if (slot->class == CFFS_CLASS_NONE)
@@ -67,7 +61,7 @@ static void sector_salvage(uint8_t sector[CFFS_SECTOR], uint64_t blocks)
 	struct cffs_entry entry;
 	uint32_t at = 0, end = CFFS_S_HEAD;
 
-	put16(sector + CFFS_S_MAGIC, CFFS_DIR_MAGIC);
+	le16_store(sector + CFFS_S_MAGIC, CFFS_DIR_MAGIC);
 	sector[CFFS_S_FLAGS] = 0;
 	while (n < 32 && prefix_stands(sector, n + 1))
 		n++;
@@ -192,7 +186,7 @@ static bool sector_is_sound(const uint8_t *sector, uint32_t magic)
 	uint8_t sealed[CFFS_SECTOR];
 
 	memcpy(sealed, sector, sizeof(sealed));
-	put16(sealed + CFFS_X_MAGIC, magic);
+	le16_store(sealed + CFFS_X_MAGIC, magic);
 	cffs_seal(sealed);
 	return memcmp(sealed, sector, sizeof(sealed)) == 0;
 }
@@ -232,7 +226,7 @@ static unsigned node_sector_settle(uint8_t *sector, const uint8_t *like, uint64_
 		good = 0;
 	}
 	memcpy(sector + CFFS_X_INO, like + CFFS_X_INO, 8);
-	put16(sector + CFFS_X_MAGIC, CFFS_EXT_MAGIC);
+	le16_store(sector + CFFS_X_MAGIC, CFFS_EXT_MAGIC);
 	sector[CFFS_X_LEVEL] = (uint8_t)level;
 	sector[CFFS_X_USED] = (uint8_t)good;
 	cffs_seal(sector);

@@ -10,6 +10,7 @@
 #define XN_ENDIAN_H
 
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -67,6 +68,52 @@ static inline le64_t le64_make(uint64_t value)
 			  (uint8_t)(value >> 48), (uint8_t)(value >> 56) } };
 
 	return disk;
+}
+
+/* The same at an address, of any alignment. */
+static inline uint16_t le16_load(const void *at)
+{
+	le16_t disk;
+
+	memcpy(&disk, at, sizeof(disk));
+	return le16_get(disk);
+}
+
+static inline uint32_t le32_load(const void *at)
+{
+	le32_t disk;
+
+	memcpy(&disk, at, sizeof(disk));
+	return le32_get(disk);
+}
+
+static inline uint64_t le64_load(const void *at)
+{
+	le64_t disk;
+
+	memcpy(&disk, at, sizeof(disk));
+	return le64_get(disk);
+}
+
+static inline void le16_store(void *at, uint16_t value)
+{
+	le16_t disk = le16_make(value);
+
+	memcpy(at, &disk, sizeof(disk));
+}
+
+static inline void le32_store(void *at, uint32_t value)
+{
+	le32_t disk = le32_make(value);
+
+	memcpy(at, &disk, sizeof(disk));
+}
+
+static inline void le64_store(void *at, uint64_t value)
+{
+	le64_t disk = le64_make(value);
+
+	memcpy(at, &disk, sizeof(disk));
 }
 
 #ifdef __cplusplus
