@@ -15,7 +15,7 @@ component_of() {
 	esac
 }
 
-# Public headers `component` may include (check*.c, mend.c and anatomy.c of a LibFS: one more).
+# Public headers `component` may include (check*.[ch], mend.c and anatomy.c of a LibFS: one more).
 headers_allowed() {
 	local xn="xn/xn.h xn/error.h xn/endian.h"
 	local disk="xn/bdev.h xn/error.h xn/endian.h"
@@ -40,7 +40,7 @@ header_is_allowed() { # file header
 	local component
 	component=$(component_of "$1")
 	case $1:$2 in
-	libfs/*/check*.c:libfs/check.h | libfs/*/mend.c:libfs/check.h) return 0 ;;
+	libfs/*/check*.[ch]:libfs/check.h | libfs/*/mend.c:libfs/check.h) return 0 ;;
 	libfs/*/anatomy*:libfs/anatomy.h) return 0 ;;
 	*/types/*:udf/xn_udf.h) return 0 ;;
 	esac
