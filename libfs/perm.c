@@ -112,11 +112,16 @@ static int check_all(const struct libfs_attr *old, const struct libfs_ctx *ctx,
 	return err ? err : check_times(old, ctx->cred, which);
 }
 
-/* A program that changes hands or contents runs as nobody special any more. */
-static uint32_t without_set_id(uint32_t mode)
+/*
+ * A program that changes hands or contents runs as nobody special any more.  Set-group-id on what
+ * its group may not run runs nothing: members of the group keep it there, as Linux has it.
+ */
+static uint32_t without_set_id(uint32_t mode, uint32_t gid, const struct xn_cred *cred)
 {
 	mode &= ~(uint32_t)S_ISUID;
-	return mode & S_IXGRP ? mode & ~(uint32_t)S_ISGID : mode;
+	if ((mode & S_IXGRP) || (cred->uid != 0 && !libfs_in_group(cred, gid)))
+		mode &= ~(uint32_t)S_ISGID;
+	return mode;
 }
 
 static void prepare_mode(const struct libfs_attr *old, const struct libfs_ctx *ctx,
@@ -130,12 +135,12 @@ static void prepare_mode(const struct libfs_attr *old, const struct libfs_ctx *c
 		if (!root && !libfs_in_group(ctx->cred, gid))
 			mode &= ~(uint32_t)S_ISGID;
 	} else if ((*which & (LIBFS_SET_UID | LIBFS_SET_GID)) && !S_ISDIR(old->mode)) {
-		mode = without_set_id(mode);
+		mode = without_set_id(mode, old->gid, ctx->cred);
 	} else if ((*which & LIBFS_SET_SIZE) && !root) {
-		mode = without_set_id(mode);
+		mode = without_set_id(mode, old->gid, ctx->cred);
 	}
 	if (*which & LIBFS_KILL_SUIDGID)
-		mode = without_set_id(mode);
+		mode = without_set_id(mode, old->gid, ctx->cred);
 	attr->mode = mode;
 	if (mode != old->mode)
 		*which |= LIBFS_SET_MODE;
@@ -201,9 +206,11 @@ void libfs_inherit(uint32_t dir_mode, uint32_t dir_gid, const struct libfs_ctx *
 		*mode &= ~(uint32_t)S_ISGID;
 }
 
-uint32_t libfs_mode_written(uint32_t mode, const struct xn_cred *cred)
+uint32_t libfs_mode_written(uint32_t mode, uint32_t gid, const struct xn_cred *cred)
 {
-	return cred->uid == 0 ? mode : without_set_id(mode);
+	if (cred->uid == 0 || !(mode & (S_ISUID | S_ISGID)))
+		return mode;
+	return without_set_id(mode, gid, cred);
 }
 
 uint32_t libfs_open_mask(uint32_t flags)

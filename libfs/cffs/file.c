@@ -105,7 +105,7 @@ void cffs_touch_changed(struct cffs *fs, struct cffs_inode *inode, const struct 
 {
 	pthread_mutex_lock(&fs->lock);
 	inode->a.mtime = inode->a.ctime = ctx->now;
-	inode->a.mode = libfs_mode_written(inode->a.mode, ctx->cred);
+	inode->a.mode = libfs_mode_written(inode->a.mode, inode->a.gid, ctx->cred);
 	cffs_inode_dirty(fs, inode);
 	pthread_mutex_unlock(&fs->lock);
 }

@@ -469,7 +469,7 @@ static void changed(struct sfs_inode *inode, const struct libfs_ctx *ctx)
 {
 	sfs_inode_touch(inode, SFS_MTIME, ctx->now);
 	sfs_inode_touch(inode, SFS_CTIME, ctx->now);
-	inode->f.mode = libfs_mode_written(inode->f.mode, ctx->cred);
+	inode->f.mode = libfs_mode_written(inode->f.mode, inode->f.gid, ctx->cred);
 }
 
 static ssize_t write_bytes(struct sfs *fs, const struct libfs_ctx *ctx, struct sfs_inode *inode,

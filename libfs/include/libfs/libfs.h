@@ -378,8 +378,11 @@ int libfs_mknod_check(const struct libfs_ctx *ctx, uint32_t *mode, uint64_t *rde
  */
 void libfs_inherit(uint32_t dir_mode, uint32_t dir_gid, const struct libfs_ctx *ctx, uint32_t *mode,
 		   uint32_t *gid);
-/* The mode when `cred` has written to the file: who writes another's program makes it an ordinary one. */
-uint32_t libfs_mode_written(uint32_t mode, const struct xn_cred *cred);
+/*
+ * The mode when `cred` has written to a file of that group: who writes another's program makes it an
+ * ordinary one.
+ */
+uint32_t libfs_mode_written(uint32_t mode, uint32_t gid, const struct xn_cred *cred);
 /* Flags of open(2) as LIBFS_MAY_*. */
 uint32_t libfs_open_mask(uint32_t flags);
 /* Does reading set the access time?  As Linux's relatime: it is not newer than a change, or a day old. */

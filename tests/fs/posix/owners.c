@@ -236,8 +236,16 @@ static void a_write_by_anybody_but_root_clears_them(struct px *p)
 		uid_t asks;
 		mode_t before, after;
 	} rows[] = {
-		{ STRANGER, 06777, 0777 }, { STRANGER, 04777, 0777 }, { STRANGER, 02777, 0777 },
-		{ OWNER, 06777, 0777 },    { 0, 06777, 06777 },
+		{ STRANGER, 06777, 0777 },
+		{ STRANGER, 04777, 0777 },
+		{ STRANGER, 02777, 0777 },
+		{ OWNER, 06777, 0777 },
+		{ 0, 06777, 06777 },
+		/* what its group may not run: only members keep it */
+		{ STRANGER, 02666, 0666 },
+		{ STRANGER, 06706, 0706 },
+		{ OWNER, 06666, 02666 },
+		{ 0, 06666, 06666 },
 	};
 
 	for (size_t i = 0; i < N(rows); i++)
