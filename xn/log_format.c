@@ -96,32 +96,18 @@ uint32_t xn_log_record_sectors(uint32_t n_claims, uint32_t n_homes)
 	return list_sectors(n_claims, n_homes) + n_homes;
 }
 
-static uint64_t list_get(const uint8_t *list, size_t at)
-{
-	le64_t value;
-
-	memcpy(&value, list + at, sizeof(value));
-	return le64_get(value);
-}
-
-static void list_put(uint8_t *list, size_t at, uint64_t value)
-{
-	le64_t disk = le64_make(value);
-
-	memcpy(list + at, &disk, sizeof(disk));
-}
-
 struct xn_log_claim xn_log_record_claim(const struct xn_log_record *record, uint32_t index)
 {
 	size_t at = (size_t)index * CLAIM_SIZE;
 
-	return (struct xn_log_claim){ list_get(record->list, at), list_get(record->list, at + 8) };
+	return (struct xn_log_claim){ le64_load(record->list + at),
+				      le64_load(record->list + at + 8) };
 }
 
 uint64_t xn_log_record_home(const struct xn_log_record *record, uint32_t index)
 {
-	return list_get(record->list,
-			(size_t)record->n_claims * CLAIM_SIZE + (size_t)index * HOME_SIZE);
+	return le64_load(record->list + (size_t)record->n_claims * CLAIM_SIZE +
+			 (size_t)index * HOME_SIZE);
 }
 
 /* May a record say what a sector of this block holds?  Of XN's fixed blocks none may. */
@@ -195,15 +181,15 @@ void xn_log_record_put_claim(void *bytes, uint32_t index, struct xn_log_claim cl
 {
 	uint8_t *list = (uint8_t *)bytes + LIST_AT;
 
-	list_put(list, (size_t)index * CLAIM_SIZE, claim.start);
-	list_put(list, (size_t)index * CLAIM_SIZE + 8, claim.count);
+	le64_store(list + (size_t)index * CLAIM_SIZE, claim.start);
+	le64_store(list + (size_t)index * CLAIM_SIZE + 8, claim.count);
 }
 
 void xn_log_record_put_home(void *bytes, uint32_t n_claims, uint32_t index, uint64_t sector)
 {
 	uint8_t *list = (uint8_t *)bytes + LIST_AT;
 
-	list_put(list, (size_t)n_claims * CLAIM_SIZE + (size_t)index * HOME_SIZE, sector);
+	le64_store(list + (size_t)n_claims * CLAIM_SIZE + (size_t)index * HOME_SIZE, sector);
 }
 
 void xn_log_record_seal(const struct xn_super *super, const struct xn_log_tail *id,

@@ -26,13 +26,11 @@ static int pointer_read(const struct anatomy_disk *disk, uint64_t block, uint32_
 			uint64_t *out)
 {
 	uint8_t bytes[SFS_BLOCK];
-	le64_t pointer;
 	int err = disk->read(disk->arg, block, bytes);
 
 	if (err)
 		return err;
-	memcpy(&pointer, bytes + offset, sizeof(pointer));
-	*out = le64_get(pointer);
+	*out = le64_load(bytes + offset);
 	return *out ? 0 : -ENOENT;
 }
 

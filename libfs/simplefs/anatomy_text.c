@@ -33,13 +33,13 @@ static void say_pointers(const struct anatomy_text *text, const uint8_t *bytes, 
 	char name[48];
 
 	for (uint32_t i = 0; i < count; i++) {
-		le64_t disk;
+		size_t at = offset + i * sizeof(le64_t);
+		uint64_t block = le64_load(bytes + at);
 
-		memcpy(&disk, bytes + offset + i * sizeof(disk), sizeof(disk));
-		if (!le64_get(disk))
+		if (!block)
 			continue;
 		snprintf(name, sizeof(name), "%s %" PRIu32, to, i);
-		say(text, offset + i * sizeof(disk), name, "block %" PRIu64, le64_get(disk));
+		say(text, at, name, "block %" PRIu64, block);
 	}
 }
 

@@ -106,11 +106,8 @@ static int tree_walk(struct sfs_state *s, struct sfs_walk *walk, uint64_t block,
 		err = pointers_walk(s, walk, pointers, SIMPLEFS_IND_SLOTS, level - 1, first,
 				    &changed);
 	if (!err && changed) {
-		for (unsigned i = 0; i < SIMPLEFS_IND_SLOTS; i++) {
-			le64_t disk = le64_make(pointers[i]);
-
-			memcpy(&pointers[i], &disk, sizeof(disk));
-		}
+		for (unsigned i = 0; i < SIMPLEFS_IND_SLOTS; i++)
+			le64_store(&pointers[i], pointers[i]);
 		err = check_write(s->check, block, 1, pointers);
 	}
 	free(pointers);

@@ -17,21 +17,6 @@
 #define NOISE        3u /* so many impossible things in one inode */
 #define SECTOR_SLOTS (SFS_SECTOR / 8u)
 
-static uint64_t pointer_get(const uint8_t *bytes)
-{
-	le64_t pointer;
-
-	memcpy(&pointer, bytes, sizeof(pointer));
-	return le64_get(pointer);
-}
-
-static void pointer_put(uint8_t *bytes, uint64_t value)
-{
-	le64_t pointer = le64_make(value);
-
-	memcpy(bytes, &pointer, sizeof(pointer));
-}
-
 static bool is_type(const struct check_damage *damage, const char *name)
 {
 	return strcmp(damage->type, name) == 0;
@@ -84,7 +69,7 @@ static bool sector_is_noise(const uint8_t *sector, uint64_t blocks)
 	unsigned good = 0, bad = 0;
 
 	for (uint32_t i = 0; i < SECTOR_SLOTS; i++) {
-		uint64_t pointer = pointer_get(sector + 8 * i);
+		uint64_t pointer = le64_load(sector + 8 * i);
 
 		good += pointer && pointer < blocks;
 		bad += pointer >= blocks;
@@ -117,8 +102,8 @@ static bool has_pointers(const struct sfs_fields *f)
 
 static void pointer_settle(const struct check_damage *damage, uint8_t *at)
 {
-	if (pointer_get(at) >= damage->blocks)
-		pointer_put(at, 0);
+	if (le64_load(at) >= damage->blocks)
+		le64_store(at, 0);
 }
 
 /* An inode as a whole, or just those of its pointers that lead nowhere. */
@@ -183,10 +168,10 @@ struct record {
 
 static void record_add(struct record *record, uint8_t *at, bool may_merge)
 {
-	uint64_t pointer = pointer_get(at);
+	uint64_t pointer = le64_load(at);
 
 	record->merges[record->n] = may_merge && record->n && pointer > 1 &&
-				    pointer_get(record->at[record->n - 1]) + 1 == pointer;
+				    le64_load(record->at[record->n - 1]) + 1 == pointer;
 	record->at[record->n++] = at;
 }
 
@@ -230,15 +215,15 @@ static bool pointers_change(const struct check_damage *damage, uint8_t *bytes)
 
 	record_find(damage, bytes, &record);
 	for (unsigned i = 0; i < record.n; i++) {
-		uint64_t pointer = pointer_get(record.at[i]);
+		uint64_t pointer = le64_load(record.at[i]);
 
 		nth += pointer && !record.merges[i];
 		if (!pointer || nth != (int)damage->nth || pointer < damage->start ||
 		    pointer - damage->start >= damage->count)
 			continue;
-		pointer_put(record.at[i], damage->what == CHECK_MEND_CUT
-						  ? 0
-						  : damage->to + (pointer - damage->start));
+		le64_store(record.at[i], damage->what == CHECK_MEND_CUT
+						 ? 0
+						 : damage->to + (pointer - damage->start));
 		n++;
 	}
 	return damage->what == CHECK_MEND_CUT ? n > 0 : n == damage->count;

@@ -92,10 +92,7 @@ void sfs_hold_put(struct sfs *fs, struct sfs_hold *hold)
 
 uint64_t sfs_hold_pointer(const struct sfs_hold *hold, uint32_t base, uint32_t slot)
 {
-	le64_t pointer;
-
-	memcpy(&pointer, hold->bytes + base + slot * sizeof(pointer), sizeof(pointer));
-	return le64_get(pointer);
+	return le64_load(hold->bytes + base + slot * sizeof(le64_t));
 }
 
 int sfs_data_bind(struct sfs *fs, xn_blk_t owner, uint32_t record, xn_blk_t start, uint64_t count,
