@@ -7,7 +7,8 @@
  *	inode.c   inodes in memory, and how they reach their sector
  *	dir.c     directories; dirsize.c, dirmap.c, nametable.c, index.c, indexmake.c and
  *		  readdir.c are parts of it: dir.h
- *	names.c   the operations of libfs.h on names; orphan.c and deal.c help
+ *	names.c   what the operations of libfs.h on names share, and lookup; create.c,
+ *		  remove.c, link.c and rename.c are the others: names.h.  orphan.c and deal.c help
  *	locks.c   several inodes locked at once
  *	attr.c    those on attributes; xattr.c
  *	map.c     which block holds which part of a file

@@ -136,7 +136,7 @@ uint32_t cffs_dir_blocks(const struct cffs_inode *dir);
 ssize_t cffs_readdir(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir,
 		     uint64_t cookie, uint32_t flags, struct libfs_dirent *out, size_t max);
 
-/* ---- names.c ---- */
+/* ---- names.c, create.c, remove.c, link.c, rename.c: names.h ---- */
 
 int cffs_lookup(struct libfs *libfs, const struct libfs_ctx *ctx, libfs_ino_t dir, const char *name,
 		struct libfs_attr *out);
