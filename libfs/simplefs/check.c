@@ -76,15 +76,13 @@ static int block_make(struct sfs_state *s, uint64_t owner, uint8_t *bytes, uint3
 		      uint64_t *block)
 {
 	uint8_t zeroes[SFS_BLOCK] = { 0 };
-	le64_t pointer;
 	int err = check_allocate(s->check, block);
 
 	if (!err)
 		err = check_write(s->check, *block, 1, zeroes);
 	if (err)
 		return err;
-	pointer = le64_make(*block);
-	memcpy(bytes + at, &pointer, sizeof(pointer));
+	le64_store(bytes + at, *block);
 	return check_write(s->check, owner, 1, bytes);
 }
 

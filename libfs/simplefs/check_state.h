@@ -58,10 +58,7 @@ struct sfs_walk {
 
 static inline uint64_t sfs_pointer_of(const uint8_t *bytes, uint32_t slot)
 {
-	le64_t pointer;
-
-	memcpy(&pointer, bytes + slot * sizeof(pointer), sizeof(pointer));
-	return le64_get(pointer);
+	return le64_load(bytes + slot * sizeof(le64_t));
 }
 
 /* ---- check_inode.c ---- */
