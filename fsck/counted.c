@@ -5,7 +5,8 @@
  *
  *  (1) A further owner is one only under the same root and type; else the block is
  *      owned twice.
- *  (2) The table holds the counted objects of one root at a time.
+ *  (2) Each root has a table of its own; they are compared when the last pointer was
+ *      looked at.
  */
 #include "internal.h"
 

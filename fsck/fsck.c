@@ -22,7 +22,8 @@ static int buffers_init(struct fsck *f)
 	int err;
 
 	f->batch.buffer = malloc((size_t)BATCH_BLOCKS * XN_BLOCK_SIZE);
-	if (!f->batch.buffer)
+	f->mend_buffer = malloc(UDF_OBJECT_MAX);
+	if (!f->batch.buffer || !f->mend_buffer)
 		return -ENOMEM;
 	err = check_create(f->dev, &opts, &f->check);
 	if (err)
@@ -58,6 +59,7 @@ static void fsck_fini(struct fsck *f)
 		udf_template_destroy(f->types[i].tmpl);
 	for (size_t i = 0; i < f->n_roots; i++)
 		blockset_fini(&f->roots[i].owned);
+	blockset_fini(&f->doubted);
 	blockset_fini(&f->own);
 	blockset_fini(&f->seen);
 	free(f->types);
@@ -65,6 +67,8 @@ static void fsck_fini(struct fsck *f)
 	free(f->principals);
 	free(f->stack);
 	free(f->actions);
+	free(f->suspects);
+	free(f->mend_buffer);
 	free(f->mended);
 	free(f->batch.buffer);
 }
@@ -91,6 +95,7 @@ static int seen_reset(struct fsck *f)
 	}
 	for (size_t i = 0; i < f->n_roots; i++)
 		blockset_clear(&f->roots[i].owned);
+	blockset_clear(&f->doubted);
 	f->result->objects = 0;
 	return 0;
 }
@@ -111,6 +116,7 @@ static int walk_and_mend(struct fsck *f)
 		if (err || fsck_stopped(f))
 			break;
 		err = fsck_actions_run(f, &made);
+		fsck_mended_sort(f);
 		/* What was cut off may show as free only once nothing on the disk names it. */
 		if (!err && made && bdev_flush(f->dev))
 			err = -EIO;

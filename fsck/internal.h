@@ -8,6 +8,7 @@
  *   template.c   pass 2: images become templates
  *   root.c       pass 3: roots and principals; pass 5: the LibFSes' checkers
  *   walk.c       pass 4: everything that roots own
+ *   suspect.c    pointers of damaged sectors
  *   repair.c     what the walk asked to be mended, cut or copied
  *   map.c        pass 6: the free map against that; free blocks for repairs
  *   fsck.c       the order of it all
@@ -26,9 +27,10 @@
 #include "xn/error.h"
 #include "xn/format.h"
 
-#define OBJECT_BLOCKS_MAX (UDF_OBJECT_MAX / XN_BLOCK_SIZE)
-#define BATCH_MAX         32u
-#define BATCH_BLOCKS      128u /* 512 KiB */
+#define OBJECT_BLOCKS_MAX  (UDF_OBJECT_MAX / XN_BLOCK_SIZE)
+#define OBJECT_SECTORS_MAX (UDF_OBJECT_MAX / XN_SECTOR_SIZE)
+#define BATCH_MAX          32u
+#define BATCH_BLOCKS       128u /* 512 KiB */
 
 /* Reads in flight together. */
 struct batch {
@@ -53,11 +55,24 @@ struct type {
 	bool stray; /* of a batch that was never completely installed: no type, but XN's blocks */
 };
 
+/* Objects that count their owners, of one root. */
+struct counted {
+	uint64_t block, type; /* block 0: an empty slot */
+	uint64_t met;
+	uint32_t said;
+	bool known; /* what it says */
+};
+struct counted_table {
+	struct counted *v;
+	size_t n, cap;
+};
+
 struct root {
 	struct xn_root_entry entry;
 	uint64_t home[2]; /* catalogue block and twin that hold the entry */
 	uint32_t sector;
 	struct blockset owned;
+	struct counted_table counted;
 	bool complete; /* everything it owns was read and understood */
 	bool mended;   /* something was cut out of it, or made sound, by this run */
 	const struct libfs_checker *checker; /* NULL: nobody here understands it */
@@ -84,6 +99,15 @@ struct action {
 	bool is_object; /* CUT: what it names are objects */
 	bool cut_only;  /* MEND: no, it is cut off */
 };
+/* A pointer in a sector that was damaged: it is looked at when all others were. */
+struct suspect {
+	uint32_t root;         /* index */
+	uint32_t record;       /* of the object ... */
+	uint64_t object, type; /* ... that names ... */
+	struct udf_extent at;  /* ... this */
+	bool mending;          /* in bytes that are not on the disk yet */
+};
+
 #define ACTIONS_MAX 65536u /* of one walk; the rest waits for the next */
 
 struct fsck {
@@ -124,6 +148,10 @@ struct fsck {
 	size_t n_stack, cap_stack;
 	uint64_t *mended; /* sectors that were changed to mend objects */
 	size_t n_mended, cap_mended;
+	struct suspect *suspects;
+	size_t n_suspects, cap_suspects;
+	struct blockset doubted; /* what only suspects name */
+	uint8_t *mend_buffer;    /* UDF_OBJECT_MAX */
 	struct action *actions;
 	size_t n_actions, cap_actions;
 	uint64_t alloc_next; /* where free blocks are looked for */
@@ -197,6 +225,12 @@ int fsck_walk_roots(struct fsck *f);
 
 /* Carry out what the walk was granted.  *made: something was changed. */
 int fsck_actions_run(struct fsck *f, bool *made);
+/* Have the LibFS make the object sound, in memory; false: it cannot. */
+bool fsck_object_mend(const struct fsck *f, const struct root *root, const struct type *type,
+		      uint64_t object, uint8_t *bytes);
+/* What one record owns.  0 or what the template did wrong. */
+int fsck_record_owns(const struct type *type, const uint8_t *bytes, uint32_t record,
+		     struct udf_extents *out);
 /* The record of an object that emits the extent of that index. */
 uint32_t fsck_record_of(const struct type *type, const uint8_t *bytes, size_t index);
 /* What a LibFS needs to know of an object. */
@@ -204,20 +238,43 @@ struct check_damage fsck_damage(const struct fsck *f, const struct root *root, u
 				const struct type *type);
 /* `count` free blocks in a row, which the map on disk shows in use from then on.  -ENOSPC */
 int fsck_allocate(struct fsck *f, uint64_t count, uint64_t *start);
-/* The map of a chunk as it is on disk: all in use where it cannot be read. */
-void fsck_map_read(struct fsck *f, uint64_t chunk, uint8_t map[XN_MAP_CHUNK_BYTES]);
+/* The map of a chunk as it is on disk; what of a part that cannot be read? */
+void fsck_map_read(struct fsck *f, uint64_t chunk, bool unknown_is_used,
+		   uint8_t map[XN_MAP_CHUNK_BYTES]);
+
+/* suspect.c */
+
+/* Which sectors of an object are not to be trusted. */
+struct suspicion {
+	bool any, sector[OBJECT_SECTORS_MAX];
+};
+/* Of bytes that mending changed. */
+void fsck_suspicion_of_change(struct suspicion *suspicion, const struct type *type,
+			      const uint8_t *before, const uint8_t *after);
+/* Once no more objects are mended. */
+void fsck_mended_sort(struct fsck *f);
+/* Of an object of the disk: the sectors that this run mended. */
+void fsck_suspicion_of_disk(const struct fsck *f, struct suspicion *suspicion, uint64_t object,
+			    const struct type *type);
+static inline bool fsck_record_is_suspect(const struct suspicion *suspicion,
+					  const struct type *type, uint32_t record)
+{
+	size_t from = type->info->rec_off + (size_t)record * type->info->rec_size;
+	bool suspect = false;
+
+	for (size_t at = from / XN_SECTOR_SIZE;
+	     suspicion->any && at <= (from + type->info->rec_size - 1) / XN_SECTOR_SIZE; at++)
+		suspect |= suspicion->sector[at];
+	return suspect;
+}
+/*
+ * Before mended bytes are written: what their suspects may not name is cut out of them.  1 it may
+ * be written, 0 the person said no, -errno.
+ */
+int fsck_suspects_settle(struct fsck *f, const struct root *root, const struct type *type,
+			 uint64_t object, const uint8_t *before, uint8_t *bytes);
 
 /* counted.c */
-struct counted {
-	uint64_t block, type; /* block 0: an empty slot */
-	uint64_t met;
-	uint32_t said;
-	bool known; /* what it says */
-};
-struct counted_table {
-	struct counted *v;
-	size_t n, cap;
-};
 int counted_meet(struct counted_table *table, uint64_t block, uint64_t type);
 void counted_say(struct counted_table *table, uint64_t block, const struct type *type,
 		 const uint8_t *bytes);

@@ -180,16 +180,20 @@ static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
 	f->found_free += count_extra(truth, before);
 }
 
-void fsck_map_read(struct fsck *f, uint64_t chunk, uint8_t map[XN_MAP_CHUNK_BYTES])
+void fsck_map_read(struct fsck *f, uint64_t chunk, bool unknown_is_used,
+		   uint8_t map[XN_MAP_CHUNK_BYTES])
 {
-	uint8_t block[XN_BLOCK_SIZE];
+	uint8_t block[XN_BLOCK_SIZE], damaged = 0xff;
 
-	if (chunk >= f->super.high_water)
+	if (chunk >= f->super.high_water) {
 		xn_map_fresh(&f->super, chunk, map);
-	else if (fsck_read(f, xn_map_block(chunk), 1, block))
-		memset(map, 0xff, XN_MAP_CHUNK_BYTES);
-	else
-		map_decode(f, chunk, block, map);
+		return;
+	}
+	if (fsck_read(f, xn_map_block(chunk), 1, block) == 0)
+		damaged = map_decode(f, chunk, block, map);
+	for (unsigned i = 0; i < XN_BLOCK_SECTORS; i++)
+		if (damaged >> i & 1)
+			memset(map + (size_t)i * 256, unknown_is_used ? 0xff : 0, 256);
 }
 
 /* ---- free blocks for repairs ---- */
@@ -236,7 +240,7 @@ int fsck_allocate(struct fsck *f, uint64_t count, uint64_t *start)
 		uint64_t chunk = (f->alloc_next + i) % end;
 		int at;
 
-		fsck_map_read(f, chunk, map);
+		fsck_map_read(f, chunk, true, map);
 		at = run_find(f, chunk, map, count);
 		/* Of sectors that say nothing, what nobody owns is free once everything was read. */
 		if (at < 0 && f->complete && map_fill(f, chunk, map))

@@ -128,6 +128,14 @@ static const struct problem problems[FSCK_PROBLEM_COUNT] = {
 	ROW(EXTENT_ANOTHERS, "extent/anothers",
 	    "object at block %o (%s) names %n blocks from %b on, some of which are another's%t",
 	    "Cut them off?", LOSSY, false),
+	/* A sector that was damaged is no proof of what it names. */
+	ROW(EXTENT_DOUBTED, "extent/doubted",
+	    "object at block %o (%s) was damaged and names %n blocks from %b on, which %t",
+	    "Cut them off?", LOSSY, false),
+	ROW(EXTENT_STALE, "extent/stale",
+	    "object at block %o (%s) was damaged and names %n blocks from %b on, some of which "
+	    "count as free",
+	    "Fill those with zeroes?", LOSSY, false),
 	ROW(EXTENT_TYPE, "extent/type",
 	    "object at block %o (%s) names block %b with type %n, which is not there", "", REPORT,
 	    false),

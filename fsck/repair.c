@@ -70,9 +70,8 @@ static uint64_t owned_in(const struct udf_extents *extents, uint64_t start, uint
 	return n;
 }
 
-/* What one record owns. */
-static int record_owns(const struct type *type, const uint8_t *bytes, uint32_t record,
-		       struct udf_extents *out)
+int fsck_record_owns(const struct type *type, const uint8_t *bytes, uint32_t record,
+		     struct udf_extents *out)
 {
 	const uint8_t *at = bytes + type->info->rec_off + (size_t)record * type->info->rec_size;
 	struct udf_budget budget = UDF_BUDGET_FULL;
@@ -89,7 +88,7 @@ uint32_t fsck_record_of(const struct type *type, const uint8_t *bytes, size_t in
 	size_t before = 0;
 
 	for (; record < type->info->rec_count; record++) {
-		if (record_owns(type, bytes, record, &own) || before + own.n > index)
+		if (fsck_record_owns(type, bytes, record, &own) || before + own.n > index)
 			break;
 		before += own.n;
 	}
@@ -180,19 +179,30 @@ static bool edit_mend(struct editing *edit, const struct check_damage *damage)
 	return false;
 }
 
+bool fsck_object_mend(const struct fsck *f, const struct root *root, const struct type *type,
+		      uint64_t object, uint8_t *bytes)
+{
+	struct check_damage damage = fsck_damage(f, root, object, type);
+
+	return root->checker->mend(&damage, bytes) && is_sound(type, object, bytes) &&
+	       !(root->checker->doubt && root->checker->doubt(&damage, bytes));
+}
+
 /* Returns 1 when it was done, 0 when it cannot be. */
 static int object_mend(struct editing *edit, const struct action *action)
 {
-	struct check_damage damage;
 	int err = edit_begin(edit, action->object, action->type);
 
 	if (err)
 		return err == -ENOENT || err == -EIO ? 0 : err;
-	damage = fsck_damage(edit->f, edit->root, action->object, edit->type);
-	if (!edit_mend(edit, &damage) || !is_sound(edit->type, edit->object, edit->bytes) ||
+	if (!fsck_object_mend(edit->f, edit->root, edit->type, edit->object, edit->bytes) ||
 	    owned_by(edit->type, edit->bytes, &edit->now))
 		return 0;
-	if (edit->root->checker->doubt && edit->root->checker->doubt(&damage, edit->bytes))
+	err = fsck_suspects_settle(edit->f, edit->root, edit->type, edit->object, edit->old,
+				   edit->bytes);
+	if (err <= 0)
+		return err;
+	if (!is_sound(edit->type, edit->object, edit->bytes))
 		return 0;
 	err = sectors_note(edit);
 	return err ? err : edit_write(edit);
@@ -207,7 +217,7 @@ static bool extent_find(struct editing *edit, const struct action *action, uint3
 {
 	bool found = false, exact = false;
 
-	if (record_owns(edit->type, edit->bytes, record, &edit->now))
+	if (fsck_record_owns(edit->type, edit->bytes, record, &edit->now))
 		return false;
 	for (size_t i = 0; i < edit->now.n; i++) {
 		const struct udf_extent *at = &edit->now.v[i];

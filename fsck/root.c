@@ -55,13 +55,6 @@ static void root_rename(struct fsck *f, struct root *root)
 	entry_write(f, root);
 }
 
-static int by_number(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
 static int names_check(struct fsck *f)
 {
 	struct root **sorted = calloc(f->n_roots ? f->n_roots : 1, sizeof(struct root *));
@@ -198,7 +191,7 @@ static void lost_fill(struct fsck *f, struct flat *lost)
 		uint8_t *to = lost->bits + chunk * XN_MAP_CHUNK_BYTES;
 		const uint8_t *seen = blockset_chunk(&f->seen, chunk);
 
-		fsck_map_read(f, chunk, map);
+		fsck_map_read(f, chunk, true, map);
 		xn_map_fresh(&f->super, chunk, fixed);
 		for (size_t i = 0; i < XN_MAP_CHUNK_BYTES; i++) {
 			map[i] &= (uint8_t) ~(fixed[i] | (seen ? seen[i] : 0));
@@ -257,8 +250,6 @@ static int checker_run(struct fsck *f, struct root *root, const struct libfs_che
 	}
 	if (lost_is_ours(f, root) && flat_init(&lost, f->limit) == 0)
 		lost_fill(f, &lost);
-	if (f->n_mended)
-		qsort(f->mended, f->n_mended, sizeof(*f->mended), by_number);
 	rescue.sectors = f->mended;
 	rescue.n_sectors = f->n_mended;
 	memcpy(rescue.uuid, root->entry.uuid, sizeof(rescue.uuid));

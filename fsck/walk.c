@@ -5,7 +5,9 @@
  *  (1) No recursion: objects to visit wait on a stack of extents.
  *  (2) A block is claimed by the first that names it and visited once, so the
  *      walk ends whatever the disk says.
- *  (3) Whatever could not be read or understood makes the root incomplete, and
+ *  (3) Roots whose objects carry checksums come first, and pointers in sectors that were
+ *      damaged last (suspect.c): who comes first keeps a block that others name as well.
+ *  (4) Whatever could not be read or understood makes the root incomplete, and
  *      then nothing on the disk is freed.
  */
 #include "internal.h"
@@ -25,8 +27,10 @@ struct visit {
 	bool mending;         /* it will be mended: what it names is asked about then */
 	const uint8_t *bytes; /* the object's, while its pointers are looked at ... */
 	size_t index;         /* ... and which */
-	struct udf_extents extents;
-	struct counted_table counted;
+	uint32_t record;      /* the same, without the bytes */
+	bool suspect;         /* all that were beyond doubt were looked at before */
+	struct udf_extents extents, of_record;
+	struct suspicion suspicion;
 };
 
 static bool can_mend(const struct visit *visit)
@@ -62,9 +66,11 @@ static int action_add(struct visit *visit, struct action *action)
 	action->root = (uint32_t)(visit->root - f->roots);
 	action->object = visit->object;
 	action->type = visit->type->entry.id;
-	action->record = action->kind == ACT_MEND
-				 ? 0
-				 : fsck_record_of(visit->type, visit->bytes, visit->index);
+	action->record = visit->record;
+	if (action->kind == ACT_MEND)
+		action->record = 0;
+	else if (visit->bytes)
+		action->record = fsck_record_of(visit->type, visit->bytes, visit->index);
 	action->finding = check_finding_count(f->check) - 1;
 	f->actions[f->n_actions++] = *action;
 	return 0;
@@ -196,7 +202,7 @@ static int counted_visit(struct visit *visit, const struct udf_extent *at, uint6
 {
 	for (uint64_t k = 0; k < at->count; k += blocks) {
 		struct udf_extent one = { at->start + k, blocks, at->child, 0 };
-		int met = counted_meet(&visit->counted, one.start, type_id);
+		int met = counted_meet(&visit->root->counted, one.start, type_id);
 
 		if (met == 0)
 			met = extent_visit(visit, &one, type_id);
@@ -232,7 +238,8 @@ static int extent_visit(struct visit *visit, const struct udf_extent *at, uint64
 	if (err != 1)
 		return err;
 	if (blockset_add(&f->seen, at->start, at->count) ||
-	    blockset_add(&visit->root->owned, at->start, at->count))
+	    blockset_add(&visit->root->owned, at->start, at->count) ||
+	    (visit->suspect && blockset_add(&f->doubted, at->start, at->count)))
 		return -ENOMEM;
 	return type ? push(visit, at->start, at->count, type_id) : 0;
 }
@@ -296,27 +303,113 @@ static struct udf_budget object_budget(const struct udf_template *tmpl)
 				    (uint64_t)info->rec_count * UDF_EMIT_MAX };
 }
 
-static int extents_visit(struct visit *visit)
+/* One that is looked at now, by itself or object by object. */
+static int pointer_visit(struct visit *visit, const struct udf_extent *at)
+{
+	uint64_t type_id = fsck_type_child(visit->type, at->child);
+	uint32_t blocks;
+
+	if (is_counted(visit->f, type_id, &blocks) && at->count % blocks == 0)
+		return counted_visit(visit, at, type_id, blocks);
+	return extent_visit(visit, at, type_id);
+}
+
+static int suspect_add(struct visit *visit, const struct udf_extent *at, uint32_t record)
+{
+	struct fsck *f = visit->f;
+
+	if (fsck_array_grow((void **)&f->suspects, f->n_suspects, &f->cap_suspects,
+			    sizeof(*f->suspects)))
+		return -ENOMEM;
+	f->suspects[f->n_suspects++] = (struct suspect){
+		.root = (uint32_t)(visit->root - f->roots),
+		.object = visit->object,
+		.type = visit->type->entry.id,
+		.record = record,
+		.at = *at,
+		.mending = visit->mending,
+	};
+	return 0;
+}
+
+/* Record by record, so that it is known which sector an extent is from. */
+static int doubted_extents_visit(struct visit *visit)
 {
 	int err = 0;
 
-	for (size_t i = 0; !err && i < visit->extents.n; i++) {
-		const struct udf_extent *at = &visit->extents.v[i];
-		uint64_t type_id = fsck_type_child(visit->type, at->child);
-		uint32_t blocks;
+	visit->index = 0;
+	for (uint32_t r = 0; !err && r < visit->type->info->rec_count; r++) {
+		bool suspect = fsck_record_is_suspect(&visit->suspicion, visit->type, r);
 
-		visit->index = i;
-		if (is_counted(visit->f, type_id, &blocks) && at->count % blocks == 0)
-			err = counted_visit(visit, at, type_id, blocks);
-		else
-			err = extent_visit(visit, at, type_id);
+		if (fsck_record_owns(visit->type, visit->bytes, r, &visit->of_record))
+			return 0; /* the object as a whole had no fault */
+		for (size_t i = 0; !err && i < visit->of_record.n; i++, visit->index++) {
+			const struct udf_extent *at = &visit->of_record.v[i];
+
+			err = suspect ? suspect_add(visit, at, r) : pointer_visit(visit, at);
+		}
 	}
 	return err;
 }
 
-static int object_visit(struct visit *visit, const uint8_t *bytes)
+static int extents_visit(struct visit *visit)
+{
+	int err = 0;
+
+	if (visit->suspicion.any)
+		return doubted_extents_visit(visit);
+	for (size_t i = 0; !err && i < visit->extents.n; i++) {
+		visit->index = i;
+		err = pointer_visit(visit, &visit->extents.v[i]);
+	}
+	return err;
+}
+
+static int object_owns(struct visit *visit, struct udf_fault *fault)
 {
 	struct udf_budget budget = object_budget(visit->type->tmpl);
+
+	visit->extents.n = 0;
+	memset(fault, 0, sizeof(*fault));
+	return udf_owns_object(visit->type->tmpl, visit->bytes, &budget, &visit->extents, fault);
+}
+
+/*
+ * What it will name when it is mended.  One that cannot be mended will be cut off: what is
+ * below it is nobody's then.
+ */
+static int mended_visit(struct visit *visit, const uint8_t *bytes)
+{
+	struct fsck *f = visit->f;
+	struct udf_fault fault;
+	int err;
+
+	memcpy(f->mend_buffer, bytes, (size_t)visit->type->blocks * XN_BLOCK_SIZE);
+	if (!fsck_object_mend(f, visit->root, visit->type, visit->object, f->mend_buffer))
+		return 0;
+	fsck_suspicion_of_change(&visit->suspicion, visit->type, bytes, f->mend_buffer);
+	visit->bytes = f->mend_buffer;
+	err = object_owns(visit, &fault);
+	if (err)
+		return err == UDF_ENOMEM ? -ENOMEM : 0;
+	return extents_visit(visit);
+}
+
+/* Which of its sectors are no proof?  Of one that stays damaged those that mending would change. */
+static void suspicion_find(struct visit *visit, const uint8_t *bytes, bool wrong)
+{
+	struct fsck *f = visit->f;
+
+	fsck_suspicion_of_disk(f, &visit->suspicion, visit->object, visit->type);
+	if (!wrong || !can_mend(visit))
+		return;
+	memcpy(f->mend_buffer, bytes, (size_t)visit->type->blocks * XN_BLOCK_SIZE);
+	if (fsck_object_mend(f, visit->root, visit->type, visit->object, f->mend_buffer))
+		fsck_suspicion_of_change(&visit->suspicion, visit->type, bytes, f->mend_buffer);
+}
+
+static int object_visit(struct visit *visit, const uint8_t *bytes)
+{
 	struct udf_fault fault;
 	char text[128];
 	int wrong, err;
@@ -326,20 +419,25 @@ static int object_visit(struct visit *visit, const uint8_t *bytes)
 	if (wrong < 0)
 		return wrong;
 	visit->f->result->objects++;
-	if (!wrong && object_is_doubted(visit, bytes))
-		return object_found(visit, OBJECT_DOUBTED, 0, NULL);
+	if (!wrong && object_is_doubted(visit, bytes)) {
+		err = object_found(visit, OBJECT_DOUBTED, 0, NULL);
+		if (err || !visit->mending)
+			return err;
+	}
+	if (visit->mending)
+		return mended_visit(visit, bytes);
 	if (visit->type->info->has[UDF_FN_REFCNT])
-		counted_say(&visit->counted, visit->object, visit->type, bytes);
-	visit->extents.n = 0;
+		counted_say(&visit->root->counted, visit->object, visit->type, bytes);
 	visit->bytes = bytes;
-	memset(&fault, 0, sizeof(fault));
-	err = udf_owns_object(visit->type->tmpl, bytes, &budget, &visit->extents, &fault);
+	err = object_owns(visit, &fault);
 	if (err == UDF_ENOMEM)
 		return -ENOMEM;
+	suspicion_find(visit, bytes, wrong);
 	if (!err)
 		return extents_visit(visit);
 	fault_text(&fault, err, text, sizeof(text));
-	return wrong ? 0 : object_found(visit, OBJECT_OWNS_FAULT, 0, text);
+	err = wrong ? 0 : object_found(visit, OBJECT_OWNS_FAULT, 0, text);
+	return !err && visit->mending ? mended_visit(visit, bytes) : err;
 }
 
 /* Take objects off the stack until the batch is full.  Returns how many. */
@@ -391,6 +489,26 @@ static void walk_progress(struct fsck *f)
 	check_progress(f->check, f->seen.blocks, used > f->seen.blocks ? used : f->seen.blocks);
 }
 
+/* All that is on the stack, and what is found below it. */
+static int stack_walk(struct visit *visit)
+{
+	struct fsck *f = visit->f;
+	int err = 0;
+
+	while (!err && !fsck_stopped(f) && batch_fill(f)) {
+		fsck_batch_run(f);
+		err = batch_visit(visit);
+		walk_progress(f);
+	}
+	return err;
+}
+
+static void visit_fini(struct visit *visit)
+{
+	udf_extents_fini(&visit->extents);
+	udf_extents_fini(&visit->of_record);
+}
+
 static int walk_root(struct fsck *f, struct root *root)
 {
 	struct visit visit = { .f = f, .root = root };
@@ -407,29 +525,88 @@ static int walk_root(struct fsck *f, struct root *root)
 	err = extent_visit(
 		&visit, &(struct udf_extent){ .start = root->entry.object, .count = type->blocks },
 		root->entry.type);
-	while (!err && !fsck_stopped(f) && batch_fill(f)) {
-		fsck_batch_run(f);
-		err = batch_visit(&visit);
-		walk_progress(f);
-	}
-	if (!err && !fsck_stopped(f))
-		counted_compare(f, &visit.counted);
-	counted_fini(&visit.counted);
-	udf_extents_fini(&visit.extents);
+	if (!err)
+		err = stack_walk(&visit);
+	visit_fini(&visit);
 	return err;
 }
 
-int fsck_walk_roots(struct fsck *f)
+static void root_set(struct fsck *f, const struct root *root)
+{
+	check_set_root(f->check, root->entry.name, root->entry.object, NULL, 0, NULL, 0);
+}
+
+/* Roots that have checksums, or those that have none. */
+static int roots_walk(struct fsck *f, bool sums)
 {
 	int err = 0;
 
 	for (size_t i = 0; !err && i < f->n_roots && !fsck_stopped(f); i++) {
-		if (!fsck_root_wanted(f, &f->roots[i]))
+		struct root *root = &f->roots[i];
+
+		if (!fsck_root_wanted(f, root) || (root->checker && root->checker->sums) != sums)
 			continue;
-		check_set_root(f->check, f->roots[i].entry.name, f->roots[i].entry.object, NULL, 0,
-			       NULL, 0);
-		err = walk_root(f, &f->roots[i]);
+		root_set(f, root);
+		err = walk_root(f, root);
 	}
+	return err;
+}
+
+static int suspect_visit(struct fsck *f, const struct suspect *suspect)
+{
+	struct visit visit = {
+		.f = f,
+		.root = &f->roots[suspect->root],
+		.type = fsck_type_find(f, suspect->type),
+		.object = suspect->object,
+		.record = suspect->record,
+		.mending = suspect->mending,
+		.suspect = true,
+	};
+	int err;
+
+	root_set(f, visit.root);
+	err = pointer_visit(&visit, &suspect->at);
+	visit.suspect = false;
+	if (!err)
+		err = stack_walk(&visit);
+	visit_fini(&visit);
+	return err;
+}
+
+/* There may come more of them on the way. */
+static int suspects_walk(struct fsck *f)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < f->n_suspects && !fsck_stopped(f); i++) {
+		struct suspect suspect = f->suspects[i];
+
+		err = suspect_visit(f, &suspect);
+	}
+	f->n_suspects = 0;
+	return err;
+}
+
+static void counted_compare_all(struct fsck *f, bool whole)
+{
+	for (size_t i = 0; i < f->n_roots; i++) {
+		root_set(f, &f->roots[i]);
+		if (whole)
+			counted_compare(f, &f->roots[i].counted);
+		counted_fini(&f->roots[i].counted);
+	}
+}
+
+int fsck_walk_roots(struct fsck *f)
+{
+	int err = roots_walk(f, true);
+
+	if (!err)
+		err = roots_walk(f, false);
+	if (!err)
+		err = suspects_walk(f);
+	counted_compare_all(f, !err && !fsck_stopped(f));
 	check_set_root(f->check, NULL, 0, NULL, 0, NULL, 0);
 	return err;
 }

@@ -263,6 +263,7 @@ extern const struct libfs_checker cffs_checker;
 const struct libfs_checker cffs_checker = {
 	.check = check_cffs,
 	.mend = cffs_mend,
+	.sums = true,
 	.image = cffs_image,
 	.problems = problems,
 };

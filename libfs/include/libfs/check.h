@@ -98,6 +98,11 @@ struct libfs_checker {
 	int (*check)(struct check *check);
 	/* May be NULL.  False: it cannot. */
 	bool (*mend)(const struct check_damage *damage, uint8_t *bytes);
+	/*
+	 * Every pointer stands under a checksum, which the templates' checks compare: an object that
+	 * passes is as it was written.
+	 */
+	bool sums;
 	/* May be NULL.  Does the object make no sense, whatever its template says? */
 	bool (*doubt)(const struct check_damage *damage, const uint8_t *bytes);
 	/* Templates as this LibFS installs them, by index; false at the end.  May be NULL. */
