@@ -267,7 +267,8 @@ static void set_id_bits_go_when_files_change_hands_or_contents(void **state)
 		{ "chown", SUPER, 06755, 0755 },     { "chown", OWNER, 06755, 0755 },
 		{ "chown", OWNER, 02745, 02745 },    { "chown", OWNER, 04745, 0745 },
 		{ "write", OTHER, 06777, 0777 },     { "write", SUPER, 06777, 06777 },
-		{ "write", OTHER, 02767, 02767 },    { "truncate", OTHER, 06777, 0777 },
+		{ "write", OTHER, 02767, 0767 },     { "truncate", OTHER, 06777, 0777 },
+		{ "write", OWNER, 02767, 02767 },    { "truncate", OTHER, 02767, 0767 },
 		{ "truncate", SUPER, 06777, 06777 }, { "kill", SUPER, 06777, 0777 },
 		{ "chmod", OWNER, 0755, 06711 },
 	};
