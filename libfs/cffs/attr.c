@@ -26,7 +26,7 @@ void cffs_forget(struct libfs *libfs, libfs_ino_t ino, uint64_t count)
 	}
 	pthread_mutex_unlock(&fs->lock);
 	cffs_inode_put(fs, inode);
-	/* A failure leaves an orphan's entry: the next mount or xn-fsck frees it. */
+	/* What cannot be freed now is tried again by the next sync. */
 	if (removed)
 		cffs_doomed(fs);
 }

@@ -8,7 +8,7 @@
  *  (2) It keeps the directory that its entry lies in.
  *  (3) Without users it waits in the list of the idle, least recently used
  *      first; removed ones wait among the doomed until cffs_doomed() frees what
- *      they own.
+ *      they own.  What cannot be freed now waits there for the next sync.
  *  (4) Lists and table change with fs->lock held; memory of file.c is freed
  *      without it.
  */
@@ -567,52 +567,86 @@ static int doomed_remove(struct cffs *fs, struct cffs_inode *inode, struct cffs_
 	return err;
 }
 
+static int doom_in(struct cffs *fs, struct cffs_inode *inode, struct cffs_inode *dir)
+{
+	unsigned tries = 0;
+	int err;
+
+	pthread_rwlock_wrlock(&dir->lock);
+	do
+		err = inode->dir == dir ? doomed_remove(fs, inode, dir) : 0;
+	while (err && cffs_retry(fs, err, &tries));
+	pthread_rwlock_unlock(&dir->lock);
+	return err;
+}
+
+/* While we wait for its directory a sync may move it to that of the orphans: so until it has none. */
 static int doom(struct cffs *fs, struct cffs_inode *inode)
 {
-	struct cffs_inode *dir;
-	unsigned tries = 0;
-	int err = 0;
+	for (;;) {
+		struct cffs_inode *dir;
+		int err;
 
-	pthread_mutex_lock(&fs->lock);
-	dir = inode->dir;
-	if (dir)
-		cffs_inode_pin_locked(fs, dir);
-	pthread_mutex_unlock(&fs->lock);
-	if (dir) {
-		pthread_rwlock_wrlock(&dir->lock);
-		do
-			err = inode->dir == dir ? doomed_remove(fs, inode, dir) : 0;
-		while (err && cffs_retry(fs, err, &tries));
-		pthread_rwlock_unlock(&dir->lock);
+		pthread_mutex_lock(&fs->lock);
+		dir = inode->dir;
+		if (dir)
+			cffs_inode_pin_locked(fs, dir);
+		pthread_mutex_unlock(&fs->lock);
+		if (!dir)
+			return 0;
+		err = doom_in(fs, inode, dir);
 		cffs_inode_put(fs, dir);
+		if (err)
+			return err;
 	}
-	return err;
+}
+
+/*
+ * With fs->lock held, and let go of meanwhile: what is first in the list is freed, or goes to `kept`.
+ * An error is told once; the entry and what it owns stay.
+ */
+static int doom_next(struct cffs *fs, struct cffs_inode *kept)
+{
+	struct cffs_inode *inode = fs->doomed.lru_next;
+	int err, told;
+
+	cffs_inode_pin_locked(fs, inode);
+	pthread_mutex_unlock(&fs->lock);
+	err = doom(fs, inode);
+	pthread_mutex_lock(&fs->lock);
+	told = inode->lingers ? 0 : err;
+	inode->lingers = err != 0;
+	inode->pins--;
+	if (inode->pins || inode->refs || inode->opens)
+		return told; /* somebody met it meanwhile: it will come back here */
+	if (err) {
+		lru_append(kept, inode);
+		return told;
+	}
+	cffs_inode_clean(fs, inode);
+	table_remove(fs, inode);
+	pthread_mutex_unlock(&fs->lock);
+	cffs_inode_free(fs, inode);
+	pthread_mutex_lock(&fs->lock);
+	return told;
 }
 
 int cffs_doomed(struct cffs *fs)
 {
+	struct cffs_inode kept;
 	int first = 0, err;
 
+	list_init(&kept);
 	pthread_mutex_lock(&fs->lock);
 	while (fs->doomed.lru_next != &fs->doomed) {
-		struct cffs_inode *inode = fs->doomed.lru_next;
-
-		err = 0;
-
-		cffs_inode_pin_locked(fs, inode);
-		pthread_mutex_unlock(&fs->lock);
-		if (inode->dir)
-			err = doom(fs, inode);
-		pthread_mutex_lock(&fs->lock);
-		inode->pins--;
+		err = doom_next(fs, &kept);
 		first = first ? first : err;
-		if (inode->pins || inode->refs || inode->opens)
-			continue; /* somebody met it meanwhile: it will come back here */
-		cffs_inode_clean(fs, inode);
-		table_remove(fs, inode);
-		pthread_mutex_unlock(&fs->lock);
-		cffs_inode_free(fs, inode);
-		pthread_mutex_lock(&fs->lock);
+	}
+	while (kept.lru_next != &kept) {
+		struct cffs_inode *inode = kept.lru_next;
+
+		lru_remove(inode);
+		lru_append(&fs->doomed, inode);
 	}
 	pthread_mutex_unlock(&fs->lock);
 	/* Where nothing is left, nothing is kept. */

@@ -91,6 +91,7 @@ struct cffs_inode {
 	bool idle;     /* in the list of those that nobody uses */
 	bool gone;     /* no name and no use any more, nothing on disk */
 	bool untidy;   /* directory: there will be something to do after the next sync */
+	bool lingers;  /* removed, and what it owns could not be freed yet */
 	uint32_t type; /* S_IFMT of a.mode, which no lock is needed to read: it never changes */
 	struct cffs_attr a; /* a.nlink == 0: removed */
 	struct cffs_body b;
