@@ -100,7 +100,7 @@ static int target_open(struct tool *tool, struct target *target)
 static int target_clear(struct tool *tool, const struct target *target, bool force)
 {
 	struct found found;
-	char text[320];
+	char text[FOUND_TEXT_MAX];
 	int there = found_look(target->path, target->dev, &found), err;
 
 	if (there < 0)

@@ -127,7 +127,7 @@ static int probe_say(struct tool *tool, const struct args *args, int format,
 {
 	const char *name = args->operands[0];
 	int none = args_flag(args, "output") ? EXIT_NOT_FOUND : EXIT_FAIL;
-	char text[320];
+	char text[FOUND_TEXT_MAX];
 
 	if (tool->json) {
 		probe_json(tool, name, found);

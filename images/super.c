@@ -163,7 +163,7 @@ int found_look(const char *path, struct bdev *dev, struct found *found)
 	return err;
 }
 
-void found_text(const struct found *found, char text[320])
+void found_text(const struct found *found, char text[FOUND_TEXT_MAX])
 {
 	char label[160] = "", uuid[80] = "";
 
@@ -176,9 +176,9 @@ void found_text(const struct found *found, char text[320])
 	if (found->uuid[0])
 		snprintf(uuid, sizeof(uuid), " (UUID %s)", found->uuid);
 	if (found->is_xn)
-		snprintf(text, 320, "an XN disk%s%s", label, uuid);
+		snprintf(text, FOUND_TEXT_MAX, "an XN disk%s%s", label, uuid);
 	else
-		snprintf(text, 320, "%s %s %s%s%s", strchr("aeiou", found->kind[0]) ? "an" : "a",
+		snprintf(text, FOUND_TEXT_MAX, "%s %s %s%s%s", strchr("aeiou", found->kind[0]) ? "an" : "a",
 			 found->kind, found->is_partitions ? "partition table" : "file system",
 			 label, uuid);
 }

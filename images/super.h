@@ -32,8 +32,9 @@ struct found {
  * nothing, or -errno.  `path` is what libblkid opens.
  */
 int found_look(const char *path, struct bdev *dev, struct found *found);
+#define FOUND_TEXT_MAX 384 /* all words at their longest */
 /* `an ext4 file system labelled "x" (UUID)` */
-void found_text(const struct found *found, char text[320]);
+void found_text(const struct found *found, char text[FOUND_TEXT_MAX]);
 /* Erase the signatures of everything libblkid knows. -errno */
 int found_wipe(const char *path);
 

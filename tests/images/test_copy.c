@@ -649,7 +649,7 @@ static void only_what_is_empty_counts_as_empty(void **state)
 	struct fixture *fx = *state;
 	struct found found;
 	struct bdev *dev;
-	char path[96], text[320];
+	char path[96], text[FOUND_TEXT_MAX];
 
 	snprintf(path, sizeof(path), "%s/device", fx->dir);
 	assert_int_equal(bdev_open(path, BDEV_OPEN_RDWR | BDEV_OPEN_CREATE, 4 << 20, &dev), 0);
