@@ -44,8 +44,7 @@ static int closure_add(struct closure *closure, struct entry *entry)
 		return 0;
 	if (!entry->group && is_done(closure, entry) && order_reachable(entry))
 		return 0;
-	entry->flags |= E_PICKED;
-	return collect(&closure->list, entry);
+	return collect_marked(&closure->list, entry);
 }
 
 /* What an object names and is not sound. */

@@ -584,6 +584,8 @@ enum map_part {             /* what a flush writes of the map before */
 int wave_flush(struct xn *xn, enum map_part map);
 int wave_log(struct xn *xn, struct collected *list, bool *again);
 int collect(struct collected *list, struct entry *entry);
+/* The same, and E_PICKED: only on what is in the list, for releasing it takes the mark away. */
+int collect_marked(struct collected *list, struct entry *entry);
 void collected_release(struct xn *xn, struct collected *list);
 void entry_issued(struct xn *xn, struct entry *entry);
 void entry_written(struct xn *xn, struct entry *entry, int result);

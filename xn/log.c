@@ -29,7 +29,7 @@
 #define BUCKETS 1024u
 
 struct log_home {
-	struct log_home *next;
+	struct log_home *next, *made_before; /* while they are reserved */
 	xn_blk_t block;
 	uint32_t at[XN_BLOCK_SECTORS]; /* newest content, as a sector of the area; 0 = none */
 };
@@ -52,14 +52,11 @@ static struct log_home *home_find(const struct log *log, xn_blk_t block)
 	return home;
 }
 
-static struct log_home *home_get(struct log *log, xn_blk_t block)
+static struct log_home *home_new(struct log *log, xn_blk_t block)
 {
-	struct log_home *home = home_find(log, block);
 	struct log_home **bucket = bucket_of(log, block);
+	struct log_home *home = calloc(1, sizeof(*home));
 
-	if (home)
-		return home;
-	home = calloc(1, sizeof(*home));
 	if (!home)
 		return NULL;
 	home->block = block;
@@ -67,6 +64,22 @@ static struct log_home *home_get(struct log *log, xn_blk_t block)
 	*bucket = home;
 	log->n_homes++;
 	return home;
+}
+
+/* No record came of them: who thought that one holds these blocks would wait for ever. */
+static void homes_take_back(struct log *log, struct log_home *made)
+{
+	while (made) {
+		struct log_home *before = made->made_before;
+		struct log_home **at = bucket_of(log, made->block);
+
+		while (*at != made)
+			at = &(*at)->next;
+		*at = made->next;
+		free(made);
+		log->n_homes--;
+		made = before;
+	}
 }
 
 static void homes_forget(struct log *log)
@@ -258,10 +271,19 @@ int log_reserve(struct xn *xn, uint32_t n_claims, uint32_t n_homes)
 /* Every block of the record must have its place in the table before anything is written. */
 static int homes_reserve(struct log *log, struct entry *entries[], size_t count)
 {
+	struct log_home *made = NULL, *home;
+
 	for (size_t i = 0; i < count; i++) {
 		for (uint32_t b = 0; b < entries[i]->blocks; b++) {
-			if (!home_get(log, entries[i]->start + b))
+			if (home_find(log, entries[i]->start + b))
+				continue;
+			home = home_new(log, entries[i]->start + b);
+			if (!home) {
+				homes_take_back(log, made);
 				return -ENOMEM;
+			}
+			home->made_before = made;
+			made = home;
 		}
 	}
 	return 0;

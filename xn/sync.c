@@ -44,6 +44,15 @@ void collected_release(struct xn *xn, struct collected *list)
 	list->n = 0;
 }
 
+int collect_marked(struct collected *list, struct entry *entry)
+{
+	int err = collect(list, entry);
+
+	if (!err)
+		entry->flags |= E_PICKED;
+	return err;
+}
+
 /* The entry with everybody who goes with it, once. */
 static int collect_unit(struct collected *list, struct entry *entry)
 {
@@ -52,15 +61,12 @@ static int collect_unit(struct collected *list, struct entry *entry)
 
 	if (entry->flags & E_PICKED)
 		return 0;
-	if (!entry->group) {
-		entry->flags |= E_PICKED;
-		return collect(list, entry);
-	}
+	if (!entry->group)
+		return collect_marked(list, entry);
 	TAILQ_FOREACH(member, &entry->group->members, member)
 	{
-		member->flags |= E_PICKED;
 		if (!err)
-			err = collect(list, member);
+			err = collect_marked(list, member);
 	}
 	return err;
 }
