@@ -7,15 +7,14 @@
 #include <string.h>
 #include <time.h>
 
+#include "base.h"
 #include "model.h"
 #include "oracles.h"
 #include "script.h"
 #include "xn/format.h"
 
-#define DISK_BYTES (2u << 20)
-#define WRONG_MAX  8u
-#define OPS_MAX    SCRIPT_OPS_MAX
-#define MOMENT     1800000000
+#define WRONG_MAX 8u
+#define OPS_MAX   SCRIPT_OPS_MAX
 
 /* A content, or the meaning of one, and what came of it. */
 struct known {
@@ -58,7 +57,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 {
 	if (clock != CLOCK_REALTIME)
 		return __real_clock_gettime(clock, now);
-	*now = (struct timespec){ .tv_sec = MOMENT };
+	*now = (struct timespec){ .tv_sec = CRASH_MOMENT };
 	return 0;
 }
 
@@ -70,84 +69,12 @@ static double seconds_now(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-/* ---- the disk to begin with ---- */
-
 static void must(int err, const char *what)
 {
 	if (!err)
 		return;
 	fprintf(stderr, "crash explorer: %s: %s\n", what, xn_error_name(err));
 	abort();
-}
-
-static void make_root(struct xn_session *session, const char *libfs, const char *name)
-{
-	char why[160] = "";
-	struct libfs_mkfs_opts opts = {
-		.root = name, .now = { .tv_sec = MOMENT }, .why = why, .why_size = sizeof(why)
-	};
-
-	memset(opts.uuid, name[0], sizeof(opts.uuid));
-	must(libfs_mkfs(session, libfs, &opts), why);
-}
-
-/* A secret in the root that nobody uses. */
-static void make_secret(struct xn_session *session)
-{
-	struct libfs_mount_opts opts = { .root = CRASH_OTHER };
-	struct libfs_attr attr;
-	struct libfs_user user;
-	struct libfs *fs;
-	uint8_t secret[3 * XN_BLOCK_SIZE];
-
-	/* Not the canary: other's blocks are written. */
-	memset(secret, WRECK_SECRET, sizeof(secret));
-	must(libfs_mount(session, &opts, &fs), "mounting the other root");
-	must(libfs_create(fs, user_at(&user, 0), LIBFS_ROOT_INO, "secret", 0600, true, &attr),
-	     "making the secret");
-	if (libfs_write(fs, user_at(&user, 0), attr.ino, 0, 0, secret, sizeof(secret)) !=
-	    (ssize_t)sizeof(secret))
-		must(-1, "writing the secret");
-	libfs_forget(fs, attr.ino, 1);
-	must(libfs_unmount(fs), "unmounting the other root");
-}
-
-/* Whatever is free held somebody's bytes once. */
-static void fill_free(struct slate *slate)
-{
-	uint8_t map[XN_MAP_CHUNK_BYTES], canary[XN_BLOCK_SIZE];
-	struct xn_super super;
-
-	canary_fill(canary, sizeof(canary));
-	must(xn_super_decode((const void *)slate_bytes(slate), &super), "superblock");
-	xn_map_decode(&super, 0, slate_bytes(slate) + xn_map_block(0) * XN_BLOCK_SIZE, map);
-	for (uint64_t b = 0; b < super.block_count; b++)
-		if (!(map[b / 8] >> (b % 8) & 1))
-			slate_write(slate, b * XN_BLOCK_SIZE, canary, sizeof(canary));
-}
-
-static void base_make(struct explorer *e)
-{
-	struct xn_format_opts format = { .label = "crash", .now_ns = MOMENT * 1000000000ll };
-	struct xn_open_opts opts = { .flags = XN_OPEN_RDWR | XN_OPEN_BORROW_DEV,
-				     .cache_bytes = CRASH_CACHE };
-	static const struct xn_cred root;
-	struct bdev *dev = slate_device(e->slate);
-	struct xn_session *session;
-	struct xn *xn;
-
-	memset(format.uuid, 7, sizeof(format.uuid));
-	must(xn_format(dev, &format), "format");
-	must(xn_open_dev(dev, &opts, &xn), "open");
-	must(xn_session_open(xn, &root, XN_SESSION_ADMIN, &session), "session");
-	for (unsigned i = 0; i < e->opts.n_roots; i++)
-		make_root(session, e->opts.libfs, crash_roots[i]);
-	make_root(session, e->opts.libfs, CRASH_OTHER);
-	make_secret(session);
-	xn_session_close(session);
-	must(xn_close(xn), "close");
-	bdev_close(dev);
-	fill_free(e->slate);
 }
 
 /* ---- contents and pictures ---- */
@@ -736,11 +663,11 @@ struct explorer *explorer_new(const struct explorer_opts *opts)
 
 	assert(e && opts->n_roots >= 1 && opts->n_roots <= SCRIPT_ROOTS);
 	e->opts = *opts;
-	e->slate = slate_new(DISK_BYTES);
+	e->slate = slate_new(CRASH_DISK_BYTES);
 	e->cap_known = 1024;
 	e->known = calloc(e->cap_known, sizeof(*e->known));
 	assert(e->known);
-	base_make(e);
+	crash_base_make(e->slate, opts->libfs, opts->n_roots);
 	oracles_init(&e->oracles, e->slate, opts->n_roots);
 	e->oracles.kept = opts->kept;
 	e->oracles.unfinished = opts->unfinished;

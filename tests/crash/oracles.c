@@ -197,6 +197,7 @@ const char *crash_mount(struct crash_mount *mount, struct bdev *dev, unsigned n_
 	int err = xn_open_dev(dev, &opts, &mount->xn);
 
 	memset(mount->fs, 0, sizeof(mount->fs));
+	mount->session = NULL;
 	if (err) {
 		snprintf(text, 256, "R1: opening: %s: %s", xn_error_name(err), why);
 		return text;

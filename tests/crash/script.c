@@ -29,6 +29,7 @@ struct op {
 	struct libfs_user user;
 	char *word[WORDS_MAX];
 	unsigned n;
+	bool imagined; /* only the model sees it */
 	struct place a, b;
 };
 
@@ -98,6 +99,10 @@ static int place_get(struct op *op, const char *word, struct place *place)
 		return 0;
 	}
 	place->dir = model_parent(place->root->model, word, &place->name);
+	if (op->imagined) {
+		place->node = model_lookup(place->root->model, place->dir, place->name);
+		return 0;
+	}
 	err = walk(op, place);
 	if (err)
 		return err;
@@ -178,18 +183,22 @@ static int op_symlink(struct op *op)
 static int op_link(struct op *op)
 {
 	struct libfs_attr attr;
-	int err = libfs_link(op->a.root->fs, ctx(op), op->a.ino, op->b.dir_ino, op->b.name, &attr);
+	int err = op->imagined ? 0
+			       : libfs_link(op->a.root->fs, ctx(op), op->a.ino, op->b.dir_ino,
+					    op->b.name, &attr);
 
 	if (err)
 		return err;
-	libfs_forget(op->a.root->fs, attr.ino, 1);
+	if (!op->imagined)
+		libfs_forget(op->a.root->fs, attr.ino, 1);
 	model_name(op->a.root->model, op->b.dir, op->b.name, op->a.node);
 	return 0;
 }
 
 static int op_unlink(struct op *op)
 {
-	int err = libfs_unlink(op->a.root->fs, ctx(op), op->a.dir_ino, op->a.name);
+	int err =
+		op->imagined ? 0 : libfs_unlink(op->a.root->fs, ctx(op), op->a.dir_ino, op->a.name);
 
 	if (!err)
 		model_name(op->a.root->model, op->a.dir, op->a.name, MODEL_NONE);
@@ -198,7 +207,8 @@ static int op_unlink(struct op *op)
 
 static int op_rmdir(struct op *op)
 {
-	int err = libfs_rmdir(op->a.root->fs, ctx(op), op->a.dir_ino, op->a.name);
+	int err =
+		op->imagined ? 0 : libfs_rmdir(op->a.root->fs, ctx(op), op->a.dir_ino, op->a.name);
 
 	if (!err)
 		model_name(op->a.root->model, op->a.dir, op->a.name, MODEL_NONE);
@@ -207,8 +217,9 @@ static int op_rmdir(struct op *op)
 
 static int op_rename(struct op *op)
 {
-	int err = libfs_rename(op->a.root->fs, ctx(op), op->a.dir_ino, op->a.name, op->b.dir_ino,
-			       op->b.name, 0);
+	int err = op->imagined ? 0
+			       : libfs_rename(op->a.root->fs, ctx(op), op->a.dir_ino, op->a.name,
+					      op->b.dir_ino, op->b.name, 0);
 
 	if (err || op->a.node == op->b.node)
 		return err;
@@ -221,6 +232,8 @@ static int op_rename(struct op *op)
 
 static int write_at(struct op *op, uint64_t off, uint64_t len)
 {
+	/* What is imagined is what the operation before wrote. */
+	unsigned seed = op->script->op - (op->imagined ? 1 : 0);
 	uint64_t size = model_size(op->a.root->model, op->a.node);
 	uint8_t *bytes;
 	ssize_t n;
@@ -228,14 +241,15 @@ static int write_at(struct op *op, uint64_t off, uint64_t len)
 	if (off > BYTES_MAX || len > BYTES_MAX - off)
 		return -EFBIG;
 	bytes = malloc(len + 8);
-
-	assert(bytes);
+	if (!bytes)
+		return -ENOMEM;
 	for (uint64_t i = 0; i < len; i += 8) {
-		uint64_t word = hash_bytes(op->script->op, &i, sizeof(i));
+		uint64_t word = hash_bytes(seed, &i, sizeof(i));
 
 		memcpy(bytes + i, &word, sizeof(word));
 	}
-	n = libfs_write(op->a.root->fs, ctx(op), op->a.ino, 0, off, bytes, len);
+	n = op->imagined ? (ssize_t)len
+			 : libfs_write(op->a.root->fs, ctx(op), op->a.ino, 0, off, bytes, len);
 	if (n == (ssize_t)len)
 		model_write(op->a.root->model, op->a.node, off, bytes, len,
 			    off + len > size ? off + len : size);
@@ -258,7 +272,7 @@ static int op_trunc(struct op *op)
 	struct libfs_attr attr = { .size = number(op, 2) };
 	int err = attr.size > BYTES_MAX ? -EFBIG : 0;
 
-	if (!err)
+	if (!err && !op->imagined)
 		err = libfs_setattr(op->a.root->fs, ctx(op), op->a.ino, &attr, LIBFS_SET_SIZE,
 				    NULL);
 
@@ -271,7 +285,9 @@ static int op_chmod(struct op *op)
 {
 	uint32_t mode = (uint32_t)strtoul(op->word[2], NULL, 8);
 	struct libfs_attr attr = { .mode = mode };
-	int err = libfs_setattr(op->a.root->fs, ctx(op), op->a.ino, &attr, LIBFS_SET_MODE, NULL);
+	int err = op->imagined ? 0
+			       : libfs_setattr(op->a.root->fs, ctx(op), op->a.ino, &attr,
+					       LIBFS_SET_MODE, NULL);
 
 	if (!err)
 		model_mode_set(op->a.root->model, op->a.node, mode);
@@ -302,7 +318,9 @@ static int op_falloc(struct op *op)
 		return -EINVAL;
 	if (off > BYTES_MAX || end > BYTES_MAX || end < off)
 		return -EFBIG;
-	err = libfs_fallocate(op->a.root->fs, ctx(op), op->a.ino, modes[i].mode, off, end - off);
+	err = op->imagined ? 0
+			   : libfs_fallocate(op->a.root->fs, ctx(op), op->a.ino, modes[i].mode, off,
+					     end - off);
 	if (err)
 		return err;
 	if (modes[i].grows && end > size)
@@ -417,7 +435,8 @@ static int op_quota(struct op *op)
 
 /* ---- running ---- */
 
-enum { A_IS = 1, A_NAMED = 2, B_NAMED = 4 };
+/* IMAGINABLE: the model can tell what it does without asking the LibFS. */
+enum { A_IS = 1, A_NAMED = 2, B_NAMED = 4, IMAGINABLE = 8 };
 
 static const struct verb {
 	const char *word;
@@ -430,15 +449,15 @@ static const struct verb {
 	{ "mkdir", 1, 2, A_NAMED, op_mkdir },
 	{ "mknod", 1, 2, A_NAMED, op_mknod },
 	{ "symlink", 3, 3, B_NAMED, op_symlink },
-	{ "link", 2, 3, A_IS | B_NAMED, op_link },
-	{ "unlink", 1, 2, A_IS | A_NAMED, op_unlink },
-	{ "rmdir", 1, 2, A_IS | A_NAMED, op_rmdir },
-	{ "rename", 2, 3, A_IS | A_NAMED | B_NAMED, op_rename },
-	{ "write", 1, 4, A_IS, op_write },
-	{ "append", 1, 3, A_IS, op_append },
-	{ "trunc", 1, 3, A_IS, op_trunc },
-	{ "chmod", 1, 3, A_IS, op_chmod },
-	{ "falloc", 1, 5, A_IS, op_falloc },
+	{ "link", 2, 3, IMAGINABLE | A_IS | B_NAMED, op_link },
+	{ "unlink", 1, 2, IMAGINABLE | A_IS | A_NAMED, op_unlink },
+	{ "rmdir", 1, 2, IMAGINABLE | A_IS | A_NAMED, op_rmdir },
+	{ "rename", 2, 3, IMAGINABLE | A_IS | A_NAMED | B_NAMED, op_rename },
+	{ "write", 1, 4, IMAGINABLE | A_IS, op_write },
+	{ "append", 1, 3, IMAGINABLE | A_IS, op_append },
+	{ "trunc", 1, 3, IMAGINABLE | A_IS, op_trunc },
+	{ "chmod", 1, 3, IMAGINABLE | A_IS, op_chmod },
+	{ "falloc", 1, 5, IMAGINABLE | A_IS, op_falloc },
 	{ "hold", 1, 2, A_IS | A_NAMED, op_hold },
 	{ "drop", 0, 1, 0, op_drop },
 	{ "fsync", 1, 2, A_IS, op_fsync },
@@ -504,15 +523,21 @@ static int op_run(struct op *op, const struct verb *verb)
 	return 0;
 }
 
+static void words_split(struct op *op, char *line)
+{
+	char *rest = line, *word;
+
+	while ((word = strsep(&rest, " ")))
+		if (*word && op->n < WORDS_MAX)
+			op->word[op->n++] = word;
+}
+
 static int line_run(struct script *script, char *line)
 {
 	struct op op = { .script = script };
 	const struct verb *verb;
-	char *rest = line, *word;
 
-	while ((word = strsep(&rest, " ")))
-		if (*word && op.n < WORDS_MAX)
-			op.word[op.n++] = word;
+	words_split(&op, line);
 	if (op.n == 0)
 		return 0;
 	verb = verb_find(op.word[0]);
@@ -536,9 +561,32 @@ int script_run(struct script *script, const char *text, char why[256])
 		snprintf(shown, sizeof(shown), "%s", line);
 		err = line_run(script, line);
 		if (err)
+			snprintf(script->failed, sizeof(script->failed), "%s", shown);
+		if (err)
 			snprintf(why, 256, "operation %u, \"%s\": %s", script->op, shown,
 				 xn_error_name(err));
 	}
 	free(copy);
 	return err;
+}
+
+void script_imagine(struct script *script, const char *line)
+{
+	struct op op = { .script = script, .imagined = true };
+	char *copy = strdup(line);
+	const struct verb *verb;
+
+	assert(copy);
+	words_split(&op, copy);
+	verb = op.n ? verb_find(op.word[0]) : NULL;
+	if (!verb || !(verb->needs & IMAGINABLE) || op.n != verb->words)
+		goto out;
+	script->op++;
+	for (unsigned i = 0; i < script->n_roots; i++)
+		model_begin(script->root[i].model, script->op);
+	if (!place_get(&op, op.word[1], &op.a) &&
+	    (verb->paths < 2 || !place_get(&op, op.word[2], &op.b)) && !needs_check(&op, verb))
+		verb->run(&op);
+out:
+	free(copy);
 }

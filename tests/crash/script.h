@@ -53,10 +53,17 @@ struct script {
 	uint32_t held_node;
 	libfs_ino_t held; /* 0: nothing */
 	uint64_t handle;
-	bool closed; /* by "close": then xn, session and roots are gone */
+	char failed[128]; /* the operation that failed, as text; "" = none */
+	bool closed;      /* by "close": then xn, session and roots are gone */
 };
 
 /* Returns 0, or an error and why. */
 int script_run(struct script *script, const char *text, char why[256]);
+
+/*
+ * An operation that failed may have been done all the same: tell the model, as of one more operation.
+ * Nothing, for what makes files: no one knows their numbers.
+ */
+void script_imagine(struct script *script, const char *line);
 
 #endif
