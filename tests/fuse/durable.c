@@ -5,7 +5,8 @@
  *   fuse_durable DIR ROUND      prints "NAME SHA256" line by line, until it is stopped
  *
  * Every third file is written under another name and renamed, every third
- * overwritten in place before the fsync.
+ * overwritten in place before the fsync.  Every seventh time an earlier one is removed: "NAME ?"
+ * before, "NAME -" when the directory is fsynced.
  */
 #include <fcntl.h>
 #include <nettle/sha2.h>
@@ -70,6 +71,15 @@ static int tell(const char *name, const uint8_t *bytes, size_t size)
 	return fflush(stdout);
 }
 
+static int lose(int dir, const char *name)
+{
+	printf("%s ?\n", name);
+	if (fflush(stdout) || unlinkat(dir, name, 0) || fsync(dir))
+		return -1;
+	printf("%s -\n", name);
+	return fflush(stdout);
+}
+
 int main(int argc, char **argv)
 {
 	static uint8_t bytes[SIZE_MAX_BYTES];
@@ -84,6 +94,9 @@ int main(int argc, char **argv)
 
 		snprintf(name, sizeof(name), "durable-%u-%u", round, number);
 		if (make(dir, name, number, bytes, size) || tell(name, bytes, size))
+			return 1;
+		snprintf(name, sizeof(name), "durable-%u-%u", round, number / 2);
+		if (number % 7 == 6 && lose(dir, name))
 			return 1;
 	}
 }
