@@ -20,7 +20,6 @@ struct pair {
 	enum xn_catalogue_kind kind;
 	uint32_t index;
 	uint64_t block[2];
-	bool readable[2];
 	uint8_t bytes[2][XN_BLOCK_SIZE];
 };
 
@@ -61,8 +60,6 @@ static bool sector_valid(const struct fsck *f, const struct pair *pair, unsigned
 
 	memset(&entry, 0, sizeof(entry));
 	*seq = 0;
-	if (!pair->readable[side])
-		return false;
 	if (sector > 0)
 		return entry_decode(f, pair->kind,
 				    (uint64_t)pair->index * XN_CAT_ENTRIES_BLOCK + sector - 1,
@@ -119,8 +116,9 @@ static void part_lost(struct fsck *f, enum xn_catalogue_kind kind)
 
 static void pair_read(struct fsck *f, struct pair *pair)
 {
+	/* No entry is made of ones, while zeroes would be one that is free. */
 	for (unsigned side = 0; side < 2; side++)
-		pair->readable[side] = fsck_read(f, pair->block[side], 1, pair->bytes[side]) == 0;
+		fsck_salvage(f, pair->block[side], 1, 0xff, pair->bytes[side]);
 }
 
 /* ---- entries into memory ---- */

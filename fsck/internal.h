@@ -164,6 +164,11 @@ struct fsck {
 /* ---- io.c ---- */
 
 int fsck_read(struct fsck *f, uint64_t block, uint32_t count, void *buffer);
+/*
+ * The same, sector by sector where need be: those that cannot be read become `fill`.  Returns how
+ * many; all of what lies beyond the device.
+ */
+uint32_t fsck_salvage(struct fsck *f, uint64_t block, uint32_t count, uint8_t fill, void *buffer);
 /* Marks the disk in use first.  -EROFS when nothing may be written, -EIO. */
 int fsck_write(struct fsck *f, uint64_t offset, const void *bytes, size_t len);
 /* The same without all that: for the superblock. */

@@ -21,6 +21,23 @@ int fsck_read(struct fsck *f, uint64_t block, uint32_t count, void *buffer)
 		       : 0;
 }
 
+uint32_t fsck_salvage(struct fsck *f, uint64_t block, uint32_t count, uint8_t fill, void *buffer)
+{
+	uint32_t lost = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t *to = (uint8_t *)buffer + (size_t)i * XN_BLOCK_SIZE;
+
+		if (block < f->dev_blocks && i < f->dev_blocks - block) {
+			lost += check_salvage_block(f->dev, block + i, fill, to);
+		} else {
+			memset(to, fill, XN_BLOCK_SIZE);
+			lost += XN_BLOCK_SECTORS;
+		}
+	}
+	return lost;
+}
+
 bool fsck_may_write(const struct fsck *f)
 {
 	return f->opts->mode != CHECK_LOOK && !f->look_only;

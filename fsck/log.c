@@ -70,11 +70,48 @@ static int tail_repair(struct fsck *f, const uint8_t *area, size_t len)
 	return 0;
 }
 
+/* What cannot be read becomes zeroes on the disk: a sector may get another place by that. */
+static int sectors_zero(struct fsck *f, uint8_t *area, size_t len)
+{
+	uint64_t first = f->super.log_start * XN_BLOCK_SIZE;
+	uint8_t sector[XN_SECTOR_SIZE];
+	int err = 0;
+
+	for (size_t at = 0; !err && at < len; at += XN_SECTOR_SIZE) {
+		if (bdev_read(f->dev, first + at, sector, sizeof(sector)) == 0)
+			continue;
+		memset(area + at, 0, XN_SECTOR_SIZE);
+		err = fsck_write(f, first + at, area + at, XN_SECTOR_SIZE);
+		if (!err && bdev_read(f->dev, first + at, sector, sizeof(sector)))
+			err = -EIO;
+	}
+	if (err)
+		check_repair_failed(f->check);
+	return err == -EIO ? 0 : err;
+}
+
+static int log_empty(struct fsck *f, uint8_t *area, size_t len)
+{
+	int err = sectors_zero(f, area, len);
+
+	return err ? err : tails_write(f);
+}
+
+/* The disk was closed cleanly. */
+static int log_restore(struct fsck *f, uint8_t *area, size_t len, uint32_t unreadable)
+{
+	if (!fsck_found(f->check, LOG_UNREADABLE,
+			&(struct fsck_note){ .block = f->super.log_start, .count = unreadable }))
+		return 0;
+	return sectors_zero(f, area, len);
+}
+
 int fsck_log_check(struct fsck *f)
 {
 	size_t len = (size_t)f->super.log_blocks * XN_BLOCK_SIZE;
 	struct xn_log_reader reader;
 	struct xn_log_record record;
+	uint32_t unreadable;
 	uint8_t *area;
 	int err;
 
@@ -87,15 +124,18 @@ int fsck_log_check(struct fsck *f)
 	area = malloc(len);
 	if (!area)
 		return -ENOMEM;
-	err = bdev_read(f->dev, f->super.log_start * XN_BLOCK_SIZE, area, len);
-	if (!err)
-		err = xn_log_reader_init(&reader, &f->super, area, len);
+	unreadable = fsck_salvage(f, f->super.log_start, f->super.log_blocks, 0xff, area);
+	err = unreadable && !fsck_counts_are_promised(f)
+		      ? -EIO
+		      : xn_log_reader_init(&reader, &f->super, area, len);
+	if (!err && unreadable)
+		err = log_restore(f, area, len, unreadable);
 	if (err == XN_EDAMAGED || err == -EIO) {
 		f->complete = false; /* what it held cannot be known */
 		err = 0;
 		if (fsck_found(f->check, LOG_LOST,
 			       &(struct fsck_note){ .block = f->super.log_start }))
-			err = tails_write(f);
+			err = log_empty(f, area, len);
 	} else if (!err) {
 		err = tail_repair(f, area, len);
 		if (!err && xn_log_reader_next(&reader, &record))

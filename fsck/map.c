@@ -146,7 +146,29 @@ static void apply_answers(uint8_t *map, const uint8_t *truth, uint8_t damaged, b
 	}
 }
 
-static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
+/* Did it come to be readable by being written? */
+static bool map_is_readable(struct fsck *f, uint64_t chunk)
+{
+	uint8_t block[XN_BLOCK_SIZE];
+
+	return fsck_read(f, xn_map_block(chunk), 1, block) == 0;
+}
+
+/* Sectors that say nothing: damaged, or `unreadable` so many. */
+static bool rebuild_ask(struct fsck *f, uint64_t chunk, uint8_t damaged, uint32_t unreadable)
+{
+	struct fsck_note note = { .block = xn_map_block(chunk),
+				  .count = (uint64_t)__builtin_popcount(damaged) };
+
+	if (!damaged)
+		return false;
+	if (!unreadable)
+		return fsck_found(f->check, MAP_SECTOR_DAMAGED, &note);
+	note.count = unreadable;
+	return fsck_found(f->check, MAP_UNREADABLE, &note);
+}
+
+static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block, uint32_t unreadable)
 {
 	uint8_t map[XN_MAP_CHUNK_BYTES], truth[XN_MAP_CHUNK_BYTES], before[XN_MAP_CHUNK_BYTES];
 	uint8_t damaged = map_decode(f, chunk, block, map);
@@ -160,16 +182,14 @@ static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
 	for (unsigned i = 0; i < XN_BLOCK_SECTORS; i++)
 		if (damaged >> i & 1)
 			memcpy(before + 256 * i, truth + 256 * i, 256);
-	rebuild = damaged &&
-		  fsck_found(f->check, MAP_SECTOR_DAMAGED,
-			     &(struct fsck_note){ .block = xn_map_block(chunk),
-						  .count = (uint64_t)__builtin_popcount(damaged) });
+	rebuild = rebuild_ask(f, chunk, damaged, unreadable);
 	if (rebuild)
 		rebuild_sectors(f, damaged, truth, map);
 	diff = compare(chunk, map, truth, damaged);
 	chunk_ask(f, &diff, &free_leaked, &mark_lost);
 	apply_answers(map, truth, damaged, free_leaked, mark_lost);
-	if ((rebuild || free_leaked || mark_lost) && map_write(f, chunk, map)) {
+	if ((rebuild || free_leaked || mark_lost) &&
+	    (map_write(f, chunk, map) || (unreadable && !map_is_readable(f, chunk)))) {
 		memcpy(map, before, sizeof(map));
 		check_repairs_failed(f->check, since);
 	}
@@ -183,14 +203,14 @@ static void chunk_check(struct fsck *f, uint64_t chunk, const uint8_t *block)
 void fsck_map_read(struct fsck *f, uint64_t chunk, bool unknown_is_used,
 		   uint8_t map[XN_MAP_CHUNK_BYTES])
 {
-	uint8_t block[XN_BLOCK_SIZE], damaged = 0xff;
+	uint8_t block[XN_BLOCK_SIZE], damaged;
 
 	if (chunk >= f->super.high_water) {
 		xn_map_fresh(&f->super, chunk, map);
 		return;
 	}
-	if (fsck_read(f, xn_map_block(chunk), 1, block) == 0)
-		damaged = map_decode(f, chunk, block, map);
+	fsck_salvage(f, xn_map_block(chunk), 1, 0xff, block);
+	damaged = map_decode(f, chunk, block, map);
 	for (unsigned i = 0; i < XN_BLOCK_SECTORS; i++)
 		if (damaged >> i & 1)
 			memset(map + (size_t)i * 256, unknown_is_used ? 0xff : 0, 256);
@@ -257,11 +277,11 @@ int fsck_allocate(struct fsck *f, uint64_t count, uint64_t *start)
 	return -ENOSPC;
 }
 
-static void chunk_unreadable(struct fsck *f, uint64_t chunk)
+static void chunk_salvage(struct fsck *f, uint64_t chunk, uint8_t *block)
 {
-	f->complete = false;
-	fsck_found(f->check, MAP_UNREADABLE,
-		   &(struct fsck_note){ .block = xn_map_block(chunk), .count = chunk });
+	uint32_t lost = fsck_salvage(f, xn_map_block(chunk), 1, 0xff, block);
+
+	chunk_check(f, chunk, block, lost);
 }
 
 /* Maps that are there to be read: a disk that was cut off may claim any number of them. */
@@ -285,9 +305,9 @@ static void maps_below_mark(struct fsck *f)
 		fsck_batch_run(f);
 		for (unsigned i = 0; i < f->batch.n; i++) {
 			if (fsck_batch_ok(&f->batch, i))
-				chunk_check(f, chunk + i, f->batch.iov[i].iov_base);
+				chunk_check(f, chunk + i, f->batch.iov[i].iov_base, 0);
 			else
-				chunk_unreadable(f, chunk + i);
+				chunk_salvage(f, chunk + i, f->batch.iov[i].iov_base);
 		}
 		chunk = next;
 		check_progress(f->check, chunk, end);

@@ -54,6 +54,11 @@ static const struct problem problems[FSCK_PROBLEM_COUNT] = {
 	    "lost",
 	    "Empty it?", LOSSY, false),
 
+	ROW(LOG_UNREADABLE, "log/unreadable",
+	    "%n sectors of the intent log at block %b cannot be read; the disk was closed "
+	    "cleanly, so nothing in it is needed",
+	    "Write zeroes there?", SAFE, false),
+
 	ROW(CAT_SECTOR_DAMAGED, "catalogue/sector-damaged",
 	    "sector %n of block %b of the catalogue of %s is damaged; its twin in block %o is "
 	    "whole",
@@ -98,8 +103,9 @@ static const struct problem problems[FSCK_PROBLEM_COUNT] = {
 	ROW(PRINCIPAL_TWICE, "principal/twice", "user %n has more than one allowance", "", REPORT,
 	    false),
 
-	ROW(OBJECT_UNREADABLE, "object/unreadable", "object at block %b (%s) cannot be read", "",
-	    REPORT, false),
+	ROW(OBJECT_UNREADABLE, "object/unreadable",
+	    "%n sectors of the object at block %b (%s) cannot be read",
+	    "Keep the others, or cut it off?", LOSSY, false),
 	ROW(OBJECT_DAMAGED, "object/damaged",
 	    "object at block %b is no sound %s: its check says %n", "Keep what makes sense?", LOSSY,
 	    false),
@@ -143,8 +149,8 @@ static const struct problem problems[FSCK_PROBLEM_COUNT] = {
 	    "object at block %o (%s) names %n blocks from %b on, no whole number of %t objects",
 	    "Cut them off?", LOSSY, false),
 
-	ROW(MAP_UNREADABLE, "map/unreadable", "free map of chunk %n at block %b cannot be read", "",
-	    REPORT, false),
+	ROW(MAP_UNREADABLE, "map/unreadable",
+	    "%n sectors of the free map at block %b cannot be read", "Rebuild them?", SAFE, false),
 	ROW(MAP_SECTOR_DAMAGED, "map/sector-damaged",
 	    "%n sectors of the free map at block %b are damaged", "Rebuild them?", SAFE, false),
 	/* The map on disk says "in use" before a block is named and after it no longer is. */

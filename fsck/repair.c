@@ -128,16 +128,22 @@ struct editing {
 	const struct type *type;
 	uint64_t object;
 	uint8_t *bytes, *old; /* UDF_OBJECT_MAX each */
+	bool salvaged;        /* some of `old` cannot be read */
 	struct udf_extents before, now;
 };
 
-static int edit_begin(struct editing *edit, uint64_t object, uint64_t type_id)
+/* -EIO when it cannot be read, unless parts will do. */
+static int edit_begin(struct editing *edit, uint64_t object, uint64_t type_id, bool parts)
 {
+	uint32_t lost;
+
 	edit->type = fsck_type_find(edit->f, type_id);
 	edit->object = object;
 	if (!edit->type || !edit->root->checker || !edit->root->checker->mend)
 		return -ENOENT;
-	if (fsck_read(edit->f, object, edit->type->blocks, edit->bytes))
+	lost = fsck_salvage(edit->f, object, edit->type->blocks, 0, edit->bytes);
+	edit->salvaged = lost > 0;
+	if (lost && !parts)
 		return -EIO;
 	memcpy(edit->old, edit->bytes, (size_t)edit->type->blocks * XN_BLOCK_SIZE);
 	return 0;
@@ -148,9 +154,13 @@ static int edit_write(struct editing *edit)
 	size_t len = (size_t)edit->type->blocks * XN_BLOCK_SIZE;
 	int err;
 
-	if (memcmp(edit->old, edit->bytes, len) == 0)
+	if (!edit->salvaged && memcmp(edit->old, edit->bytes, len) == 0)
 		return 0;
 	err = fsck_write(edit->f, edit->object * XN_BLOCK_SIZE, edit->bytes, len);
+	/* A medium that has no other place for it: then it is cut off. */
+	if (edit->salvaged &&
+	    (err == -EIO || fsck_read(edit->f, edit->object, edit->type->blocks, edit->old)))
+		return 0;
 	return err ? err : 1;
 }
 
@@ -191,7 +201,7 @@ bool fsck_object_mend(const struct fsck *f, const struct root *root, const struc
 /* Returns 1 when it was done, 0 when it cannot be. */
 static int object_mend(struct editing *edit, const struct action *action)
 {
-	int err = edit_begin(edit, action->object, action->type);
+	int err = edit_begin(edit, action->object, action->type, true);
 
 	if (err)
 		return err == -ENOENT || err == -EIO ? 0 : err;
@@ -260,7 +270,7 @@ static int extent_cut(struct editing *edit, const struct action *action)
 {
 	uint64_t before;
 	struct check_damage damage;
-	int err = edit_begin(edit, action->object, action->type);
+	int err = edit_begin(edit, action->object, action->type, false);
 
 	if (err)
 		return err == -ENOENT || err == -EIO ? 0 : err;
@@ -310,7 +320,7 @@ static int extent_move(struct editing *edit, const struct action *action, uint64
 {
 	struct check_damage damage;
 	uint64_t to;
-	int err = edit_begin(edit, action->object, action->type);
+	int err = edit_begin(edit, action->object, action->type, false);
 
 	if (err)
 		return err == -ENOENT || err == -EIO ? 0 : err;

@@ -461,6 +461,22 @@ static unsigned batch_fill(struct fsck *f)
 	return f->batch.n;
 }
 
+/*
+ * What can be read of it is kept, and what cannot is as if it had never been written: writing
+ * gives a sector a new place on most media.
+ */
+static int unreadable_visit(struct visit *visit, uint8_t *bytes)
+{
+	uint32_t lost = fsck_salvage(visit->f, visit->object, visit->type->blocks, 0, bytes);
+	int err;
+
+	if (!lost)
+		return object_visit(visit, bytes);
+	visit->f->result->objects++;
+	err = object_found(visit, OBJECT_UNREADABLE, lost, NULL);
+	return !err && visit->mending ? mended_visit(visit, bytes) : err;
+}
+
 static int batch_visit(struct visit *visit)
 {
 	struct fsck *f = visit->f;
@@ -475,7 +491,7 @@ static int batch_visit(struct visit *visit)
 		if (fsck_batch_ok(&f->batch, i))
 			err = object_visit(visit, f->batch.iov[i].iov_base);
 		else
-			err = object_found(visit, OBJECT_UNREADABLE, 0, NULL);
+			err = unreadable_visit(visit, f->batch.iov[i].iov_base);
 		if (err)
 			return err;
 	}

@@ -19,6 +19,7 @@
 #include "xn/bdev.h"
 
 #define BLOCK       4096u
+#define SECTOR      512u
 #define ANSWERS_MAX 5 /* attempts at an answer before it counts as no */
 
 struct check {
@@ -141,6 +142,30 @@ int check_read(struct check *check, uint64_t block, uint32_t count, void *buffer
 	if (!owns_all(check, block, count))
 		return -ERANGE;
 	return bdev_read(check->dev, block * BLOCK, buffer, (size_t)count * BLOCK) ? -EIO : 0;
+}
+
+unsigned check_salvage_block(struct bdev *dev, uint64_t block, uint8_t fill, void *buffer)
+{
+	unsigned lost = 0;
+
+	if (bdev_read(dev, block * BLOCK, buffer, BLOCK) == 0)
+		return 0;
+	for (size_t at = 0; at < BLOCK; at += SECTOR) {
+		if (bdev_read(dev, block * BLOCK + at, (uint8_t *)buffer + at, SECTOR) == 0)
+			continue;
+		memset((uint8_t *)buffer + at, fill, SECTOR);
+		lost++;
+	}
+	return lost;
+}
+
+int check_salvage(struct check *check, uint64_t block, void *buffer)
+{
+	if (check_cancelled(check))
+		return -EINTR;
+	if (!owns_all(check, block, 1))
+		return -ERANGE;
+	return (int)check_salvage_block(check->dev, block, 0, buffer);
 }
 
 int check_write(struct check *check, uint64_t block, uint32_t count, const void *bytes)

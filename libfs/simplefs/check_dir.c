@@ -8,8 +8,8 @@
 
 #include "check_state.h"
 
-SFS_ROW(unreadable, "unreadable", "block %llu of directory %u cannot be read", "",
-	CHECK_REPORT_ONLY);
+SFS_ROW(unreadable, "unreadable", "sectors of block %llu of directory %u cannot be read",
+	"Clear those?", CHECK_LOSSY);
 SFS_ROW(bad_slot, "bad-slot", "directory %u: bytes at %llu are no name",
 	"Clear the rest of the sector?", CHECK_LOSSY);
 SFS_ROW(bad_name, "bad-name",
@@ -221,21 +221,39 @@ static int sector_look(struct sfs_state *s, struct dir_look *look)
 	return err;
 }
 
+/* Names were there: who had them is never freed.  Written, a sector may get another place. */
+static int unreadable_settle(struct sfs_state *s, uint32_t ino, uint64_t fblk, uint64_t block,
+			     const uint8_t *bytes)
+{
+	uint8_t again[SFS_BLOCK];
+	int err;
+
+	s->damaged = true;
+	s->hurt = ino;
+	if (!check_problem(s->check, &sfs_unreadable_row, (unsigned long long)fblk, ino)) {
+		s->blind = true;
+		return 0;
+	}
+	err = check_write(s->check, block, 1, bytes);
+	if (!err)
+		err = check_read(s->check, block, 1, again);
+	if (err) {
+		check_repair_failed(s->check);
+		s->blind = true;
+	}
+	return err == -EINTR || err == -ENOMEM ? err : 0;
+}
+
 static int dir_block_look(struct sfs_state *s, void *arg, uint64_t fblk, uint64_t block)
 {
 	uint32_t ino = *(uint32_t *)arg;
 	uint8_t bytes[SFS_BLOCK];
 	bool changed = false;
-	int err = check_read(s->check, block, 1, bytes);
+	int lost = check_salvage(s->check, block, bytes), err = lost < 0 ? lost : 0;
 
-	if (err == -EINTR)
-		return err;
-	if (err) {
-		s->damaged = s->blind = true;
-		check_problem(s->check, &sfs_unreadable_row, (unsigned long long)fblk, ino);
-		return 0;
-	}
-	for (uint32_t at = 0; at < SFS_BLOCK && !err; at += SFS_SECTOR) {
+	if (lost > 0)
+		err = unreadable_settle(s, ino, fblk, block, bytes);
+	for (uint32_t at = 0; at < SFS_BLOCK && !err && lost >= 0; at += SFS_SECTOR) {
 		struct dir_look look = {
 			.ino = ino,
 			.pos = fblk * SFS_BLOCK + at,

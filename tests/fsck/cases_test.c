@@ -328,14 +328,14 @@ static void every_case_goes_as_expected(void **state)
 }
 
 /*
- * Not by a recipe: they take a device that fails, types made for it, or a checker that
- * gives up (faults_test.c, problems_test.c, tests/xn/counted_test.c); or the walk over
- * `owns` sees to them before the LibFS's checker can (cffs/bad-sector).
+ * Not by a recipe: they take a medium that fails (faults_test.c, unreadable_test.c), types made for
+ * it or a checker that gives up (problems_test.c, tests/xn/counted_test.c), or a checker whose
+ * LibFS's template lets pass what it does not (checker_test.c).
  */
 static const char *const elsewhere[] = {
 	"object/unreadable", "object/check-fault",  "object/miscounted", "map/unreadable",
 	"extent/misfit",     "extent/type",         "template/refused",  "template/image-shared",
-	"libfs/failed",      "simplefs/unreadable", "cffs/bad-sector",
+	"libfs/failed",      "simplefs/unreadable", "cffs/bad-sector",   "log/unreadable",
 };
 
 static unsigned code_missing(const char *code)

@@ -572,11 +572,11 @@ static const struct scenario scenarios[] = {
 	{ "checker gives up", "libfs/failed", make_checker_fail, 0, false },
 };
 
-/* By a device that fails (faults_test.c), or by a LibFS that mends (cases/). */
+/* By a medium that fails (faults_test.c, unreadable_test.c), or by a LibFS that mends (cases/). */
 static const char *const elsewhere[] = {
-	"object/unreadable",   "map/unreadable",
-	"template/unreadable", "object/miscounted", /* tests/xn/counted_test.c */
-	"extent/doubted",      "extent/stale",
+	"object/unreadable", "map/unreadable", "template/unreadable",
+	"object/miscounted", /* tests/xn/counted_test.c */
+	"extent/doubted",    "extent/stale",   "log/unreadable",
 };
 
 static struct disk *disk_broken(const struct scenario *scenario)

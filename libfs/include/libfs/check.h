@@ -126,6 +126,11 @@ bool check_owns(const struct check *check, uint64_t block);
  */
 int check_read(struct check *check, uint64_t block, uint32_t count, void *buffer);
 /*
+ * One block sector by sector: those that cannot be read are zeroes.  Returns how many, or fails as
+ * check_read with -ERANGE and -EINTR.  Writing such a sector gives it a new place, if the device has one.
+ */
+int check_salvage(struct check *check, uint64_t block, void *buffer);
+/*
  * Fails as check_read, and with -EROFS when the mode does not allow it.  The last problem granted
  * counts as not repaired after a failure.
  */
@@ -159,6 +164,9 @@ void check_ownership_changed(struct check *check);
 void check_progress(struct check *check, uint64_t done, uint64_t total);
 
 /* ---- for fsck: running checks ---- */
+
+/* Read a block sector by sector; those that cannot be read become `fill`.  Returns how many. */
+unsigned check_salvage_block(struct bdev *dev, uint64_t block, uint8_t fill, void *buffer);
 
 struct check_opts {
 	enum check_mode mode;
