@@ -61,21 +61,6 @@ static void take_options(struct mkfs *mkfs)
 
 /* ---- may it be? ---- */
 
-static int type_complain(const struct mkfs *mkfs, struct image *image)
-{
-	char known[256] = "";
-	const struct libfs_type *type;
-
-	for (unsigned i = 0; (type = libfs_builtin(i)); i++) {
-		size_t len = strlen(known);
-
-		snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "", type->name);
-	}
-	say_failure(mkfs->tool, image_name(image), "no LibFS is called \"%s\"; there are: %s",
-		    mkfs->type, known);
-	return -ENOENT;
-}
-
 static int check_room(const struct mkfs *mkfs, struct image *image)
 {
 	struct xn_disk_info disk;
@@ -92,9 +77,13 @@ static int check(const struct mkfs *mkfs, struct image *image)
 {
 	const struct libfs_type *type;
 	struct xn_root_info root;
+	char why[512];
+	int err = libfs_find_type_why(mkfs->type, &type, why, sizeof(why));
 
-	if (libfs_find_type(mkfs->type, &type))
-		return type_complain(mkfs, image);
+	if (err) {
+		say_failure(mkfs->tool, image_name(image), "%s", why);
+		return err;
+	}
 	if (xn_root_find(image_disk(image), mkfs->root, &root) == 0) {
 		say_failure(mkfs->tool, image_name(image), "a root called \"%s\" is there already",
 			    mkfs->root);

@@ -83,13 +83,10 @@ static void say(char *why, size_t size, const char *format, ...)
 int libfs_mkfs(struct xn_session *session, const char *name, const struct libfs_mkfs_opts *opts)
 {
 	const struct libfs_type *type;
-	int err = libfs_find_type(name, &type);
+	int err = libfs_find_type_why(name, &type, opts->why, opts->why_size);
 
-	if (err) {
-		say(opts->why, opts->why_size, "no file system type \"%s\": %s", name,
-		    strerror(-err));
+	if (err)
 		return err;
-	}
 	return type->ops->mkfs ? type->ops->mkfs(session, opts) : -ENOSYS;
 }
 
@@ -103,12 +100,9 @@ int libfs_mount(struct xn_session *session, const struct libfs_mount_opts *opts,
 		say(opts->why, opts->why_size, "root \"%s\": %s", opts->root, xn_strerror(err));
 		return -xn_errno(err);
 	}
-	err = libfs_find_type(root.libfs, &type);
-	if (err) {
-		say(opts->why, opts->why_size, "root \"%s\" needs file system type \"%s\": %s",
-		    opts->root, root.libfs, strerror(-err));
+	err = libfs_find_type_why(root.libfs, &type, opts->why, opts->why_size);
+	if (err)
 		return err;
-	}
 	return type->ops->mount ? type->ops->mount(session, opts, out) : -ENOSYS;
 }
 

@@ -46,9 +46,14 @@ static bool name_is_good(const char *name)
 	return len > 0 && len < 32 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == len;
 }
 
+struct reason {
+	char *text;
+	size_t size;
+};
+
 /* -ENOENT when the directory has no such file. */
 static int load_from(const char *dir, size_t dir_len, const char *name,
-		     const struct libfs_type **out)
+		     const struct libfs_type **out, const struct reason *why)
 {
 	const struct libfs_type *type;
 	char path[4096];
@@ -58,10 +63,15 @@ static int load_from(const char *dir, size_t dir_len, const char *name,
 	if (dir_len == 0 || n < 0 || (size_t)n >= sizeof(path) || access(path, F_OK) != 0)
 		return -ENOENT;
 	object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-	if (!object)
+	if (!object) {
+		libfs_say(why->text, why->size, "the LibFS \"%s\" cannot be loaded: %s", name,
+			  dlerror());
 		return -ELIBBAD;
+	}
 	type = dlsym(object, "libfs_plugin");
 	if (!type || !type->name || !type->ops || strcmp(type->name, name) != 0) {
+		libfs_say(why->text, why->size, "%s is no LibFS called \"%s\": %s", path, name,
+			  type && type->name ? type->name : "it has no libfs_plugin");
 		dlclose(object);
 		return -ELIBBAD;
 	}
@@ -69,33 +79,54 @@ static int load_from(const char *dir, size_t dir_len, const char *name,
 	return 0;
 }
 
-static int load(const char *name, const struct libfs_type **out)
+static int load(const char *name, const struct libfs_type **out, const struct reason *why)
 {
 	const char *path = getenv("XN_LIBFS_PATH");
 
 	while (path && *path) {
 		size_t len = strcspn(path, ":");
-		int err = load_from(path, len, name, out);
+		int err = load_from(path, len, name, out, why);
 
 		if (err != -ENOENT)
 			return err;
 		path += len;
 		path += *path == ':';
 	}
-	return load_from(LIBFS_DIR, strlen(LIBFS_DIR), name, out);
+	return load_from(LIBFS_DIR, strlen(LIBFS_DIR), name, out, why);
 }
 
-int libfs_find_type(const char *name, const struct libfs_type **out)
+static void say_known(const char *name, const struct reason *why)
 {
 	const struct libfs_type *type;
+	char known[256] = "";
+
+	for (unsigned i = 0; (type = libfs_builtin(i)); i++) {
+		size_t len = strlen(known);
+
+		snprintf(known + len, sizeof(known) - len, "%s%s", i ? ", " : "", type->name);
+	}
+	libfs_say(why->text, why->size, "no LibFS is called \"%s\"; there are: %s", name, known);
+}
+
+int libfs_find_type_why(const char *name, const struct libfs_type **out, char *why, size_t why_size)
+{
+	const struct reason reason = { why, why_size };
+	const struct libfs_type *type;
+	int err;
 
 	*out = NULL;
-	if (!name_is_good(name))
-		return -EINVAL;
 	for (unsigned i = 0; (type = libfs_builtin(i)) != NULL; i++)
 		if (strcmp(type->name, name) == 0) {
 			*out = type;
 			return 0;
 		}
-	return load(name, out);
+	err = name_is_good(name) ? load(name, out, &reason) : -EINVAL;
+	if (err == -ENOENT || err == -EINVAL)
+		say_known(name, &reason);
+	return err;
+}
+
+int libfs_find_type(const char *name, const struct libfs_type **out)
+{
+	return libfs_find_type_why(name, out, NULL, 0);
 }

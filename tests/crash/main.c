@@ -145,11 +145,11 @@ static int libfs_run(struct crashtest *test, char **words, int n)
 	const struct libfs_type *type;
 	struct explorer_opts opts;
 	uint64_t violations;
-	int err = libfs_find_type(test->libfs, &type);
+	char why[512];
+	int err = libfs_find_type_why(test->libfs, &type, why, sizeof(why));
 
 	if (err) {
-		fprintf(stderr, "xn-crashtest: no LibFS is called \"%s\": %s\n", test->libfs,
-			xn_error_name(err));
+		fprintf(stderr, "xn-crashtest: %s\n", why);
 		return CRASHTEST_FAIL;
 	}
 	if (test->list)

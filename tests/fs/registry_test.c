@@ -80,6 +80,23 @@ static void what_is_no_libfs_is_refused(void **state)
 	assert_refused(libfs_find_type("absent", &type), -ENOENT);
 }
 
+static void why_a_type_is_not_found_is_said(void **state)
+{
+	const struct libfs_type *type;
+	char why[512];
+
+	(void)state;
+	path_is(PLUGIN_DIR);
+	assert_refused(libfs_find_type_why("text", &type, why, sizeof(why)), -ELIBBAD);
+	assert_non_null(strstr(why, "\"text\" cannot be loaded: "));
+	assert_refused(libfs_find_type_why("liar", &type, why, sizeof(why)), -ELIBBAD);
+	assert_non_null(strstr(why, "is no LibFS called \"liar\""));
+	assert_refused(libfs_find_type_why("absent", &type, why, sizeof(why)), -ENOENT);
+	assert_non_null(strstr(why, "no LibFS is called \"absent\"; there are: cffs, simplefs"));
+	assert_refused(libfs_find_type_why("../text", &type, why, sizeof(why)), -EINVAL);
+	assert_refused(libfs_find_type_why("text", &type, NULL, 0), -ELIBBAD);
+}
+
 /* A root that records it is mounted by it. */
 static void a_root_of_a_shared_object_can_be_mounted(void **state)
 {
@@ -118,6 +135,7 @@ int main(void)
 		cmocka_unit_test(names_from_a_disk_cannot_leave_the_folders),
 		cmocka_unit_test(a_shared_object_is_found_by_its_name),
 		cmocka_unit_test(what_is_no_libfs_is_refused),
+		cmocka_unit_test(why_a_type_is_not_found_is_said),
 		cmocka_unit_test(a_root_of_a_shared_object_can_be_mounted),
 	};
 
