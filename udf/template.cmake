@@ -21,7 +21,10 @@
 #
 # INCLUDES are further include folders (the source's own and udf's are there).
 
-set(XN_UDF_INCLUDE_DIR ${CMAKE_CURRENT_LIST_DIR}/include CACHE INTERNAL "for BPF sources")
+# Where it is installed, whoever includes it has set this.
+if(NOT XN_UDF_INCLUDE_DIR)
+	set(XN_UDF_INCLUDE_DIR ${CMAKE_CURRENT_LIST_DIR}/include CACHE INTERNAL "for BPF sources")
+endif()
 
 # Any clang that can make BPF; 14 is what the compilers' behaviour was measured with.
 function(xn_find_bpf_clang)
@@ -87,5 +90,6 @@ function(xn_add_template name)
 	else()
 		add_library(${name} STATIC ${out}/${name}.c ${out}/${name}.h)
 		target_include_directories(${name} PUBLIC ${out})
+		set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
 	endif()
 endfunction()

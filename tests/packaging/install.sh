@@ -42,7 +42,8 @@ equal "$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${db:Status-Abbrev}' 
 for file in bin/xn bin/xn-fuse bin/xn-fsck bin/xn-tmpl sbin/mkfs.xn sbin/fsck.xn sbin/fsck.fuse.xn sbin/mount.xn \
 	sbin/mount.fuse.xn sbin/umount.fuse.xn share/man/man1/xn.1.gz share/man/man5/xn-format.5.gz \
 	share/man/man8/mount.xn.8.gz share/bash-completion/completions/xn share/xn/xn.magic \
-	lib/systemd/system/xn@.service include/xnfs/xnfs.h; do
+	lib/systemd/system/xn@.service include/xnfs/xnfs.h bin/xn-libfs-test share/man/man7/xn-libfs.7.gz \
+	share/doc/libxnfs-dev/examples/notefs/notefs.c; do
 	[ -s "$root/usr/$file" ] || complain "no /usr/$file"
 done
 find "$root/usr" -xtype l | grep . && complain "links that lead nowhere"
@@ -78,7 +79,7 @@ used() {
 	printf '#include <libfs/libfs.h>\n#include <xn/xn.h>\n' | cc -x c -fsyntax-only - || echo "libfs.h"
 	xn-tmpl --help >/dev/null || echo "xn-tmpl"
 	if command -v man >/dev/null; then
-		man -w xn mkfs.xn fsck.xn mount.xn umount.xn xn-format xnfs xn-tmpl >/dev/null || echo "man"
+		man -w xn mkfs.xn fsck.xn mount.xn umount.xn xn-format xnfs xn-tmpl xn-libfs xn-libfs-test >/dev/null || echo "man"
 	fi
 }
 
