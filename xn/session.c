@@ -27,19 +27,21 @@ int xn_session_open(struct xn *xn, const struct xn_cred *cred, uint32_t flags,
 
 	if (flags & ~XN_SESSION_ADMIN)
 		return -EINVAL;
-	if (cred->n_groups > XN_GROUPS_MAX)
-		return -EINVAL;
 	session = calloc(1, sizeof(*session));
 	if (!session)
 		return -ENOMEM;
 	session->xn = xn;
-	session->cred = *cred;
+	session->cred = *cred; /* read once, used from here */
 	session->flags = flags;
+	if (session->cred.n_groups > XN_GROUPS_MAX) {
+		free(session);
+		return -EINVAL;
+	}
 	session->free_slot = NO_SLOT;
 	LIST_INIT(&session->claims);
 	LIST_INIT(&session->taken);
 	pthread_mutex_lock(&xn->lock);
-	err = principal_get(xn, cred->uid, &session->account.principal);
+	err = principal_get(xn, session->cred.uid, &session->account.principal);
 	if (!err) {
 		LIST_INSERT_HEAD(&xn->sessions, session, all);
 		xn->n_sessions++;

@@ -100,23 +100,26 @@ static uint32_t other_type(uint32_t type)
 
 static int declared_retypes(struct plan *plan)
 {
-	for (uint32_t i = 0; i < plan->update.n_retypes; i++) {
-		const struct xn_retype *retype = &plan->update.retypes[i];
-		struct xn_extent e = retype->extent;
-		uint64_t blocks;
-		int err;
+	uint32_t n = plan->update.n_retypes;
+	struct xn_extent *now = arena_take(plan->arena, 2 * (size_t)n * sizeof(*now));
+	struct xn_extent *then = now + n;
+	uint64_t blocks;
+	int err;
 
-		if (e.type > XN_RESERVED || retype->type != other_type(e.type) || retype->reserved)
-			return refuse(plan->update.why, XN_ETYPE, e.start,
+	if (!now)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct xn_retype *retype = &plan->update.retypes[i];
+
+		now[i] = then[i] = retype->extent;
+		then[i].type = retype->type;
+		if (now[i].type > XN_RESERVED || retype->type != other_type(now[i].type) ||
+		    retype->reserved)
+			return refuse(plan->update.why, XN_ETYPE, now[i].start,
 				      "only RESERVED and DATA turn into each other");
-		err = declared(plan, &e, 1, &plan->retyped[0], &blocks);
-		e.type = retype->type;
-		if (!err)
-			err = declared(plan, &e, 1, &plan->retyped[1], &blocks);
-		if (err)
-			return err;
 	}
-	return 0;
+	err = declared(plan, now, n, &plan->retyped[0], &blocks);
+	return err ? err : declared(plan, then, n, &plan->retyped[1], &blocks);
 }
 
 /* Retypes of one object: what went is what came, under the other type. */

@@ -540,9 +540,10 @@ static void bounds_of_one_update(void **state)
 	uint8_t bytes[4096] = { 0 };
 	struct xn_edit *many = calloc(9000, sizeof(*many));
 	struct xn_extent *extents = calloc(XN_UPDATE_EXTENTS_MAX + 1, sizeof(*extents));
+	struct xn_retype *retypes = calloc(300, sizeof(*retypes));
 	struct request rq;
 
-	assert_true(many && extents);
+	assert_true(many && extents && retypes);
 	request_begin(&rq); /* 65 objects */
 	for (unsigned i = 0; i < 65; i++) {
 		request_word(&rq, first + i, T_NODE_RAW, 1);
@@ -570,8 +571,16 @@ static void bounds_of_one_update(void **state)
 	rq.update.allocs = extents;
 	rq.update.n_allocs = XN_UPDATE_EXTENTS_MAX + 1;
 	assert_request_refused(fx, &rq, XN_ETOOBIG);
+	request_begin(&rq); /* more blocks than one may retype, all together */
+	request_word(&rq, fx->root, T_NODE_RAW, 1);
+	for (unsigned i = 0; i < 300; i++)
+		retypes[i] = (struct xn_retype){ { 10, 1000, XN_DATA, 0 }, XN_RESERVED, 0 };
+	rq.update.retypes = retypes;
+	rq.update.n_retypes = 300;
+	assert_request_refused(fx, &rq, XN_ETOOBIG);
 	free(many);
 	free(extents);
+	free(retypes);
 }
 
 static void everything_lies_inside(void **state)

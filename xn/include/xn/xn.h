@@ -207,8 +207,8 @@ void xn_stats(struct xn *xn, struct xn_stats *stats);
 
 /*
  * Fails with
- *   XN_ECRED  these flags or credentials are not the caller's to use
- *   -ENOMEM, -EINVAL
+ *   -EINVAL  flags that do not exist, or more than XN_GROUPS_MAX groups
+ *   -ENOMEM
  */
 int xn_session_open(struct xn *xn, const struct xn_cred *cred, uint32_t flags,
 		    struct xn_session **out);
