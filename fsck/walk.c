@@ -299,7 +299,7 @@ static struct udf_budget object_budget(const struct udf_template *tmpl)
 {
 	const struct udf_info *info = udf_template_info(tmpl);
 
-	return (struct udf_budget){ (uint64_t)info->rec_count * UDF_FUEL_MAX,
+	return (struct udf_budget){ (uint64_t)info->rec_count * (UDF_FUEL_MAX + UDF_SLOTS_MAX),
 				    (uint64_t)info->rec_count * UDF_EMIT_MAX };
 }
 

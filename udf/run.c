@@ -3,7 +3,8 @@
  * Runs: which regions a function sees, what it may spend, what its result means.
  *
  *  (1) A run that fails leaves the caller's list as it was.
- *  (2) What a run spent is taken from the caller's budget, also when it failed.
+ *  (2) What a run spent is taken from the caller's budget, also when it failed: its fuel and
+ *      the length of its program, so an operation executes at most twice its budget.
  */
 #include <string.h>
 
@@ -78,13 +79,22 @@ static int bad_result(struct udf_run *run, enum udf_fault_code code)
 	return UDF_EFAULT;
 }
 
-/* Run within both the template's fuel and the operation's. */
+/*
+ * Run within both the template's fuel and the operation's.  The operation pays the program's length
+ * besides: going forward is free within a run, and an operation may cause many.
+ */
 static int run_spend(struct udf_run *run, const struct udf_template *tmpl,
 		     struct udf_budget *budget)
 {
 	uint32_t fuel = tmpl->info.fuel[run->fault.function];
 	int err;
 
+	if (run->program->n_slots > budget->fuel) {
+		budget->fuel = 0;
+		run->fault.code = UDF_FAULT_FUEL;
+		return UDF_EFAULT;
+	}
+	budget->fuel -= run->program->n_slots;
 	if (fuel > budget->fuel)
 		fuel = (uint32_t)budget->fuel;
 	run->fuel = fuel;

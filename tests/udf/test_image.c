@@ -459,6 +459,28 @@ static void installing_has_a_budget(void **state)
 	expect_refused(&image, UDF_EFAULT, "out of fuel");
 }
 
+/* Going forward costs a run nothing, but there may be many: an operation pays their lengths. */
+static void so_many_runs_of_long_programs_exceed_it(void **state)
+{
+	struct recipe recipe = full_recipe();
+	struct program p = { .n = 0 };
+	static struct image image;
+
+	(void)state;
+	while (p.n < 1023)
+		put_mov(&p, 0, 0);
+	put_exit(&p);
+	recipe.obj_size = UDF_OBJECT_MAX;
+	recipe.hdr_len = recipe.rec_off = 0;
+	recipe.fn[UDF_FN_OWNS] = &p;
+	recipe.rec_count = 4096;
+	image_build(&image, &recipe);
+	udf_template_destroy(image_load(&image)); /* 4,096 times 1,024 is 2^22 */
+	recipe.rec_count = 4097;
+	image_build(&image, &recipe);
+	expect_refused(&image, UDF_EFAULT, "out of fuel");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -477,6 +499,7 @@ int main(void)
 		cmocka_unit_test(the_initial_object_owns_nothing),
 		cmocka_unit_test(owns_must_not_fault_on_the_initial_object),
 		cmocka_unit_test(installing_has_a_budget),
+		cmocka_unit_test(so_many_runs_of_long_programs_exceed_it),
 	};
 
 	return cmocka_run_group_tests(tests, make_programs, NULL);

@@ -471,7 +471,7 @@ static void max_emit_bounds_a_run(void **state)
 	set64(object, 16, 4);
 	assert_int_equal(udf_owns(tmpl, object + 16, 0, object, &budget, &out, NULL, &fault), 0);
 	assert_int_equal(budget.emits, 3);
-	assert_int_equal(budget.fuel, 1000 - 3 * 6);
+	assert_int_equal(budget.fuel, 1000 - p.n - 3 * 6);
 	assert_int_equal(udf_owns(tmpl, object + 16, 0, object, &budget, &out, NULL, &fault),
 			 UDF_EFAULT);
 	assert_int_equal(fault.code, UDF_FAULT_EMIT);
@@ -480,11 +480,11 @@ static void max_emit_bounds_a_run(void **state)
 	udf_template_destroy(tmpl);
 }
 
-/* A loop of `times` rounds, 2 units each but the first. */
+/* A loop of 51 rounds, 2 units each but the first, and 4 for the length of the program. */
 static void fuel_is_shared_by_all_runs_of_an_operation(void **state)
 {
 	struct program p = { .n = 0 };
-	struct udf_budget budget = { 250, 0 };
+	struct udf_budget budget = { 258, 0 };
 	uint8_t object[OBJECT] = { 0 };
 	struct udf_template *tmpl;
 	struct udf_fault fault;
@@ -497,7 +497,7 @@ static void fuel_is_shared_by_all_runs_of_an_operation(void **state)
 	put_exit(&p);
 	tmpl = template_with(UDF_FN_CHECK, &p, 0);
 	assert_int_equal(udf_check(tmpl, object, 0, &budget, &damage, &fault), 0);
-	assert_int_equal(budget.fuel, 150);
+	assert_int_equal(budget.fuel, 154);
 	assert_int_equal(udf_check(tmpl, object, 0, &budget, &damage, &fault), 0);
 	assert_int_equal(budget.fuel, 50);
 	assert_int_equal(udf_check(tmpl, object, 0, &budget, &damage, &fault), UDF_EFAULT);
@@ -529,7 +529,7 @@ static void a_template_s_own_fuel_bounds_each_run(void **state)
 	object[0] = 51;
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(udf_check(tmpl, object, 0, &budget, &damage, &fault), 0);
-	assert_int_equal(budget.fuel, UDF_OP_FUEL_MAX - 300);
+	assert_int_equal(budget.fuel, UDF_OP_FUEL_MAX - 3 * (100 + p.n));
 	object[0] = 52;
 	assert_int_equal(udf_check(tmpl, object, 0, &budget, &damage, &fault), UDF_EFAULT);
 	assert_int_equal(fault.code, UDF_FAULT_FUEL);

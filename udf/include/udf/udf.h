@@ -177,7 +177,10 @@ void udf_template_init(const struct udf_template *tmpl, void *object);
 
 /* ---- runs ---- */
 
-/* What one operation may still spend; shared by every run that it causes. */
+/*
+ * What one operation may still spend; shared by every run that it causes.  A run costs its fuel and
+ * the length of its program in slots.
+ */
 struct udf_budget {
 	uint64_t fuel;
 	uint64_t emits;
