@@ -56,7 +56,7 @@ void after_forget(struct xn *xn, struct entry *entry)
 		struct after *after = LIST_FIRST(&entry->waits);
 
 		after_free(after);
-		entry->unsound--;
+		entry->unsound -= entry->unsound > 0; /* see unsound_less() of order.c */
 	}
 }
 

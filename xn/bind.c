@@ -99,7 +99,9 @@ static int conflict(struct xn *xn, struct entry *a, struct entry *b, struct xn_r
 static int object_entry(struct xn *xn, const struct xn_bind_request *request, struct type *type,
 			struct entry *owner, struct entry **out)
 {
-	struct entry *entry = registry_find(&xn->registry, request->extent.start);
+	xn_blk_t start = request->extent.start;
+	struct entry *entry = registry_find(&xn->registry, start);
+	struct entry *across;
 
 	if (entry) {
 		if (entry->type != type || entry->root != owner->root ||
@@ -108,10 +110,11 @@ static int object_entry(struct xn *xn, const struct xn_bind_request *request, st
 		if (type_is_counted(type))
 			owner_learn(entry, owner, request->record);
 	} else {
-		if (freemap_chunk(xn, request->extent.start / XN_CHUNK_BLOCKS) &&
-		    !freemap_in_use(xn, request->extent.start))
-			return conflict(xn, owner, NULL, request->why, request->extent.start);
-		entry = registry_add(xn, request->extent.start, type, owner->root, owner);
+		across = registry_across(&xn->registry, start, type->blocks);
+		if (across || !freemap_all_in_use(xn, start, type->blocks))
+			return conflict(xn, owner, across ? entry_claimant(across) : NULL,
+					request->why, start);
+		entry = registry_add(xn, start, type, owner->root, owner);
 		if (!entry)
 			return -ENOMEM;
 	}
@@ -141,6 +144,8 @@ static int bind_locked(struct xn_session *session, const struct xn_bind_request 
 		err = owner_check(session, request, owner);
 	if (!err)
 		err = owner_names(xn, request, owner, &budget);
+	if (!err && own_blocks_meet(xn, request->extent.start, request->extent.count))
+		err = conflict(xn, owner, NULL, request->why, request->extent.start);
 	if (err)
 		return err;
 	if (owner->type->info->has[UDF_FN_ACL])
@@ -230,7 +235,7 @@ static int bind_root_locked(struct xn_session *session, const char *name, uint32
 {
 	struct xn *xn = session->xn;
 	struct root *root = root_find(xn, name);
-	struct entry *entry;
+	struct entry *entry, *across;
 	struct xn_extent extent;
 	int err;
 
@@ -241,6 +246,10 @@ static int bind_root_locked(struct xn_session *session, const char *name, uint32
 	entry = registry_find(&xn->registry, root->entry.object);
 	if (entry && (entry->type != root->type || entry->owner))
 		return conflict(xn, entry, entry->owner, NULL, entry->start);
+	across = entry ? NULL
+		       : registry_across(&xn->registry, root->entry.object, root->type->blocks);
+	if (across)
+		return conflict(xn, entry_claimant(across), NULL, NULL, across->start);
 	if (!entry)
 		entry = registry_add(xn, root->entry.object, root->type, root_paying(root), NULL);
 	if (!entry)

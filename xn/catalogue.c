@@ -196,58 +196,6 @@ int catalogue_read(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot, vo
 
 /* ---- changes; called with the admin lock, without the lock ---- */
 
-/* Blocks that XN owns itself; in use on disk when this returns. */
-int take_own_blocks(struct xn *xn, xn_blk_t near, uint64_t count, xn_blk_t *start)
-{
-	struct xn_extent found;
-	int err;
-
-	pthread_mutex_lock(&xn->lock);
-	err = freemap_find(xn, near, count, 1, &found);
-	if (!err && found.count < count)
-		err = freemap_find(xn, 0, count, 1, &found);
-	if (!err && (found.count < count || claims_room(xn) < count))
-		err = XN_ENOSPACE;
-	if (!err) {
-		freemap_take(xn, found.start, count, false);
-		*start = found.start;
-	}
-	pthread_mutex_unlock(&xn->lock);
-	if (err)
-		return err;
-	err = flush_claims(xn);
-	if (err)
-		give_own_blocks(xn, *start, count);
-	return err;
-}
-
-/* Blocks that nothing on disk names.  Without their maps they stay in use until reclaimed. */
-void give_own_blocks(struct xn *xn, xn_blk_t start, uint64_t count)
-{
-	int err = xn->broken;
-
-	pthread_mutex_lock(&xn->lock);
-	for (uint64_t c = start / XN_CHUNK_BLOCKS; c <= (start + count - 1) / XN_CHUNK_BLOCKS; c++)
-		err = err ? err : freemap_load(xn, c);
-	if (err)
-		xn->doubtful = true;
-	else
-		freemap_give(xn, start, count);
-	pthread_mutex_unlock(&xn->lock);
-}
-
-/*
- * A sector that names blocks failed to be written, so it may or may not name them.
- * They stay in use, and the disk is not left clean: the next opening looks.
- */
-int own_blocks_doubtful(struct xn *xn, int err)
-{
-	pthread_mutex_lock(&xn->lock);
-	xn->doubtful = true;
-	pthread_mutex_unlock(&xn->lock);
-	return err;
-}
-
 int flush_claims(struct xn *xn)
 {
 	int err;

@@ -48,16 +48,22 @@ static int range_check(const struct binding *binding, uint64_t offset, uint64_t 
 	return offset > size || len > size - offset ? -ERANGE : 0;
 }
 
-/* The page of a bound block, registered if it was not; pinned. */
+/*
+ * The page of a bound block, registered if it was not; pinned.  Who has a block that is another's
+ * too, or that is free, as only a lying disk says, is not believed any more.
+ */
 static int page_get(struct xn *xn, const struct binding *binding, xn_blk_t block,
 		    struct entry **out)
 {
 	struct entry *owner = binding->entry;
 	struct entry *page = registry_find(&xn->registry, block);
+	struct entry *across = page ? NULL : registry_across(&xn->registry, block, 1);
 
-	if (page && (page->type || page->owner != owner)) {
+	if (across || !freemap_in_use(xn, block) ||
+	    (page && (page->type || page->owner != owner))) {
 		entry_damage(xn, owner);
-		entry_damage(xn, page);
+		if (across || page)
+			entry_damage(xn, across ? across : page);
 		return XN_EOBJDAMAGED;
 	}
 	if (!page)

@@ -135,6 +135,17 @@ static bool extent_may_be_used(const struct xn_super *super, uint64_t start, uin
 	return map - start >= count;
 }
 
+bool xn_super_fixed(const struct xn_super *super, uint64_t start, uint64_t count)
+{
+	if (!extent_may_be_used(super, start, count))
+		return true;
+	for (unsigned kind = 0; kind < XN_CAT_KINDS; kind++) {
+		if (super->catalogue[kind] - start < count || super->twin[kind] - start < count)
+			return true;
+	}
+	return start < super->log_start + super->log_blocks && super->log_start < start + count;
+}
+
 void xn_super_layout(uint64_t block_count, struct xn_super *super)
 {
 	memset(super, 0, sizeof(*super));

@@ -231,6 +231,7 @@ int freemap_load(struct xn *xn, uint64_t index)
 		err = -ENOMEM;
 		goto free_chunk;
 	}
+	whole &= own_blocks_mark(xn, index, chunk->used);
 	map->damaged |= !whole;
 	chunk->free = map_count_free(chunk->used);
 	sparse_mark(&map->chunks, index, chunk->free == 0);
@@ -262,6 +263,16 @@ bool freemap_in_use(const struct xn *xn, xn_blk_t block)
 	struct chunk *chunk = freemap_chunk(xn, chunk_of(block));
 
 	return !chunk || map_get(chunk->used, (uint32_t)(block % XN_CHUNK_BLOCKS));
+}
+
+/* As far as their maps were read. */
+bool freemap_all_in_use(const struct xn *xn, xn_blk_t start, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++) {
+		if (!freemap_in_use(xn, start + i))
+			return false;
+	}
+	return true;
 }
 
 int freemap_check_free(const struct xn *xn, xn_blk_t start, uint64_t count)

@@ -28,8 +28,12 @@ void freeze_drop(struct entry *entry)
 	entry->frozen = NULL;
 }
 
-/* Mark the children that the newest bytes name and that are not sound; false: one has no bytes. */
-static bool mark_children(struct xn *xn, const struct udf_extents *owned, uint64_t *count)
+/*
+ * Mark the children that the newest bytes name and that are not sound; false: one has no bytes.
+ * What a damaged disk names here and is known under another owner is not waited for.
+ */
+static bool mark_children(struct xn *xn, const struct entry *entry, const struct udf_extents *owned,
+			  uint64_t *count)
 {
 	for (size_t i = 0; i < owned->n; i++) {
 		const struct udf_extent *e = &owned->v[i];
@@ -41,7 +45,7 @@ static bool mark_children(struct xn *xn, const struct udf_extents *owned, uint64
 
 			if (freemap_unwritten(xn, e->start + b))
 				return false;
-			if (!child)
+			if (!child || child->owner != entry)
 				continue;
 			child->flags &= ~(uint32_t)E_IN_FROZEN;
 			if (child->flags & E_SOUND)
@@ -74,7 +78,7 @@ void freeze_take(struct xn *xn, struct entry *entry)
 	bool good = frozen && (frozen->bytes = malloc(len)) != NULL;
 
 	good = good && !owns_object(xn, entry->type, entry_bytes(entry), &budget, &owned, NULL) &&
-	       mark_children(xn, &owned, &frozen->unsound);
+	       mark_children(xn, entry, &owned, &frozen->unsound);
 	udf_extents_fini(&owned);
 	if (!good) {
 		free(frozen ? frozen->bytes : NULL);

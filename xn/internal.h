@@ -23,7 +23,7 @@
  *   log.c        the intent log              group.c     what goes together
  *   after.c      dependencies asked for      durable.c   xn_commit
  *   resize.c     a disk of another size      foresight.c claims ahead of need
- *   counted.c    objects of several owners
+ *   counted.c    objects of several owners   own.c       blocks of XN's own
  *   xn.c         open, close, looking        selfcheck.c the truths, executed
  */
 #ifndef XN_INTERNAL_H
@@ -247,6 +247,7 @@ struct entry {
 struct registry {
 	struct entry **buckets;
 	size_t n_buckets, n_entries;
+	uint32_t blocks_max;   /* of one entry, so far */
 	struct entry_list lru; /* entries with a frame; head = oldest */
 	struct entry_list lingering;
 	size_t n_lingering;
@@ -460,6 +461,8 @@ const uint8_t *frame_view(const struct frame *frame); /* what sessions see */
 int registry_init(struct registry *registry);
 void registry_fini(struct xn *xn);
 struct entry *registry_find(const struct registry *registry, xn_blk_t start);
+struct entry *entry_claimant(struct entry *entry);
+struct entry *registry_across(const struct registry *registry, xn_blk_t start, uint64_t count);
 struct entry *registry_add(struct xn *xn, xn_blk_t start, struct type *type, struct root *root,
 			   struct entry *owner);
 void registry_drop(struct xn *xn, struct entry *entry);    /* forget it; refs and pins are 0 */
@@ -490,6 +493,7 @@ bool freemap_take(struct xn *xn, xn_blk_t start, uint64_t count, bool unwritten)
 void freemap_set_unwritten(struct xn *xn, xn_blk_t start, uint64_t count);
 void freemap_give(struct xn *xn, xn_blk_t start, uint64_t count);
 bool freemap_in_use(const struct xn *xn, xn_blk_t block);
+bool freemap_all_in_use(const struct xn *xn, xn_blk_t start, uint64_t count);
 bool freemap_unwritten(const struct xn *xn, xn_blk_t block);
 bool freemap_written(struct xn *xn, xn_blk_t block); /* clear the mark; was it set? */
 int freemap_find(struct xn *xn, xn_blk_t near, uint64_t want, uint32_t align,
@@ -650,9 +654,6 @@ uint64_t catalogue_capacity(const struct xn *xn, enum xn_catalogue_kind kind);
 int catalogue_read(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot, void *sector);
 int catalogue_reserve(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot);
 int catalogue_write(struct xn *xn, enum xn_catalogue_kind kind, uint64_t slot, const void *sector);
-int take_own_blocks(struct xn *xn, xn_blk_t near, uint64_t count, xn_blk_t *start);
-void give_own_blocks(struct xn *xn, xn_blk_t start, uint64_t count);
-int own_blocks_doubtful(struct xn *xn, int err);
 int flush_claims(struct xn *xn);
 int device_write(struct xn *xn, uint64_t offset, const void *bytes, size_t len);
 int device_flush(struct xn *xn);
@@ -670,6 +671,22 @@ struct root *root_paying(struct root *root);
 void roots_end_temporary(struct xn *xn);
 int root_pool(struct xn *xn, struct root *root, bool metadata, struct pool **out);
 int roots_write_changed(struct xn *xn);
+
+/* ---- own.c ---- */
+/* An extent of XN's own at no fixed place, and where to go on; begins as zeroes. */
+struct own_next {
+	xn_blk_t start;
+	uint64_t count;
+	unsigned kind;
+	uint64_t i;
+	size_t n_stray, n_types;
+};
+bool own_next(const struct xn *xn, struct own_next *at);
+bool own_blocks_meet(const struct xn *xn, xn_blk_t start, uint64_t count);
+bool own_blocks_mark(const struct xn *xn, uint64_t chunk, uint8_t *bitmap);
+int take_own_blocks(struct xn *xn, xn_blk_t near, uint64_t count, xn_blk_t *start);
+void give_own_blocks(struct xn *xn, xn_blk_t start, uint64_t count);
+int own_blocks_doubtful(struct xn *xn, int err);
 
 /* ---- turn.c ---- */
 int turns_write(struct xn *xn, struct entry *entries[], size_t count);

@@ -110,28 +110,6 @@ uint64_t xn_log_record_home(const struct xn_log_record *record, uint32_t index)
 			 (size_t)index * HOME_SIZE);
 }
 
-/* May a record say what a sector of this block holds?  Of XN's fixed blocks none may. */
-static bool home_is_legal(const struct xn_super *super, uint64_t block)
-{
-	uint64_t places[3];
-	unsigned n = xn_super_places(super->block_count, places);
-
-	if (block == 0 || block >= super->block_count ||
-	    block == xn_map_block(block / XN_CHUNK_BLOCKS))
-		return false;
-	if (block >= super->log_start && block - super->log_start < super->log_blocks)
-		return false;
-	for (unsigned i = 0; i < n; i++) {
-		if (block == places[i])
-			return false;
-	}
-	for (unsigned i = 0; i < XN_CAT_KINDS; i++) {
-		if (block == super->catalogue[i] || block == super->twin[i])
-			return false;
-	}
-	return true;
-}
-
 static bool lists_are_legal(const struct xn_super *super, const struct xn_log_record *record)
 {
 	for (uint32_t i = 0; i < record->n_claims; i++) {
@@ -142,7 +120,7 @@ static bool lists_are_legal(const struct xn_super *super, const struct xn_log_re
 			return false;
 	}
 	for (uint32_t i = 0; i < record->n_homes; i++) {
-		if (!home_is_legal(super, xn_log_record_home(record, i) / XN_BLOCK_SECTORS))
+		if (xn_super_fixed(super, xn_log_record_home(record, i) / XN_BLOCK_SECTORS, 1))
 			return false;
 	}
 	return true;

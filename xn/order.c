@@ -28,7 +28,6 @@
  */
 #include "internal.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,10 +96,22 @@ static bool became_sound(const struct xn *xn, const struct entry *entry)
 
 static void set_sound(struct xn *xn, struct entry *entry);
 
+/*
+ * A disk whose map called blocks free that were named may have had them counted under another
+ * owner, who did take them: what cannot be is damage, as wherever two owners are met.
+ */
+static void unsound_less(struct xn *xn, struct entry *owner, uint64_t count)
+{
+	if (owner->unsound < count) {
+		entry_damage(xn, owner);
+		count = owner->unsound;
+	}
+	owner->unsound -= count;
+}
+
 void order_child_sound(struct xn *xn, struct entry *owner, uint64_t count)
 {
-	assert(owner->unsound >= count);
-	owner->unsound -= count;
+	unsound_less(xn, owner, count);
 	if (became_sound(xn, owner))
 		set_sound(xn, owner);
 }
@@ -117,8 +128,7 @@ static void set_sound(struct xn *xn, struct entry *entry)
 		entry_settle(xn, entry);
 		if (!owner)
 			return;
-		assert(owner->unsound > 0);
-		owner->unsound--;
+		unsound_less(xn, owner, 1);
 		if (!became_sound(xn, owner))
 			return;
 		entry = owner;

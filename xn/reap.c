@@ -8,6 +8,8 @@
  *      (E_REAPED) until it is taken apart.
  *  (3) The list is memory only; a crash forgets it, and reclaim finds what it
  *      held.
+ *  (4) What an object names and somebody else is known to have, or XN has, is not
+ *      freed: then nothing that it names is, and fsck is asked for.
  */
 #include "internal.h"
 
@@ -15,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Nothing can fail for lack of memory here but this: then the space waits for reclaim. */
+/* Only this can fail here for lack of memory: then the disk is not left clean, and reclaim looks. */
 void reap_add(struct xn *xn, struct root *root, struct type *type, xn_blk_t start)
 {
 	struct reap_item *item = calloc(1, sizeof(*item));
@@ -23,6 +25,7 @@ void reap_add(struct xn *xn, struct root *root, struct type *type, xn_blk_t star
 	reclaim_push(xn, root, type, start, type->blocks);
 	if (!item) {
 		root->account.principal->pending--;
+		xn->doubtful = true;
 		return;
 	}
 	item->root = root;
@@ -54,7 +57,7 @@ void reap_fini(struct xn *xn)
 		free(item);
 }
 
-/* What the log still holds waits; with no memory for that, the space waits for the next opening. */
+/* What the log still holds waits; with no memory for that, for the next opening. */
 static void free_now(struct xn *xn, struct root *root, xn_blk_t start, uint64_t count)
 {
 	reclaim_mark(xn, root, start, count);
@@ -66,6 +69,8 @@ static void free_now(struct xn *xn, struct root *root, xn_blk_t start, uint64_t 
 			node->count = count;
 			xn->freemap.will_free += count;
 			log_keep(xn, node);
+		} else {
+			xn->doubtful = true;
 		}
 	} else {
 		freemap_give(xn, start, count);
@@ -136,6 +141,28 @@ static int maps_load(struct xn *xn, const struct udf_extents *owned, xn_blk_t se
 	return err;
 }
 
+/* Is none of it XN's, or known under another owner?  Who is known keeps his owner known. */
+static bool may_take_apart(const struct xn *xn, const struct entry *entry,
+			   const struct udf_extents *owned)
+{
+	for (size_t i = 0; i < owned->n; i++) {
+		const struct udf_extent *e = &owned->v[i];
+		const struct type *type = type_find(xn, e->child);
+
+		if (own_blocks_meet(xn, e->start, e->count))
+			return false;
+		if (type && type_is_counted(type))
+			continue;
+		for (uint64_t b = 0; b < e->count; b++) {
+			const struct entry *known = registry_find(&xn->registry, e->start + b);
+
+			if (known && (!entry || known->owner != entry))
+				return false;
+		}
+	}
+	return true;
+}
+
 static int reap_object(struct xn *xn, struct reap_item *item, uint8_t *buffer)
 {
 	struct entry *entry = registry_find(&xn->registry, item->start);
@@ -161,8 +188,11 @@ static int reap_object(struct xn *xn, struct reap_item *item, uint8_t *buffer)
 		err = owns_object(xn, item->type, bytes, NULL, &owned, NULL);
 	if (!err)
 		err = maps_load(xn, &owned, item->start);
-	if (err) {
-		xn->damaged = true; /* what it owned stays in use; fsck is asked for */
+	if (!err && !may_take_apart(xn, entry, &owned))
+		err = XN_EOBJDAMAGED;
+	if (err) { /* what it owned stays in use, until reclaim or fsck */
+		xn->doubtful |= err == -ENOMEM;
+		xn->damaged |= err != -ENOMEM;
 	} else {
 		reap_children(xn, item, &owned);
 		free_now(xn, item->root, item->start, item->type->blocks);

@@ -273,27 +273,13 @@ static void mark_waiting(struct xn *xn)
 		reclaim_push(xn, item->root, item->type, item->start, item->type->blocks);
 }
 
-/* Blocks that belong to XN itself and are not at fixed places. */
 static void mark_own(struct xn *xn)
 {
-	for (unsigned kind = 0; kind < XN_CAT_KINDS; kind++) {
-		const struct catalogue *cat = &xn->catalogue[kind];
+	struct own_next at = { 0 };
 
-		for (uint64_t i = 1; i < cat->n_blocks; i++) {
-			reclaim_mark(xn, NULL, cat->links[i].self, 1);
-			reclaim_mark(xn, NULL, cat->links[i].twin, 1);
-		}
-	}
-	for (size_t i = 0; i < xn->n_stray; i++) {
-		const struct xn_template_entry *entry = &xn->stray[i];
-
-		if (disk_holds(xn, entry->image_start, entry->image_blocks))
-			reclaim_mark(xn, NULL, entry->image_start, entry->image_blocks);
-	}
-	for (size_t i = 0; i < xn->n_types; i++) {
-		if (xn->types[i])
-			reclaim_mark(xn, NULL, xn->types[i]->entry.image_start,
-				     xn->types[i]->entry.image_blocks);
+	while (own_next(xn, &at)) {
+		if (disk_holds(xn, at.start, at.count))
+			reclaim_mark(xn, NULL, at.start, at.count);
 	}
 }
 

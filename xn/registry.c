@@ -99,6 +99,27 @@ struct entry *registry_find(const struct registry *registry, xn_blk_t start)
 	return entry;
 }
 
+/* Whose word it is that the block is what it is known as: a root's object has its own. */
+struct entry *entry_claimant(struct entry *entry)
+{
+	return entry->owner ? entry->owner : entry;
+}
+
+/* An entry that shares a block with these and does not begin where they do: the disk lies. */
+struct entry *registry_across(const struct registry *registry, xn_blk_t start, uint64_t count)
+{
+	struct entry *entry = NULL;
+
+	for (uint64_t i = 1; i < count && !entry; i++)
+		entry = registry_find(registry, start + i);
+	for (uint32_t back = 1; back < registry->blocks_max && !entry; back++) {
+		entry = registry_find(registry, start - back);
+		if (entry && entry->blocks <= back)
+			entry = NULL;
+	}
+	return entry;
+}
+
 /* Double the table; staying small is only slower, so no memory is no error. */
 static void registry_grow(struct registry *registry)
 {
@@ -146,6 +167,8 @@ struct entry *registry_add(struct xn *xn, xn_blk_t start, struct type *type, str
 		registry_grow(registry);
 	entry->start = start;
 	entry->blocks = type ? type->blocks : 1;
+	if (entry->blocks > registry->blocks_max)
+		registry->blocks_max = entry->blocks;
 	entry->type = type;
 	entry->root = root;
 	entry->owner = owner;

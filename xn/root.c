@@ -103,7 +103,7 @@ static void root_settle(struct xn *xn, struct root *root)
 {
 	root->type = type_find(xn, (uint32_t)root->entry.type);
 	root->present = root->entry.state == XN_ENTRY_USED && root->type != NULL;
-	if (root->present && !disk_holds(xn, root->entry.object, root->type->blocks))
+	if (root->present && own_blocks_meet(xn, root->entry.object, root->type->blocks))
 		root->present = false;
 	if (root->entry.state == XN_ENTRY_USED && !root->present)
 		xn->damaged = true;

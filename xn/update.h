@@ -115,8 +115,6 @@ struct change *plan_new_owner(const struct plan *plan, const struct entry *entry
  */
 const uint8_t *change_bytes(struct plan *plan, struct change *change);
 
-/* Whose word it is that the block is what it is known as: a root's object has its own. */
-struct entry *entry_claimant(struct entry *entry);
 uint64_t blocks_of(const struct udf_extents *list);
 bool extents_have(const struct udf_extents *list, xn_blk_t block);
 

@@ -352,9 +352,13 @@ int plan_maps_here(struct plan *plan, const struct udf_extent *e)
 /* A free block that is known under an owner: the disk lies, and that owner is not believed. */
 static int unregistered_check(struct plan *plan, const struct udf_extent *e)
 {
-	for (uint64_t b = e->start; b < e->start + e->count; b++) {
-		struct entry *entry = registry_find(&plan->xn->registry, b);
+	const struct registry *registry = &plan->xn->registry;
 
+	for (uint64_t b = e->start; b < e->start + e->count; b++) {
+		struct entry *entry = registry_find(registry, b);
+
+		if (!entry && b == e->start)
+			entry = registry_across(registry, b, 1);
 		if (!entry)
 			continue;
 		entry_damage(plan->xn, entry_claimant(entry));

@@ -312,11 +312,6 @@ struct change *plan_new_owner(const struct plan *plan, const struct entry *entry
 	return extents_have(&plan->moved, entry->start) ? plan_taker(plan, entry->start) : NULL;
 }
 
-struct entry *entry_claimant(struct entry *entry)
-{
-	return entry->owner ? entry->owner : entry;
-}
-
 /* Does the change's object hang, after the update, below `top`?  Or in a ring of moved ones? */
 bool may_hang_below(struct plan *plan, const struct change *at, const struct entry *top)
 {

@@ -153,13 +153,58 @@ static int by_depth(const void *a, const void *b)
 	return x->depth > y->depth ? -1 : x->depth < y->depth;
 }
 
-static int removed_check(struct plan *plan, struct entry *owner, const struct udf_extent *e)
+/*
+ * Blocks that are no objects, given up by `owner`: known under it, and not counted as the unsound
+ * children of somebody else.  *unsound: how many of its own such they would be, so far.
+ */
+static int blocks_known(struct plan *plan, struct entry *owner, const struct udf_extent *e,
+			uint64_t *unsound)
+{
+	struct xn *xn = plan->xn;
+
+	for (xn_blk_t b = e->start; b < e->start + e->count; b++) {
+		struct entry *page = registry_find(&xn->registry, b);
+		bool foreign = page && (page->type || page->owner != owner);
+
+		*unsound += child_is_unsound(xn, b);
+		if (!foreign && *unsound <= owner->unsound)
+			continue;
+		entry_damage(xn, owner);
+		if (foreign)
+			entry_damage(xn, entry_claimant(page));
+		return refuse(plan->update.why, XN_EOBJDAMAGED, b,
+			      "a block that somebody else was given was owned");
+	}
+	return 0;
+}
+
+/* The maps of what is retyped or moved are here: retypes_check(), moves_check(). */
+static int kept_blocks_known(struct plan *plan, struct change *change, uint64_t *unsound)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < change->idle.n && !err; i++)
+		err = blocks_known(plan, change->entry, &change->idle.v[i], unsound);
+	for (size_t i = 0; i < change->out.n && !err; i++) {
+		if (change->out.v[i].child == XN_DATA)
+			err = blocks_known(plan, change->entry, &change->out.v[i], unsound);
+	}
+	return err;
+}
+
+static int removed_check(struct plan *plan, struct entry *owner, const struct udf_extent *e,
+			 uint64_t *unsound)
 {
 	struct type *type = type_find(plan->xn, e->child);
 	int err = plan_maps_here(plan, e);
 
 	if (err)
 		return err;
+	if (own_blocks_meet(plan->xn, e->start, e->count)) {
+		entry_damage(plan->xn, owner);
+		return refuse(plan->update.why, XN_EOBJDAMAGED, e->start,
+			      "a block of XN's own was owned");
+	}
 	for (uint64_t b = e->start; b < e->start + e->count; b++) {
 		if (freemap_in_use(plan->xn, b))
 			continue;
@@ -168,6 +213,7 @@ static int removed_check(struct plan *plan, struct entry *owner, const struct ud
 			      "a block that is free was owned");
 	}
 	if (!type) {
+		err = blocks_known(plan, owner, e, unsound);
 		for (xn_blk_t at = e->start; at < e->start + e->count && !err;) {
 			bool at_once;
 
@@ -231,13 +277,13 @@ int plan_frees(struct plan *plan)
 		frozen_check(plan, &plan->changes[i]);
 	for (uint32_t i = 0; i < plan->n_changes; i++) {
 		struct change *change = &plan->changes[i];
+		uint64_t unsound = 0;
+		int err = kept_blocks_known(plan, change, &unsound);
 
-		for (size_t k = 0; k < change->given.n; k++) {
-			int err = removed_check(plan, change->entry, &change->given.v[k]);
-
-			if (err)
-				return err;
-		}
+		for (size_t k = 0; k < change->given.n && !err; k++)
+			err = removed_check(plan, change->entry, &change->given.v[k], &unsound);
+		if (err)
+			return err;
 	}
 	if (!pending_bears(plan))
 		return refuse(plan->update.why, XN_EALLOWANCE, 0,

@@ -228,6 +228,87 @@ static void freeing_what_is_free_already_is_refused(void **state)
 	assert_refused(edit(fx, a), XN_EOBJDAMAGED);
 }
 
+/* Block 700, which the disk calls free, under `a`; and given to `b` since. */
+static void given_named_and_given(struct fixture *fx, xn_blk_t *a, xn_blk_t *b)
+{
+	struct request rq;
+
+	*a = given_node(fx, fx->root, 0, NULL);
+	*b = given_node(fx, fx->root, 1, NULL);
+	fx->expect_damage = true;
+	fixture_close(fx);
+	poke_word(fx, *a, 0, T_POINTER(700, 1, T_DATA));
+	fixture_open(fx);
+	given_bound(fx, fx->root, 0, *a, 1, T_NODE, RW | XN_READIN);
+	given_bound(fx, fx->root, 1, *b, 1, T_NODE, RW | XN_READIN);
+	request_begin(&rq);
+	request_word(&rq, *b, 0, T_POINTER(700, 1, T_DATA));
+	request_alloc(&rq, 700, 1, XN_DATA);
+	assert_ok(request_run(&rq, fx->session));
+}
+
+static void assert_free_or_retype_is_refused(struct fixture *fx, xn_blk_t a, bool retype)
+{
+	struct xn_retype idle = { { 700, 1, XN_DATA, 0 }, XN_RESERVED, 0 };
+	struct request rq;
+
+	request_begin(&rq);
+	request_word(&rq, a, 0, retype ? T_POINTER(700, 1, T_RESERVED) : 0);
+	if (retype) {
+		rq.update.retypes = &idle;
+		rq.update.n_retypes = 1;
+	} else {
+		request_free(&rq, 700, 1, XN_DATA);
+	}
+	assert_request_refused(fx, &rq, XN_EOBJDAMAGED);
+	assert_refused(edit(fx, a), XN_EOBJDAMAGED);
+}
+
+/* Who names a block that was given to somebody else neither frees nor changes nor moves it. */
+static void what_was_given_to_another_is_not_given_up(void **state)
+{
+	(void)state;
+	for (unsigned way = 0; way < 6; way++) {
+		struct fixture *fx = fixture_new(FIXTURE_BLOCKS, 0);
+		struct request rq;
+		xn_blk_t a, b;
+
+		given_named_and_given(fx, &a, &b);
+		if (way % 2)
+			given_written(fx, b, 0, 700);
+		if (way < 4) {
+			assert_free_or_retype_is_refused(fx, a, way < 2);
+		} else {
+			request_move(&rq, a, 0, fx->root, 9, T_POINTER(700, 1, T_DATA));
+			assert_request_refused(fx, &rq, XN_EOBJDAMAGED);
+		}
+		fixture_check(fx);
+		fixture_free(fx);
+	}
+}
+
+/* Where nobody can tell whose it was, somebody's count is wrong: damage, and no end of XN. */
+static void a_block_counted_under_another_is_damage(void **state)
+{
+	struct fixture *fx = *state;
+	struct xn_disk_info info;
+	struct request rq;
+	xn_blk_t a, b, own;
+
+	given_named_and_given(fx, &a, &b);
+	own = given_child(fx, a, 1, 1, T_DATA);
+	request_begin(&rq);
+	request_word(&rq, a, 0, 0);
+	request_free(&rq, 700, 1, XN_DATA);
+	(void)request_run(&rq, fx->session);
+	given_written(fx, a, 1, own);
+	(void)xn_sync(fx->session, 0);
+	assert_ok(xn_disk_info(fx->xn, &info));
+	assert_true(info.damaged);
+	xn_abandon(fx->xn);
+	fixture_open(fx);
+}
+
 /* Two disks' worth of lies: a block that is known under an owner and called free. */
 static void a_block_known_under_an_owner_is_not_given_to_another(void **state)
 {
@@ -251,6 +332,194 @@ static void a_block_known_under_an_owner_is_not_given_to_another(void **state)
 	request_alloc(&rq, 700, 1, XN_DATA);
 	assert_refused(request_run(&rq, fx->session), XN_ENOTFREE);
 	assert_refused(edit(fx, a), XN_EOBJDAMAGED);
+}
+
+/* Objects of two blocks, met by their second: as an object, as data, as a free block. */
+static void the_inside_of_an_object_is_nobody_else_s(void **state)
+{
+	(void)state;
+	for (unsigned way = 0; way < 4; way++) {
+		struct fixture *fx = fixture_new(FIXTURE_BLOCKS, 0);
+		xn_blk_t a = given_node(fx, fx->root, 0, NULL);
+		xn_blk_t b = given_node(fx, fx->root, 1, NULL);
+		xn_blk_t pair = given_child(fx, a, 0, 2, T_PAIR);
+		struct request rq;
+
+		fx->expect_damage = true;
+		fixture_close(fx);
+		poke_word(fx, b, 0, T_POINTER(pair + 1, 1, T_NODE));
+		poke_word(fx, b, 1, T_POINTER(pair + 1, 1, T_DATA));
+		poke_word(fx, b, 2, T_POINTER(700, 2, T_PAIR));
+		fixture_open(fx);
+		given_bound(fx, fx->root, 0, a, 1, T_NODE, RW | XN_READIN);
+		given_bound(fx, fx->root, 1, b, 1, T_NODE, RW | XN_READIN);
+		if (way == 0) {
+			given_bound(fx, a, 0, pair, 2, T_PAIR, RW | XN_READIN);
+			assert_refused(bind(fx, b, 0, pair + 1, 1, T_NODE, RW), XN_EOBJDAMAGED);
+		} else if (way == 1) {
+			given_bound(fx, b, 0, pair + 1, 1, T_NODE, RW);
+			assert_refused(bind(fx, a, 0, pair, 2, T_PAIR, RW), XN_EOBJDAMAGED);
+		} else if (way == 2) {
+			given_bound(fx, a, 0, pair, 2, T_PAIR, RW | XN_READIN);
+			assert_refused(bind(fx, b, 1, pair + 1, 1, T_DATA, XN_READ | XN_READIN),
+				       XN_EOBJDAMAGED);
+		} else {
+			given_bound(fx, b, 2, 700, 2, T_PAIR, RW);
+			request_begin(&rq);
+			request_word(&rq, a, 8, T_POINTER(701, 1, T_DATA));
+			request_alloc(&rq, 701, 1, XN_DATA);
+			assert_refused(request_run(&rq, fx->session), XN_ENOTFREE);
+		}
+		assert_refused(edit(fx, b), XN_EOBJDAMAGED);
+		assert_int_equal(edit(fx, a), way >= 2 ? 0 : XN_EOBJDAMAGED);
+		fixture_check(fx);
+		fixture_free(fx);
+	}
+}
+
+/* ---- blocks of XN's own ---- */
+
+enum own_block { OWN_MAP, OWN_CATALOGUE, OWN_TWIN, OWN_LOG, OWN_COPY, OWN_IMAGE, OWN_BLOCKS };
+
+static void own_blocks_find(struct fixture *fx, xn_blk_t own[OWN_BLOCKS])
+{
+	const uint8_t *disk = crashdev_now(fx->medium);
+	struct xn_template_entry entry;
+	struct xn_super super;
+
+	assert_ok(xn_super_decode((const void *)disk, &super));
+	own[OWN_MAP] = xn_map_block(0);
+	own[OWN_CATALOGUE] = super.catalogue[XN_CAT_ROOTS];
+	own[OWN_TWIN] = super.twin[XN_CAT_TEMPLATES];
+	own[OWN_LOG] = super.log_start + super.log_blocks - 1;
+	own[OWN_COPY] = super.block_count - 1;
+	assert_ok(xn_template_entry_decode(
+		&super, 0, disk + super.catalogue[XN_CAT_TEMPLATES] * XN_BLOCK + XN_SECTOR_SIZE,
+		&entry));
+	own[OWN_IMAGE] = entry.image_start;
+}
+
+/* The map calls them free, with good checksums. */
+static void own_blocks_call_free(struct fixture *fx, const xn_blk_t own[OWN_BLOCKS])
+{
+	uint8_t bitmap[XN_MAP_CHUNK_BYTES], block[XN_BLOCK];
+	struct xn_super super;
+
+	assert_ok(xn_super_decode((const void *)crashdev_now(fx->medium), &super));
+	memcpy(block, crashdev_now(fx->medium) + own[OWN_MAP] * XN_BLOCK, sizeof(block));
+	assert_int_equal(xn_map_decode(&super, 0, block, bitmap), 0);
+	for (unsigned i = 0; i < OWN_BLOCKS; i++)
+		bitmap[own[i] / 8] &= (uint8_t) ~(1u << own[i] % 8);
+	xn_map_encode(&super, 0, bitmap, block);
+	fixture_poke(fx, own[OWN_MAP], 0, block, sizeof(block));
+}
+
+static void nobody_is_given_a_block_of_xns_own(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t own[OWN_BLOCKS];
+	struct xn_disk_info info;
+
+	fx->expect_damage = true;
+	fixture_close(fx);
+	own_blocks_find(fx, own);
+	own_blocks_call_free(fx, own);
+	fixture_open(fx);
+	for (unsigned i = 0; i < OWN_BLOCKS; i++) {
+		struct xn_extent found;
+		struct request rq;
+
+		request_begin(&rq);
+		request_word(&rq, fx->root, 0, T_POINTER(own[i], 1, T_DATA));
+		request_alloc(&rq, own[i], 1, XN_DATA);
+		assert_request_refused(fx, &rq, XN_ENOTFREE);
+		assert_ok(xn_find_free(fx->session, own[i], 1, 1, &found));
+		assert_int_not_equal(found.start, own[i]);
+	}
+	assert_ok(xn_disk_info(fx->xn, &info));
+	assert_true(info.damaged);
+	fixture_check(fx);
+}
+
+static void who_names_a_block_of_xns_own_is_damaged(void **state)
+{
+	(void)state;
+	for (unsigned way = 0; way < 3 * OWN_BLOCKS; way++) {
+		struct fixture *fx = fixture_new(FIXTURE_BLOCKS, 0);
+		xn_blk_t a = given_node(fx, fx->root, 0, NULL), own[OWN_BLOCKS], block;
+		uint64_t before;
+		struct request rq;
+
+		fx->expect_damage = true;
+		fixture_close(fx);
+		own_blocks_find(fx, own);
+		block = own[way / 3];
+		poke_word(fx, a, 0, T_POINTER(block, 1, T_DATA));
+		fixture_open(fx);
+		given_bound(fx, fx->root, 0, a, 1, T_NODE, RW | XN_READIN);
+		request_begin(&rq);
+		if (way % 3 == 0) {
+			assert_refused(bind(fx, a, 0, block, 1, T_DATA, XN_READ), XN_EOBJDAMAGED);
+			assert_refused(edit(fx, a), XN_EOBJDAMAGED);
+		} else if (way % 3 == 1) {
+			request_word(&rq, a, 0, 0);
+			request_free(&rq, block, 1, XN_DATA);
+			assert_request_refused(fx, &rq, XN_EOBJDAMAGED);
+		} else { /* the reaper leaves all of it */
+			before = free_blocks(fx);
+			request_word(&rq, fx->root, 0, 0);
+			request_free(&rq, a, 1, fx->type[T_NODE]);
+			rq.update.flags = XN_REAP;
+			assert_ok(request_run(&rq, fx->session));
+			assert_ok(xn_sync(fx->session, 0));
+			assert_int_equal(xn_reap(fx->session, 10), 0);
+			assert_int_equal(free_blocks(fx), before);
+		}
+		fixture_check(fx);
+		fixture_free(fx);
+	}
+}
+
+/* Somebody's object or page, also named by a tree that is taken apart, stays his. */
+static void the_reaper_takes_nothing_that_another_is_known_to_have(void **state)
+{
+	(void)state;
+	for (unsigned way = 0; way < 2; way++) {
+		struct fixture *fx = fixture_new(FIXTURE_BLOCKS, 0);
+		xn_blk_t a = given_node(fx, fx->root, 0, NULL);
+		xn_blk_t b = given_node(fx, fx->root, 1, NULL);
+		xn_blk_t data = given_data(fx, b, 0, 1, NULL);
+		xn_blk_t child = given_node(fx, b, 1, NULL);
+		xn_binding_t binding;
+		uint8_t bytes[XN_BLOCK];
+		struct request rq;
+
+		fx->expect_damage = true;
+		fixture_close(fx);
+		poke_word(fx, a, 0, way ? T_POINTER(data, 1, T_DATA) : T_POINTER(child, 1, T_NODE));
+		fixture_open(fx);
+		given_bound(fx, fx->root, 1, b, 1, T_NODE, RW | XN_READIN);
+		given_bound(fx, b, 1, child, 1, T_NODE, RW | XN_READIN);
+		binding = given_bound(fx, b, 0, data, 1, T_DATA, RW);
+		stamp_fill(bytes, data, b, 2);
+		assert_ok(xn_write(fx->session, binding, 0, bytes, sizeof(bytes)));
+		request_begin(&rq);
+		request_word(&rq, fx->root, 0, 0);
+		request_free(&rq, a, 1, fx->type[T_NODE]);
+		rq.update.flags = XN_REAP;
+		assert_ok(request_run(&rq, fx->session));
+		assert_ok(xn_sync(fx->session, 0));
+		assert_int_equal(xn_reap(fx->session, 10), 0);
+		assert_ok(edit(fx, child));
+		assert_ok(xn_read(fx->session, binding, 0, bytes, sizeof(bytes)));
+		assert_true(stamp_is(bytes, data, b, 2));
+		request_begin(&rq);
+		request_word(&rq, fx->root, 16, T_POINTER(way ? data : child, 1, T_RESERVED));
+		request_alloc(&rq, way ? data : child, 1, XN_RESERVED);
+		assert_request_refused(fx, &rq, XN_ENOTFREE);
+		fixture_check(fx);
+		fixture_free(fx);
+	}
 }
 
 /* Pointers out of this world: outside the disk, half objects, no such child. */
@@ -349,6 +618,12 @@ int main(void)
 		TEST(a_free_block_that_is_named_damages_its_owner),
 		TEST(freeing_what_is_free_already_is_refused),
 		TEST(a_block_known_under_an_owner_is_not_given_to_another),
+		cmocka_unit_test(what_was_given_to_another_is_not_given_up),
+		TEST(a_block_counted_under_another_is_damage),
+		cmocka_unit_test(the_inside_of_an_object_is_nobody_else_s),
+		TEST(nobody_is_given_a_block_of_xns_own),
+		cmocka_unit_test(who_names_a_block_of_xns_own_is_damaged),
+		cmocka_unit_test(the_reaper_takes_nothing_that_another_is_known_to_have),
 		TEST(impossible_pointers_are_refused_wherever_they_are_met),
 		cmocka_unit_test(random_objects_harm_nobody),
 	};

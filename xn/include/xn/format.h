@@ -138,6 +138,9 @@ void xn_super_encode(const struct xn_super *super, struct xn_super_disk *disk);
 /* Blocks that hold the superblock and its copies on a disk of that size: 2 or 3, ascending. */
 unsigned xn_super_places(uint64_t block_count, uint64_t places[3]);
 
+/* Does the range leave the disk, or hold a block of XN's at a fixed place?  All but chained ones. */
+bool xn_super_fixed(const struct xn_super *super, uint64_t start, uint64_t count);
+
 /* Fill `super` for a new disk of `block_count` blocks (geometry only; uuid, label, times: caller). */
 void xn_super_layout(uint64_t block_count, struct xn_super *super);
 
