@@ -135,24 +135,65 @@ int cffs_file_writeback(struct cffs *fs, struct cffs_inode *inode)
 	return 0;
 }
 
+/* So many owners are kept bound at once; more are made stable in several steps. */
+#define OWNERS_HELD 32u
+
+/* XN lets only those write back who have the owner bound: it stays so until that is done. */
 struct extents {
+	struct cffs *fs;
 	struct xn_extent *v;
-	uint32_t n, max;
+	uint32_t n, max, n_owners;
+	struct cffs_hold *owner[OWNERS_HELD];
 };
 
-static int extents_add(struct extents *list, xn_blk_t start, uint64_t count)
+static int extents_commit(struct extents *list)
 {
-	if (list->n == list->max) {
-		uint32_t max = list->max ? list->max * 2 : 16;
-		struct xn_extent *v = realloc(list->v, max * sizeof(*v));
+	int err = list->n ? cffs_commit(list->fs, list->v, list->n) : 0;
 
-		if (!v)
-			return -ENOMEM;
-		list->v = v;
-		list->max = max;
-	}
-	list->v[list->n++] = (struct xn_extent){ .start = start, .count = count, .type = XN_DATA };
+	while (list->n_owners > 0)
+		cffs_hold_put(list->fs, list->owner[--list->n_owners]);
+	list->n = 0;
+	return err;
+}
+
+static void extents_fini(struct extents *list)
+{
+	list->n = 0;
+	(void)extents_commit(list);
+	free(list->v);
+}
+
+static int extents_grow(struct extents *list)
+{
+	uint32_t max = list->max ? list->max * 2 : 16;
+	struct xn_extent *v;
+
+	if (list->n < list->max)
+		return 0;
+	v = realloc(list->v, max * sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	list->v = v;
+	list->max = max;
 	return 0;
+}
+
+/* Takes over one use of the owner, also when it fails. */
+static int extents_add(struct extents *list, xn_blk_t start, uint64_t count,
+		       struct cffs_hold *owner)
+{
+	int err = extents_grow(list);
+
+	if (!err && list->n_owners == OWNERS_HELD)
+		err = extents_commit(list);
+	if (err || (list->n_owners && list->owner[list->n_owners - 1] == owner))
+		cffs_hold_put(list->fs, owner);
+	else
+		list->owner[list->n_owners++] = owner;
+	if (!err)
+		list->v[list->n++] =
+			(struct xn_extent){ .start = start, .count = count, .type = XN_DATA };
+	return err;
 }
 
 static int dirty_extents(struct cffs *fs, struct cffs_inode *inode, const struct cffs_range *range,
@@ -168,8 +209,9 @@ static int dirty_extents(struct cffs *fs, struct cffs_inode *inode, const struct
 		if (err)
 			break;
 		if (run.start && run.class == CFFS_CLASS_DATA)
-			err = extents_add(list, run.start, run.count);
-		cffs_run_put(fs, &run);
+			err = extents_add(list, run.start, run.count, run.owner);
+		else
+			cffs_run_put(fs, &run);
 		at += run.count;
 	}
 	return err;
@@ -191,21 +233,17 @@ static int fsync_collect(struct cffs *fs, struct cffs_inode *inode, bool data_on
 	err = cffs_inode_flush(fs, inode);
 	if (!err)
 		err = cffs_inode_owner(fs, inode, &owner, &record);
-	if (err)
-		return err;
-	err = extents_add(list, owner->object, 1);
-	cffs_hold_put(fs, owner);
-	return err;
+	return err ? err : extents_add(list, owner->object, 1, owner);
 }
 
 static int fsync_locked(struct cffs *fs, struct cffs_inode *inode, bool data_only)
 {
-	struct extents list = { 0 };
+	struct extents list = { .fs = fs };
 	int err = cffs_file_of(inode) ? fsync_collect(fs, inode, data_only, &list) : -ENOMEM;
 
-	if (!err && list.n)
-		err = cffs_commit(fs, list.v, list.n);
-	free(list.v);
+	if (!err)
+		err = extents_commit(&list);
+	extents_fini(&list);
 	if (!err) {
 		inode->file->n_dirty = 0;
 		inode->file->tail_cut = inode->file->entry_due = false;
