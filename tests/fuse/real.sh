@@ -7,6 +7,9 @@
 #   compile  configure it and build a part of it, twice
 #   sqlite   a database in both journal modes; kill -9 loses nothing committed
 #   tar      /usr/share in and out again (XN_TEST_FILES files, default 3000)
+#   rsync    a tree with all a file can carry, which then needs no second copying
+#   fio      blocks at random by three ways of reading and writing, read again and compared
+#   stress   stress-ng: many kinds of work on names and bytes at once, verified
 #
 # The disk is clean after each, and holds the same when mounted again.
 . "$XN_SOURCE/tests/fuse/lib.sh" || exit 1
@@ -156,6 +159,82 @@ try_tar() {
 	diff <(grep -v ' d 7' expected.state) <(tree_state mnt/again | grep -v '^\. ' | grep -v ' d 7') >differs ||
 		{ head differs; fail "attributes differ"; }
 	rm -rf mnt/share mnt/again mnt/out.tar || fail "rm -rf"
+	[ -z "$(ls -A mnt)" ] || fail "something is left"
+	end
+}
+
+has() {
+	command -v "$1" >/dev/null || { echo "no $1: left out"; return 1; }
+}
+
+# Files of every kind; with attributes where the LibFS has them.
+dress() { # tree
+	ln "$1/one" "$1/other-name"
+	ln -s one "$1/symlink"
+	ln -s nowhere "$1/dangling"
+	ln "$1/symlink" "$1/second-symlink"
+	mkfifo "$1/fifo"
+	mknod "$1/null" c 1 3
+	truncate -s 3M "$1/sparse" && echo end >>"$1/sparse"
+	chown 1001:2001 "$1/one" && chmod 4711 "$1/one" && chmod 3775 "$1"
+	touch -h -d '1969-07-20 20:17:40.5' "$1/symlink"
+	touch -d '2242-03-16 01:02:03.000000001' "$1/sparse"
+	[ "$libfs" = cffs ] || return 0
+	setfattr -n user.kind -v plain "$1/one" && setfattr -n trusted.kind -v link -h "$1/symlink" &&
+		setfacl -m u:1002:rw "$1/other-name" && setfacl -d -m g:2002:rx "$1"
+}
+
+try_rsync() {
+	local all=-aHS
+	has rsync || return
+	[ "$libfs" = cffs ] && all=-aHSAX
+	real_tree 800
+	echo one >tree/one && dress tree || fail "making the tree"
+	begin
+	rsync $all --numeric-ids tree/ mnt/tree || fail "rsync"
+	end
+	begin
+	# -c: by content; what would be copied is listed, a line each
+	rsync $all --numeric-ids -cni --delete tree/ mnt/tree >differs || fail "rsync, again"
+	[ ! -s differs ] || { head differs; fail "rsync finds differences"; }
+	rm -rf mnt/tree || fail "rm -rf"
+	end
+}
+
+try_fio() {
+	local common="--directory=mnt --size=8M --rw=randrw --verify_fatal=1 --output=fio.log"
+	has fio || return
+	begin
+	# shellcheck disable=SC2086
+	{
+		fio $common --name=calls --ioengine=psync --bsrange=512-64k --numjobs=2 \
+			--verify=crc32c --fallocate=none &&
+			fio $common --name=direct --ioengine=libaio --direct=1 --iodepth=8 --bs=4k --verify=crc32c &&
+			fio $common --name=maps --ioengine=mmap --bs=4k --verify=crc32c
+	} || { tail -20 fio.log; fail "fio"; }
+	end
+	begin
+	# shellcheck disable=SC2086
+	fio ${common/rw=randrw/rw=read} --name=calls --ioengine=psync --bs=4k --numjobs=2 --fallocate=none ||
+		fail "reading after a remount"
+	rm -rf mnt/*
+	end
+}
+
+try_stress() {
+	local kinds="rename link symlink dentry chmod chown dir getdent mknod open touch utime
+		fallocate fpunch hdd iomix sync-file seek flock lockf mmap sendfile"
+	local asked=(--verify --temp-path mnt -t "${XN_TEST_SECONDS:-4}" --hdd-bytes 4M --iomix-bytes 4M
+		--fallocate-bytes 4M --sync-file-bytes 4M --seek-size 4M --mmap-bytes 4M --mmap-file) kind
+	has stress-ng || return
+	[ "$libfs" = cffs ] && kinds+=" xattr"
+	for kind in $kinds; do
+		asked+=("--$kind" 1)
+	done
+	begin
+	stress-ng "${asked[@]}" >stress.log 2>&1 || { cat stress.log; fail "stress-ng"; }
+	grep 'fail:' stress.log && fail "stress-ng met an error"
+	rm -rf mnt/*
 	[ -z "$(ls -A mnt)" ] || fail "something is left"
 	end
 }
