@@ -131,11 +131,12 @@ int fsck_log_check(struct fsck *f)
 	if (!err && unreadable)
 		err = log_restore(f, area, len, unreadable);
 	if (err == XN_EDAMAGED || err == -EIO) {
-		f->complete = false; /* what it held cannot be known */
 		err = 0;
 		if (fsck_found(f->check, LOG_LOST,
 			       &(struct fsck_note){ .block = f->super.log_start }))
 			err = log_empty(f, area, len);
+		else
+			f->complete = false; /* it may tell of owners that the disk does not know */
 	} else if (!err) {
 		err = tail_repair(f, area, len);
 		if (!err && xn_log_reader_next(&reader, &record))
