@@ -178,9 +178,9 @@ void found_text(const struct found *found, char text[FOUND_TEXT_MAX])
 	if (found->is_xn)
 		snprintf(text, FOUND_TEXT_MAX, "an XN disk%s%s", label, uuid);
 	else
-		snprintf(text, FOUND_TEXT_MAX, "%s %s %s%s%s", strchr("aeiou", found->kind[0]) ? "an" : "a",
-			 found->kind, found->is_partitions ? "partition table" : "file system",
-			 label, uuid);
+		snprintf(text, FOUND_TEXT_MAX, "%s %s %s%s%s",
+			 strchr("aeiou", found->kind[0]) ? "an" : "a", found->kind,
+			 found->is_partitions ? "partition table" : "file system", label, uuid);
 }
 
 int found_wipe(const char *path)
