@@ -9,6 +9,7 @@
 
 #include "base.h"
 #include "model.h"
+#include "numbers.h"
 #include "oracles.h"
 #include "script.h"
 #include "xn/format.h"
@@ -31,10 +32,11 @@ struct explorer {
 	size_t n_known, cap_known;
 	struct verdict **verdicts;
 	size_t n_verdicts, cap_verdicts;
-	struct look **looks; /* pictures met, by hash; verdicts share them */
+	struct look **looks; /* pictures met, found by hash; verdicts share them */
 	size_t n_looks, cap_looks;
-	uint64_t *spaces; /* pictures, and how much space they took, that were used to the end */
-	size_t n_spaces, cap_spaces;
+	struct numbers
+		spaces; /* pictures, and how much space they took, that were used to the end */
+	struct numbers epochs; /* logs up to the end of an epoch that was shown */
 	uint64_t n_fresh;
 
 	/* the workload being explored */
@@ -42,9 +44,11 @@ struct explorer {
 	struct script script;
 	struct bdev *recorder;
 	size_t began[OPS_MAX], ended[OPS_MAX]; /* events; SIZE_MAX: never */
-	uint64_t *judged;                      /* what was judged already */
-	size_t n_judged, cap_judged;
-	size_t n_events; /* of the log that counts; SIZE_MAX: all */
+	uint64_t *events;                      /* hashes of what they are */
+	uint64_t epoch;                        /* the log up to the end of that which is shown */
+	unsigned epoch_wrong;                  /* and what was wrong before it */
+	struct numbers judged;                 /* what was judged already */
+	size_t n_events;                       /* of the log that counts; SIZE_MAX: all */
 	unsigned wrong;
 };
 
@@ -65,7 +69,7 @@ static double seconds_now(void)
 {
 	struct timespec now;
 
-	__real_clock_gettime(CLOCK_MONOTONIC, &now);
+	__real_clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
@@ -120,21 +124,44 @@ static struct verdict *verdict_new(struct explorer *e)
 	return verdict;
 }
 
+static struct look **look_place(struct look **looks, size_t cap, uint64_t hash)
+{
+	size_t i = hash & (cap - 1);
+
+	while (looks[i] && looks[i]->hash != hash)
+		i = (i + 1) & (cap - 1);
+	return &looks[i];
+}
+
+static void looks_grow(struct explorer *e)
+{
+	size_t cap = e->cap_looks ? e->cap_looks * 2 : 256;
+	struct look **looks = calloc(cap, sizeof(*looks));
+
+	assert(looks);
+	for (size_t i = 0; i < e->cap_looks; i++)
+		if (e->looks[i])
+			*look_place(looks, cap, e->looks[i]->hash) = e->looks[i];
+	free(e->looks);
+	e->looks = looks;
+	e->cap_looks = cap;
+}
+
 /* Keep one of equal pictures. */
 static void look_keep(struct explorer *e, struct look **look)
 {
-	for (size_t i = 0; i < e->n_looks; i++)
-		if (e->looks[i]->hash == (*look)->hash) {
-			look_free(*look);
-			*look = e->looks[i];
-			return;
-		}
-	if (e->n_looks == e->cap_looks) {
-		e->cap_looks = e->cap_looks ? e->cap_looks * 2 : 256;
-		e->looks = realloc(e->looks, e->cap_looks * sizeof(*e->looks));
-		assert(e->looks);
+	struct look **place;
+
+	if (e->n_looks * 2 >= e->cap_looks)
+		looks_grow(e);
+	place = look_place(e->looks, e->cap_looks, (*look)->hash);
+	if (*place) {
+		look_free(*look);
+		*look = *place;
+		return;
 	}
-	e->looks[e->n_looks++] = *look;
+	*place = *look;
+	e->n_looks++;
 }
 
 /* ---- violations ---- */
@@ -269,16 +296,7 @@ static bool space_is_new(struct explorer *e, const struct verdict *verdict)
 
 	for (unsigned i = 0; i < e->opts.n_roots && verdict->look[i]; i++)
 		key = hash_bytes(key, &verdict->look[i]->hash, sizeof(key));
-	for (size_t i = 0; i < e->n_spaces; i++)
-		if (e->spaces[i] == key)
-			return false;
-	if (e->n_spaces == e->cap_spaces) {
-		e->cap_spaces = e->cap_spaces ? e->cap_spaces * 2 : 256;
-		e->spaces = realloc(e->spaces, e->cap_spaces * sizeof(*e->spaces));
-		assert(e->spaces);
-	}
-	e->spaces[e->n_spaces++] = key;
-	return true;
+	return numbers_add(&e->spaces, key);
 }
 
 /* ---- growing after a crash ---- */
@@ -320,6 +338,7 @@ static int growth_visit(void *arg, const struct state *state)
 	const struct verdict *verdict = state_ask(growth->e, state->hash);
 	char where[160];
 
+	growth->e->totals.nested++;
 	state_text(state, where, sizeof(where));
 	if (verdict->wrong[0])
 		snprintf(growth->wrong, sizeof(growth->wrong),
@@ -441,16 +460,7 @@ static bool judged_before(struct explorer *e, const struct verdict *verdict, uns
 	for (unsigned i = 0; i < e->opts.n_roots; i++)
 		words[2 + i] = verdict->look[i]->hash;
 	key = hash_bytes(0, words, sizeof(words));
-	for (size_t i = 0; i < e->n_judged; i++)
-		if (e->judged[i] == key)
-			return true;
-	if (e->n_judged == e->cap_judged) {
-		e->cap_judged = e->cap_judged ? e->cap_judged * 2 : 256;
-		e->judged = realloc(e->judged, e->cap_judged * sizeof(*e->judged));
-		assert(e->judged);
-	}
-	e->judged[e->n_judged++] = key;
-	return false;
+	return !numbers_add(&e->judged, key);
 }
 
 /* The last operation whose event lies before `event`. */
@@ -592,14 +602,66 @@ static void marks_read(struct explorer *e, size_t n_events)
 	}
 }
 
+/* What an event is, but for when it became stable. */
+static uint64_t event_hash(const struct bdev_event *event)
+{
+	uint64_t words[] = { (uint64_t)event->kind, event->offset, event->len };
+	uint64_t sum = hash_bytes(0, words, sizeof(words));
+
+	if (event->kind == BDEV_EVENT_WRITE)
+		sum = hash_bytes(sum, event->bytes, event->len);
+	else if (event->kind == BDEV_EVENT_MARK)
+		sum = hash_bytes(sum, event->mark, strlen(event->mark));
+	return sum;
+}
+
+static void events_hash(struct explorer *e, size_t n_events)
+{
+	e->events = realloc(e->events, (n_events + 1) * sizeof(*e->events));
+	assert(e->events);
+	for (size_t i = 0; i < n_events; i++)
+		e->events[i] = event_hash(bdev_recorder_event(e->recorder, i));
+}
+
+/*
+ * A log that is the same up to here came of the same operations, so that the model says the same of
+ * the same states: what workloads have in common is looked at once.
+ */
+static bool shown_before(void *arg, size_t end, bool now)
+{
+	struct explorer *e = arg;
+	uint64_t sum = 0;
+
+	if (now) {
+		/* What went wrong goes wrong again: who makes a workload smaller wants to see it. */
+		if (e->wrong == e->epoch_wrong)
+			numbers_add(&e->epochs, e->epoch);
+		return false;
+	}
+	for (size_t i = 0; i < end; i++) {
+		size_t stable = bdev_recorder_event(e->recorder, i)->stable_at;
+		uint64_t words[] = { e->events[i], stable < end ? stable : end };
+
+		sum = hash_bytes(sum, words, sizeof(words));
+	}
+	e->epoch = sum;
+	e->epoch_wrong = e->wrong;
+	return numbers_has(&e->epochs, sum);
+}
+
 /* The disk is as the workload found it, and the log is whole. */
 static void states_explore(struct explorer *e, size_t n_events)
 {
 	struct states_count *count = &e->totals.states;
 
+	struct states_opts opts = e->opts.states;
+
 	marks_read(e, n_events);
-	e->n_judged = 0;
-	states_each(e->slate, e->recorder, n_events, &e->opts.states, visit, e, count);
+	events_hash(e, n_events);
+	numbers_clear(&e->judged);
+	if (!e->opts.see)
+		opts.shown_before = shown_before;
+	states_each(e->slate, e->recorder, n_events, &opts, visit, e, count);
 }
 
 /* R0; who wrecks it on purpose is looked for in the states that come of it, too. */
@@ -678,15 +740,17 @@ void explorer_free(struct explorer *e)
 {
 	for (size_t i = 0; i < e->n_verdicts; i++)
 		free(e->verdicts[i]);
-	for (size_t i = 0; i < e->n_looks; i++)
+	for (size_t i = 0; i < e->cap_looks; i++)
 		look_free(e->looks[i]);
 	oracles_fini(&e->oracles);
 	slate_free(e->slate);
 	free(e->known);
 	free(e->verdicts);
 	free(e->looks);
-	free(e->spaces);
-	free(e->judged);
+	free(e->events);
+	numbers_fini(&e->spaces);
+	numbers_fini(&e->epochs);
+	numbers_fini(&e->judged);
 	free(e);
 }
 
@@ -695,29 +759,63 @@ const struct explorer_totals *explorer_totals(const struct explorer *e)
 	return &e->totals;
 }
 
-void explorer_print(const struct explorer *e, const char *what)
+void explorer_totals_add(struct explorer_totals *sum, const struct explorer_totals *one)
 {
-	const struct explorer_totals *t = &e->totals;
+	sum->workloads += one->workloads;
+	sum->operations += one->operations;
+	sum->unsupported += one->unsupported;
+	sum->skipped += one->skipped;
+	sum->states.possible += one->states.possible;
+	sum->states.considered += one->states.considered;
+	sum->states.distinct += one->states.distinct;
+	sum->states.epochs += one->states.epochs;
+	sum->states.capped += one->states.capped;
+	sum->states.repeated += one->states.repeated;
+	sum->states.cut_short += one->states.cut_short;
+	sum->contents += one->contents;
+	sum->opened += one->opened;
+	sum->judged += one->judged;
+	sum->alive += one->alive;
+	sum->grown += one->grown;
+	sum->nested += one->nested;
+	sum->fired += one->fired;
+	sum->violations += one->violations;
+	for (unsigned i = 0; i < 10; i++)
+		sum->by_oracle[i] += one->by_oracle[i];
+	if (!sum->first[0])
+		memcpy(sum->first, one->first, sizeof(sum->first));
+	sum->seconds += one->seconds;
+}
+
+void explorer_totals_print(const struct explorer_totals *t, const char *libfs, const char *what,
+			   uint64_t seed)
+{
+	double states = (double)(t->states.distinct + t->nested);
 
 	printf("%s, %s: %" PRIu64 " workloads (%" PRIu64 " skipped), %" PRIu64
-	       " operations (%" PRIu64 " not supported), %" PRIu64 " epochs (%" PRIu64 " capped)\n",
-	       e->opts.libfs, what, t->workloads, t->skipped, t->operations, t->unsupported,
-	       t->states.epochs, t->states.capped);
-	printf("  states: %.3g possible, %" PRIu64 " made, %" PRIu64 " distinct; %" PRIu64
+	       " operations (%" PRIu64 " not supported), %" PRIu64 " epochs (%" PRIu64
+	       " capped), %" PRIu64 " more that other workloads had\n",
+	       libfs, what, t->workloads, t->skipped, t->operations, t->unsupported,
+	       t->states.epochs, t->states.capped, t->states.repeated);
+	printf("  states: %.3g possible, %" PRIu64 " made, %" PRIu64 " distinct, and %" PRIu64
+	       " of crashes in recovery, in repair or while files grow; %" PRIu64
 	       " contents walked, %" PRIu64 " of different meaning opened and asked, %" PRIu64
-	       " used to the end, %" PRIu64 " grown, %" PRIu64
-	       " crashes in recovery or repair, %" PRIu64 " comparisons with the model\n",
-	       t->states.possible, t->states.considered, t->states.distinct, t->contents, t->opened,
-	       t->alive, t->grown, t->nested, t->judged);
-	printf("  %.1f s, %.0f distinct states/s, %.0f contents/s; %" PRIu64
-	       " violations; %s; seed %" PRIu64 "\n",
-	       t->seconds, (double)t->states.distinct / t->seconds,
-	       (double)t->contents / t->seconds, t->violations,
+	       " used to the end, %" PRIu64 " comparisons with the model\n",
+	       t->states.possible, t->states.considered, t->states.distinct, t->nested, t->contents,
+	       t->opened, t->alive, t->judged);
+	printf("  %.1f s of one core, %.0f states/s; %" PRIu64 " violations; %s; seed %" PRIu64
+	       "\n",
+	       t->seconds, states / t->seconds, t->violations,
 	       t->states.cut_short ? "not exhaustive: some logs were cut short"
 	       : t->states.capped  ? "not exhaustive: some epochs were sampled"
 				   : "every subset of whole writes was made",
-	       e->opts.states.seed);
+	       seed);
 	if (t->violations)
 		printf("  first: %s\n", t->first);
 	fflush(stdout);
+}
+
+void explorer_print(const struct explorer *e, const char *what)
+{
+	explorer_totals_print(&e->totals, e->opts.libfs, what, e->opts.states.seed);
 }

@@ -13,7 +13,7 @@
  *      nobody may ever read.
  *  (2) A content is asked once, in whatever workload it turns up; contents that
  *      differ only in free blocks are opened once.  What must be durable is asked
- *      of every state.
+ *      of every state; epochs of a log that began like another's were asked there.
  *  (3) Everything is counted; a run that left anything out says so.
  *  (4) The same options and workloads give the same states, bit for bit.
  */
@@ -74,12 +74,13 @@ struct explorer_totals {
 	uint64_t contents; /* different ones over all workloads: walked */
 	uint64_t opened;   /* different in blocks that belong to somebody: opened, asked */
 	uint64_t judged;   /* compared with the model */
-	uint64_t alive, grown, nested;
-	uint64_t fired; /* what the wreck did */
+	uint64_t alive, grown;
+	uint64_t nested; /* states of a second crash: in recovery, in repair, while files grow */
+	uint64_t fired;  /* what the wreck did */
 	uint64_t violations;
 	uint64_t by_oracle[10];
 	char first[512]; /* the first violation */
-	double seconds;
+	double seconds;  /* of this process on a processor */
 };
 
 struct explorer *explorer_new(const struct explorer_opts *opts);
@@ -93,5 +94,9 @@ unsigned explorer_run(struct explorer *explorer, const char *name, const char *s
 
 const struct explorer_totals *explorer_totals(const struct explorer *explorer);
 void explorer_print(const struct explorer *explorer, const char *what);
+
+void explorer_totals_add(struct explorer_totals *sum, const struct explorer_totals *one);
+void explorer_totals_print(const struct explorer_totals *totals, const char *libfs,
+			   const char *what, uint64_t seed);
 
 #endif

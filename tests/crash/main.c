@@ -28,12 +28,14 @@ static const char usage[] =
 	"  bugs[:N] risks[:N]          named ones: bugs that others had, risks of our own\n"
 	"  seq-1[:N] seq-1s[:N]        each operation, and each way to make it durable\n"
 	"                              (s: what it needs is synced before)\n"
-	"  seq-2s[:N]                  two operations: as many as -c says\n"
+	"  seq-2[:N] seq-2s[:N]        two operations: as many as -c says\n"
+	"  ...:N-M                     all from the N-th to the M-th\n"
 	"  random:SEED two:SEED        twelve operations by chance; in two roots at once\n"
 	"  'creat foo; fsync foo'      a workload (man xn-crashtest); @FILE: out of a file\n"
 	"\n"
 	"  -c, --count N|all  how many of two operations (default 300)\n"
 	"  -s, --seed N       chooses them, and the sampled states (default 1)\n"
+	"  -j, --jobs N       so many processes, each with a part of the workloads (default 1)\n"
 	"  -o, --html FILE    a picture of the first violation: writes, flushes, the state\n"
 	"  -l, --log          LOG, that a mount with -o record=LOG wrote, over IMAGE as it was "
 	"before\n"
@@ -144,7 +146,6 @@ static int libfs_run(struct crashtest *test, char **words, int n)
 {
 	const struct libfs_type *type;
 	struct explorer_opts opts;
-	uint64_t violations;
 	char why[512];
 	int err = libfs_find_type_why(test->libfs, &type, why, sizeof(why));
 
@@ -160,22 +161,34 @@ static int libfs_run(struct crashtest *test, char **words, int n)
 	opts.arg = test;
 	test->explorer = explorer_new(&opts);
 	err = workloads_run(test, words, n);
-	violations = explorer_totals(test->explorer)->violations;
-	if (!err && !test->quiet)
-		explorer_print(test->explorer, n == 1 ? words[0] : "all");
+	test->totals = *explorer_totals(test->explorer);
 	explorer_free(test->explorer);
+	return err;
+}
+
+static int libfs_test(struct crashtest *test, char **words, int n)
+{
+	int err = test->list || test->jobs == 1 ? libfs_run(test, words, n)
+						: crashtest_workers(test, libfs_run, words, n);
+
+	if (!err && !test->quiet && !test->list)
+		explorer_totals_print(&test->totals, test->libfs, n == 1 ? words[0] : "all",
+				      test->seed);
 	if (test->wrong_what)
 		first_show(test);
-	return err ? err : violations ? CRASHTEST_WRONG : CRASHTEST_FINE;
+	return err ? err : test->totals.violations ? CRASHTEST_WRONG : CRASHTEST_FINE;
 }
 
 /* ---- options ---- */
+
+#define JOBS_MAX 256u
 
 enum { LIST = 256, NO_MINIMISE, ROOTS, STATES, SUBSETS, SAMPLES, TEARS };
 
 static const struct option options[] = {
 	{ "count", required_argument, NULL, 'c' },
 	{ "seed", required_argument, NULL, 's' },
+	{ "jobs", required_argument, NULL, 'j' },
 	{ "html", required_argument, NULL, 'o' },
 	{ "log", no_argument, NULL, 'l' },
 	{ "list", no_argument, NULL, LIST },
@@ -215,6 +228,10 @@ static bool option_take(struct crashtest *test, int option, const char *text)
 		good = number(text, UINT64_MAX, &test->seed);
 		test->states.seed = test->seed;
 		break;
+	case 'j':
+		good = number(text, JOBS_MAX, &value) && value > 0;
+		test->jobs = (unsigned)value;
+		break;
 	case 'o': test->html = text; break;
 	case LIST: test->list = true; break;
 	case NO_MINIMISE: test->minimise = false; break;
@@ -245,14 +262,17 @@ static bool option_take(struct crashtest *test, int option, const char *text)
 
 int main(int argc, char **argv)
 {
-	struct crashtest test = {
-		.count = 300, .seed = 1, .n_roots = 1, .minimise = true, .states = EXPLORER_STATES
-	};
+	struct crashtest test = { .count = 300,
+				  .seed = 1,
+				  .n_roots = 1,
+				  .jobs = 1,
+				  .minimise = true,
+				  .states = EXPLORER_STATES };
 	bool log = false;
 	int option, code;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	while ((option = getopt_long(argc, argv, "c:s:o:lqh", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:s:j:o:lqh", options, NULL)) != -1) {
 		if (option == 'h') {
 			fputs(usage, stdout);
 			return CRASHTEST_FINE;
@@ -269,7 +289,7 @@ int main(int argc, char **argv)
 	if (log)
 		return crashtest_recorded(&test, argv[optind], argv[optind + 1]);
 	test.libfs = argv[optind];
-	code = libfs_run(&test, argv + optind + 1, argc - optind - 1);
+	code = libfs_test(&test, argv + optind + 1, argc - optind - 1);
 	free(test.wrong_name);
 	free(test.wrong_text);
 	free(test.wrong_what);

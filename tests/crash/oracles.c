@@ -27,12 +27,18 @@ static bool say(char wrong[256], const char *format, ...)
 /* ---- R3, R9: by eyes of our own ---- */
 
 struct meaning {
+	struct slate *slate;
 	uint64_t sum, blocks;
 };
 
-static uint64_t block_hash(uint64_t block, const uint8_t *bytes)
+static uint64_t block_hash(struct slate *slate, uint64_t block)
 {
-	return hash_bytes(block, bytes, XN_BLOCK_SIZE);
+	return slate_hash_part(slate, block * XN_BLOCK_SIZE, XN_BLOCK_SIZE);
+}
+
+static void sector_settle(void *slate, uint64_t offset, const uint8_t *bytes)
+{
+	slate_write(slate, offset, bytes, XN_SECTOR_SIZE);
 }
 
 static const char *item_visit(void *context, const struct medium_item *item)
@@ -47,23 +53,28 @@ static const char *item_visit(void *context, const struct medium_item *item)
 
 		if (canary_in(bytes, 64))
 			return "named, and never written";
-		meaning->sum += block_hash(item->start + b, bytes);
+		meaning->sum += block_hash(meaning->slate, item->start + b);
 	}
 	return NULL;
 }
 
 bool oracles_ask_order(struct oracles *o, struct verdict *verdict, uint64_t *meaning)
 {
-	const uint8_t *bytes = slate_bytes(o->slate);
-	struct meaning owned = { 0 };
+	struct meaning owned = { .slate = o->slate };
+	size_t mark = slate_mark(o->slate);
 	struct medium_report report;
 
 	memset(verdict, 0, sizeof(*verdict));
-	if (medium_check(bytes, slate_size(o->slate), &o->types, item_visit, &owned, &report))
+	/* What the log is about to make of the disk, so that hashes are of that as well. */
+	medium_log_each(slate_bytes(o->slate), slate_size(o->slate), sector_settle, o->slate);
+	medium_check(slate_bytes(o->slate), slate_size(o->slate), &o->types, item_visit, &owned,
+		     &report);
+	slate_back(o->slate, mark);
+	if (report.truth)
 		return say(verdict->wrong, "R3: %s", report.text);
 	for (uint64_t b = 0; b < slate_size(o->slate) / XN_BLOCK_SIZE; b++)
 		if (o->own[b])
-			owned.sum += block_hash(b, bytes + b * XN_BLOCK_SIZE);
+			owned.sum += block_hash(o->slate, b);
 	*meaning = owned.sum;
 	verdict->owned = owned.blocks;
 	return true;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "numbers.h"
 #include "oracles.h"
 #include "timeline.h"
 #include "xn/error.h"
@@ -26,8 +27,7 @@ struct recorded {
 	struct bdev *recorder;
 	struct oracles oracles;
 	uint64_t contents, wrong;
-	uint64_t *asked; /* what states of the same meaning were asked already */
-	size_t n_asked, cap_asked;
+	struct numbers asked; /* what states of the same meaning were asked already */
 };
 
 /* ---- one state ---- */
@@ -128,24 +128,6 @@ static bool open_and_use(struct recorded *r, struct bdev *dev, char text[256])
 	return good;
 }
 
-static bool asked_before(struct recorded *r, uint64_t meaning)
-{
-	for (size_t i = 0; i < r->n_asked; i++)
-		if (r->asked[i] == meaning)
-			return true;
-	if (r->n_asked == r->cap_asked) {
-		size_t cap = r->cap_asked ? r->cap_asked * 2 : 256;
-		uint64_t *asked = realloc(r->asked, cap * sizeof(*asked));
-
-		if (!asked)
-			return false; /* asked once more, then */
-		r->asked = asked;
-		r->cap_asked = cap;
-	}
-	r->asked[r->n_asked++] = meaning;
-	return false;
-}
-
 static bool state_is_right(struct recorded *r, char text[256])
 {
 	struct bdev *dev = slate_device(r->slate);
@@ -156,7 +138,7 @@ static bool state_is_right(struct recorded *r, char text[256])
 
 	if (!good)
 		snprintf(text, 256, "%s", verdict.wrong);
-	else if (!asked_before(r, meaning))
+	else if (numbers_add(&r->asked, meaning))
 		good = !crash_fsck(&r->oracles, dev, false, text) && open_and_use(r, dev, text) &&
 		       !crash_fsck(&r->oracles, dev, true, text);
 	slate_back(r->slate, mark);
@@ -237,7 +219,7 @@ static int explore(struct recorded *r)
 	if (!r->test->quiet)
 		printf("%s: %zu events, %" PRIu64 " epochs (%" PRIu64 " capped), %" PRIu64
 		       " distinct states, %zu of different meaning, %" PRIu64 " wrong%s\n",
-		       r->log, n, count.epochs, count.capped, count.distinct, r->n_asked, r->wrong,
+		       r->log, n, count.epochs, count.capped, count.distinct, r->asked.n, r->wrong,
 		       count.cut_short ? "; cut short" : "");
 	return r->wrong ? CRASHTEST_WRONG : CRASHTEST_FINE;
 }
@@ -270,6 +252,6 @@ free_oracles:
 free_slate:
 	if (r.slate)
 		slate_free(r.slate);
-	free(r.asked);
+	numbers_fini(&r.asked);
 	return code;
 }

@@ -486,12 +486,16 @@ static const struct verb *verb_find(const char *word)
 	return NULL;
 }
 
-static void mark(struct script *script, char side)
+/* The operation's words stand in the log, so that equal logs come of equal workloads. */
+static void mark(const struct op *op, char side)
 {
-	char text[24];
+	struct script *script = op->script;
+	char text[2048];
+	size_t len = (size_t)snprintf(text, sizeof(text), "%c %u", side, script->op);
 	int err;
 
-	snprintf(text, sizeof(text), "%c %u", side, script->op);
+	for (unsigned i = 0; i < op->n && len < sizeof(text) && side == 'b'; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len, " %s", op->word[i]);
 	err = bdev_recorder_mark(script->recorder, text);
 	assert(!err);
 	(void)err;
@@ -511,9 +515,9 @@ static int op_run(struct op *op, const struct verb *verb)
 	if (!err)
 		err = needs_check(op, verb);
 	if (!err) {
-		mark(script, 'b');
+		mark(op, 'b');
 		err = verb->run(op);
-		mark(script, 'e');
+		mark(op, 'e');
 	}
 	place_put(op, &op->a);
 	place_put(op, &op->b);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- *  (1) Undo holds, for every sector written since the first mark, its bytes and
- *      the hash before; the newest last.
- *  (2) The hash of the whole is the sum of its sectors' hashes, kept up to date
- *      only once somebody has asked for it.
+ *  (1) Undo holds, for every sector written since the first mark, its bytes before,
+ *      and their hash if it was known; the newest last.
+ *  (2) The hash of the whole is the sum of its sectors' hashes; all of them are kept
+ *      up to date once somebody has asked for it.
  */
 #include "slate.h"
 
@@ -22,8 +22,9 @@ struct undo {
 
 struct slate {
 	uint64_t size, hash;
-	bool hashed; /* `hash` is that of `bytes` */
+	bool hashed; /* `hash` is that of `bytes`, `sectors` those of their sectors */
 	uint8_t *bytes;
+	uint64_t *sectors;
 	struct undo *undo;
 	size_t n_undo, cap_undo;
 };
@@ -64,25 +65,40 @@ uint64_t hash_bytes(uint64_t place, const void *bytes, size_t len)
 	return lane[0];
 }
 
-static uint64_t sector_hash(const struct slate *slate, uint64_t offset)
+uint64_t sector_hash(uint64_t offset, const void *sector)
 {
-	return hash_bytes(offset, slate->bytes + offset, BDEV_SECTOR);
+	return hash_bytes(offset, sector, BDEV_SECTOR);
 }
 
 uint64_t slate_hash(struct slate *slate)
 {
-	if (!slate->hashed) {
-		slate->hash = 0;
-		for (uint64_t at = 0; at < slate->size; at += BDEV_SECTOR)
-			slate->hash += sector_hash(slate, at);
-		slate->hashed = true;
+	if (slate->hashed)
+		return slate->hash;
+	slate->hash = 0;
+	for (uint64_t at = 0; at < slate->size; at += BDEV_SECTOR) {
+		uint64_t hash = sector_hash(at, slate->bytes + at);
+
+		slate->sectors[at / BDEV_SECTOR] = hash;
+		slate->hash += hash;
 	}
+	slate->hashed = true;
 	return slate->hash;
+}
+
+uint64_t slate_hash_part(struct slate *slate, uint64_t offset, uint64_t len)
+{
+	const uint64_t *hash = slate->sectors + offset / BDEV_SECTOR;
+	uint64_t sum = 0;
+
+	slate_hash(slate);
+	for (uint64_t i = 0; i < len / BDEV_SECTOR; i++)
+		sum += hash[i];
+	return sum;
 }
 
 /* ---- bytes ---- */
 
-static void sector_write(struct slate *slate, uint64_t offset, const uint8_t *bytes)
+static void remember(struct slate *slate, uint64_t offset)
 {
 	struct undo *undo;
 
@@ -93,22 +109,37 @@ static void sector_write(struct slate *slate, uint64_t offset, const uint8_t *by
 	}
 	undo = &slate->undo[slate->n_undo++];
 	undo->offset = offset;
-	undo->hash = slate->hash;
+	undo->hash = slate->sectors[offset / BDEV_SECTOR];
 	undo->hashed = slate->hashed;
 	memcpy(undo->bytes, slate->bytes + offset, BDEV_SECTOR);
+}
+
+static void hash_set(struct slate *slate, uint64_t offset, uint64_t hash)
+{
+	uint64_t *at = &slate->sectors[offset / BDEV_SECTOR];
+
+	slate->hash += hash - *at;
+	*at = hash;
+}
+
+void slate_put(struct slate *slate, uint64_t offset, const void *sector, uint64_t hash)
+{
+	assert(offset % BDEV_SECTOR == 0 && offset + BDEV_SECTOR <= slate->size);
+	remember(slate, offset);
+	memcpy(slate->bytes + offset, sector, BDEV_SECTOR);
 	if (slate->hashed)
-		slate->hash -= sector_hash(slate, offset);
-	memcpy(slate->bytes + offset, bytes, BDEV_SECTOR);
-	if (slate->hashed)
-		slate->hash += sector_hash(slate, offset);
+		hash_set(slate, offset, hash);
 }
 
 void slate_write(struct slate *slate, uint64_t offset, const void *bytes, uint64_t len)
 {
+	const uint8_t *from = bytes;
+
 	assert(offset % BDEV_SECTOR == 0 && len % BDEV_SECTOR == 0);
 	assert(offset <= slate->size && len <= slate->size - offset);
 	for (uint64_t at = 0; at < len; at += BDEV_SECTOR)
-		sector_write(slate, offset + at, (const uint8_t *)bytes + at);
+		slate_put(slate, offset + at, from + at,
+			  slate->hashed ? sector_hash(offset + at, from + at) : 0);
 }
 
 const uint8_t *slate_bytes(const struct slate *slate)
@@ -133,8 +164,10 @@ void slate_back(struct slate *slate, size_t mark)
 		const struct undo *undo = &slate->undo[--slate->n_undo];
 
 		memcpy(slate->bytes + undo->offset, undo->bytes, BDEV_SECTOR);
-		slate->hash = undo->hash;
-		slate->hashed = undo->hashed;
+		if (slate->hashed)
+			hash_set(slate, undo->offset,
+				 undo->hashed ? undo->hash
+					      : sector_hash(undo->offset, undo->bytes));
 	}
 }
 
@@ -250,7 +283,8 @@ struct slate *slate_new(uint64_t size)
 	assert(slate && size % 4096 == 0);
 	slate->size = size;
 	slate->bytes = calloc(1, size);
-	assert(slate->bytes);
+	slate->sectors = calloc(size / BDEV_SECTOR, sizeof(*slate->sectors));
+	assert(slate->bytes && slate->sectors);
 	return slate;
 }
 
@@ -258,5 +292,6 @@ void slate_free(struct slate *slate)
 {
 	free(slate->undo);
 	free(slate->bytes);
+	free(slate->sectors);
 	free(slate);
 }

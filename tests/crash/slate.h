@@ -7,6 +7,8 @@
  *      equal bytes have equal hashes.
  *  (3) Any number of devices may show one slate; closing one leaves the slate.
  *
+ *  (4) Bytes that come back again and again need be hashed once (slate_put).
+ *
  * One thread at a time.
  */
 #ifndef TESTS_CRASH_SLATE_H
@@ -29,6 +31,12 @@ void slate_write(struct slate *slate, uint64_t offset, const void *bytes, uint64
 const uint8_t *slate_bytes(const struct slate *slate);
 uint64_t slate_size(const struct slate *slate);
 uint64_t slate_hash(struct slate *slate);
+/* The same of some sectors only; it says where they lie, too. */
+uint64_t slate_hash_part(struct slate *slate, uint64_t offset, uint64_t len);
+
+/* One sector, of which the caller kept sector_hash(offset, bytes). */
+void slate_put(struct slate *slate, uint64_t offset, const void *sector, uint64_t hash);
+uint64_t sector_hash(uint64_t offset, const void *sector);
 
 size_t slate_mark(struct slate *slate);
 void slate_back(struct slate *slate, size_t mark);

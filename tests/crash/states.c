@@ -7,14 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "numbers.h"
+
 #define NONE_MISSING UINT32_MAX
 #define PAIRS_MAX    256u
-
-/* Contents met, with what else tells states apart; open addressing. */
-struct met {
-	uint64_t *keys;
-	size_t n, cap;
-};
 
 struct walk {
 	struct slate *slate;
@@ -23,41 +19,14 @@ struct walk {
 	states_visit *visit;
 	void *arg;
 	struct states_count *count;
-	struct met keys, contents;
+	struct numbers keys, contents;
 	uint64_t chance;
 	struct state state;
 	uint32_t sectors[STATE_WRITES_MAX];
+	uint64_t **hashes; /* by event: of its sectors; NULL: not asked for yet */
 	size_t epoch_start;
 	int result;
 };
-
-/* ---- sets of numbers ---- */
-
-/* Returns whether it is new. */
-static bool met_add(struct met *met, uint64_t key)
-{
-	key |= key == 0;
-	if (met->n * 2 >= met->cap) {
-		struct met bigger = { .cap = met->cap ? met->cap * 2 : 256 };
-
-		bigger.keys = calloc(bigger.cap, sizeof(uint64_t));
-		assert(bigger.keys);
-		for (size_t i = 0; i < met->cap; i++)
-			if (met->keys[i])
-				met_add(&bigger, met->keys[i]);
-		free(met->keys);
-		*met = bigger;
-	}
-	for (size_t i = key % met->cap;; i = (i + 1) % met->cap) {
-		if (met->keys[i] == key)
-			return false;
-		if (met->keys[i])
-			continue;
-		met->keys[i] = key;
-		met->n++;
-		return true;
-	}
-}
 
 static uint64_t chance(uint64_t *state)
 {
@@ -84,20 +53,37 @@ static void all_kept(struct walk *w)
 		w->state.part[i] = whole(w, i);
 }
 
-static void part_apply(struct walk *w, const struct bdev_event *event,
-		       const struct state_part *part)
+static const uint8_t zeroes[BDEV_SECTOR];
+
+static const uint8_t *sector_of(const struct bdev_event *event, uint64_t sector)
 {
-	static const uint8_t zeroes[BDEV_SECTOR];
+	return event->kind == BDEV_EVENT_WRITE ? event->bytes + sector * BDEV_SECTOR : zeroes;
+}
 
-	for (uint32_t s = part->from; s < part->to; s++) {
-		uint64_t at = (uint64_t)s * BDEV_SECTOR;
+/* The same sectors come and go thousands of times. */
+static const uint64_t *hashes_of(struct walk *w, size_t index)
+{
+	const struct bdev_event *event = bdev_recorder_event(w->recorder, index);
+	uint64_t n = event->len / BDEV_SECTOR, *hashes = w->hashes[index];
 
-		if (s == part->missing)
-			continue;
-		slate_write(w->slate, event->offset + at,
-			    event->kind == BDEV_EVENT_WRITE ? event->bytes + at : zeroes,
-			    BDEV_SECTOR);
-	}
+	if (hashes)
+		return hashes;
+	hashes = w->hashes[index] = malloc((n + 1) * sizeof(*hashes));
+	assert(hashes);
+	for (uint64_t i = 0; i < n; i++)
+		hashes[i] = sector_hash(event->offset + i * BDEV_SECTOR, sector_of(event, i));
+	return hashes;
+}
+
+static void part_apply(struct walk *w, size_t index, const struct state_part *part)
+{
+	const struct bdev_event *event = bdev_recorder_event(w->recorder, index);
+	const uint64_t *hashes = hashes_of(w, index);
+
+	for (uint32_t s = part->from; s < part->to; s++)
+		if (s != part->missing)
+			slate_put(w->slate, event->offset + (uint64_t)s * BDEV_SECTOR,
+				  sector_of(event, s), hashes[s]);
 }
 
 static void show(struct walk *w)
@@ -112,13 +98,13 @@ static void show(struct walk *w)
 	for (unsigned i = 0; i < state->n; i++) {
 		if (state->part[i].to <= state->part[i].from)
 			continue;
-		part_apply(w, bdev_recorder_event(w->recorder, state->event[i]), &state->part[i]);
+		part_apply(w, state->event[i], &state->part[i]);
 		state->begun =
 			state->event[i] + 1 > state->begun ? state->event[i] + 1 : state->begun;
 	}
 	state->hash = slate_hash(w->slate);
 	w->count->considered++;
-	w->count->distinct += met_add(&w->contents, state->hash);
+	w->count->distinct += numbers_add(&w->contents, state->hash);
 	if (w->opts->max && w->contents.n > w->opts->max) {
 		w->count->cut_short++;
 		w->result = 1;
@@ -128,7 +114,7 @@ static void show(struct walk *w)
 	key[0] = state->hash;
 	key[1] = state->begun;
 	key[2] = state->end;
-	if (met_add(&w->keys, hash_bytes(0, key, sizeof(key))))
+	if (numbers_add(&w->keys, hash_bytes(0, key, sizeof(key))))
 		w->result = w->visit(w->arg, state);
 	slate_back(w->slate, mark);
 }
@@ -225,8 +211,11 @@ static void several_torn(struct walk *w)
 
 static void epoch(struct walk *w)
 {
+	uint64_t index = w->state.epoch;
 	double sectors = 0;
 
+	/* By itself, so that what is left out before changes nothing. */
+	w->chance = hash_bytes(w->opts->seed, &index, sizeof(index));
 	for (unsigned i = 0; i < w->state.n; i++)
 		sectors += w->sectors[i];
 	w->count->epochs++;
@@ -276,8 +265,21 @@ static void epoch_settle(struct walk *w, size_t end)
 		struct state_part part = { 0, (uint32_t)(event->len / BDEV_SECTOR), NONE_MISSING };
 
 		if (is_change(event) && event->stable_at == end)
-			part_apply(w, event, &part);
+			part_apply(w, i, &part);
 	}
+}
+
+static void epoch_show(struct walk *w)
+{
+	const struct states_opts *opts = w->opts;
+
+	if (opts->shown_before && opts->shown_before(w->arg, w->state.end, false)) {
+		w->count->repeated++;
+		return;
+	}
+	epoch(w);
+	if (opts->shown_before && !w->result)
+		opts->shown_before(w->arg, w->state.end, true);
 }
 
 const char *states_refuse(const struct bdev *recorder, size_t n)
@@ -314,15 +316,16 @@ int states_each(struct slate *slate, const struct bdev *recorder, size_t n,
 			    .opts = opts,
 			    .visit = visit,
 			    .arg = arg,
-			    .count = count,
-			    .chance = opts->seed };
+			    .count = count };
+	w->hashes = calloc(n + 1, sizeof(*w->hashes));
+	assert(w->hashes);
 	slate_hash(slate);
 	for (size_t i = 0; i <= n && !w->result; i++) {
 		if (i < n && bdev_recorder_event(recorder, i)->kind != BDEV_EVENT_FLUSH)
 			continue;
 		epoch_collect(w, i);
 		w->state.end = i;
-		epoch(w);
+		epoch_show(w);
 		if (i < n)
 			epoch_settle(w, i);
 		w->epoch_start = i;
@@ -330,8 +333,11 @@ int states_each(struct slate *slate, const struct bdev *recorder, size_t n,
 	}
 	slate_back(slate, mark);
 	result = w->result;
-	free(w->keys.keys);
-	free(w->contents.keys);
+	numbers_fini(&w->keys);
+	numbers_fini(&w->contents);
+	for (size_t i = 0; i <= n; i++)
+		free(w->hashes[i]);
+	free(w->hashes);
 	free(w);
 	return result;
 }

@@ -11,7 +11,10 @@
  *      sector missing, over nothing else and over everything else; `tears` random
  *      tears of several.
  *  (3) Each content is shown once for each pair (writes begun, epoch).
- *  (4) The slate shows the state during the visit, and is afterwards as it was.
+ *  (4) An epoch that another log had, with all before it, is left out if the caller
+ *      says so (`shown_before`); what is made by chance depends on the seed and the
+ *      epoch's number alone.
+ *  (5) The slate shows the state during the visit, and is afterwards as it was.
  */
 #ifndef TESTS_CRASH_STATES_H
 #define TESTS_CRASH_STATES_H
@@ -43,6 +46,11 @@ struct states_opts {
 	unsigned all_below, samples, tears;
 	uint64_t seed;
 	uint64_t max; /* contents of one log, and no more; 0: all */
+	/*
+	 * May be NULL: were the states of the epoch that ends at this event shown before?  Asked
+	 * before it; and told when all of them have been shown now, whatever it returns then.
+	 */
+	bool (*shown_before)(void *arg, size_t end, bool now);
 };
 
 struct states_count {
@@ -50,6 +58,7 @@ struct states_count {
 	uint64_t considered;     /* states made */
 	uint64_t distinct;       /* contents among them */
 	uint64_t epochs, capped; /* capped: not all subsets of whole writes were made */
+	uint64_t repeated;       /* epochs left out, because they were shown before */
 	uint64_t cut_short;      /* logs with more contents than `max` */
 };
 

@@ -28,6 +28,16 @@ printf '# a script\ncreat foo\nappend foo 5000 # some bytes\nfsync foo\n' >scrip
 ok xn crashtest cffs @script
 output_has '3 operations'
 
+it "takes a part of a kind, and shares it out among processes, with the same outcome"
+try xn crashtest --list cffs seq-2:100-139
+equal "$(wc -l <out)" 40
+equal "$(head -n1 out | cut -f1)" seq-2:100
+ok xn crashtest simplefs seq-2s:60000-60149
+grep -o '[0-9]* workloads.* not supported)' out >one
+ok xn crashtest -j 3 simplefs seq-2s:60000-60149
+grep -o '[0-9]* workloads.* not supported)' out | cmp -s - one || complain "$(cat out)"
+output_has '[1-9][0-9]* more that other workloads had'
+
 it "says the same twice"
 ok xn crashtest -s 7 simplefs random:9
 grep -v 'states/s' out >first
@@ -49,6 +59,12 @@ again=$(sed -n "s/.*again: xn crashtest naivefs '\(.*\)'/\1/p" out)
 try xn crashtest naivefs "$again"
 equal $code 1
 
+it "shows the first violation of several processes"
+try xn crashtest -j 2 naivefs seq-1:0-127
+equal $code 1
+output_has '^The first: '
+output_has '^  workload: creat foo; (fsync foo|sync)$'
+
 it "catches its renames as well"
 try xn crashtest --no-minimise naivefs \
 	'creat foo; append foo 5000; creat new; append new 300; close'
@@ -61,6 +77,7 @@ it "refuses what makes no sense"
 try xn crashtest
 equal $code 3
 for words in "cffs seq-9" "cffs bugs:1000" "cffs seq-1:x" "cffs two:1" "--roots 3 cffs" \
+	"cffs seq-1:9-3" "cffs seq-1:5-" "cffs seq-1:5-100000" "cffs random:1-2" "-j 0 cffs" "-j x cffs" \
 	"--subsets 17 cffs" "-c some cffs" "--nosuch cffs" "--log x"; do
 	# shellcheck disable=SC2086
 	try xn crashtest $words

@@ -4,7 +4,8 @@
  *
  *	bugs, risks	named ones; with :N one of them
  *	seq-1, seq-1s	all of one operation (s: what it needs is synced before)
- *	seq-2s		of two operations: as many as -c says, by chance, or all
+ *	seq-2, seq-2s	of two operations: as many as -c says, by chance, or all
+ *	...:N-M		all from the N-th to the M-th of a kind
  *	random:SEED	twelve operations by chance; two:SEED: in two roots at once
  *	"creat foo; fsync foo"	text, told by a blank; @FILE: text of a file
  */
@@ -19,11 +20,14 @@
 #include "scenarios.h"
 
 #define LONG_ONE   12u
+#define TOGETHER   64u /* workloads that go to one process */
 #define SCRIPT_MAX (1u << 20)
 
 static void give(struct crashtest *test, const char *name, const char *text)
 {
-	test->n_listed++;
+	/* Neighbours have much in common: they stay together. */
+	if (test->n_listed++ / TOGETHER % test->jobs != test->job)
+		return;
 	if (test->list)
 		printf("%s\t%s\n", name, text);
 	else
@@ -32,18 +36,22 @@ static void give(struct crashtest *test, const char *name, const char *text)
 
 /* ---- named ---- */
 
+struct range {
+	uint64_t first, last;
+};
+
 static int named(struct crashtest *test, const char *kind, const struct scenario *list,
-		 const uint64_t *only)
+		 const struct range *only)
 {
 	uint64_t i = 0;
 	char name[160];
 
 	for (; list[i].name; i++) {
 		snprintf(name, sizeof(name), "%s:%" PRIu64 " (%s)", kind, i, list[i].name);
-		if (!only || *only == i)
+		if (!only || (i >= only->first && i <= only->last))
 			give(test, name, list[i].text);
 	}
-	return only && *only >= i ? CRASHTEST_USAGE : 0;
+	return only && only->last >= i ? CRASHTEST_USAGE : 0;
 }
 
 /* ---- generated ---- */
@@ -51,7 +59,7 @@ static int named(struct crashtest *test, const char *kind, const struct scenario
 struct taking {
 	struct crashtest *test;
 	const char *kind;
-	const uint64_t *only;
+	const struct range *only;
 	uint64_t total, count; /* take so many of so many */
 };
 
@@ -65,24 +73,24 @@ static int take(void *arg, uint64_t index, const char *text)
 	const struct taking *taking = arg;
 	char name[40];
 
-	if (taking->only ? index != *taking->only
+	if (taking->only ? index < taking->only->first
 			 : taking->count < taking->total &&
 				   chance(index + (taking->test->seed << 32)) % taking->total >=
 					   taking->count)
 		return 0;
 	snprintf(name, sizeof(name), "%s:%" PRIu64, taking->kind, index);
 	give(taking->test, name, text);
-	return taking->only != NULL;
+	return taking->only && index == taking->only->last;
 }
 
 static int sequence(struct crashtest *test, const char *kind, unsigned length, bool settled,
-		    const uint64_t *only)
+		    const struct range *only)
 {
 	struct taking taking = { .test = test, .kind = kind, .only = only };
 
 	taking.total = ace_each(length, settled, NULL, NULL);
 	taking.count = length == 1 ? taking.total : test->count;
-	if (only && *only >= taking.total)
+	if (only && only->last >= taking.total)
 		return CRASHTEST_USAGE;
 	ace_each(length, settled, take, &taking);
 	return 0;
@@ -133,12 +141,25 @@ out:
 	return n ? 0 : CRASHTEST_USAGE;
 }
 
+/* "7" or "7-12" */
+static bool range_read(const char *text, struct range *range)
+{
+	char *end;
+
+	range->first = range->last = strtoull(text, &end, 10);
+	if (end != text && *end == '-') {
+		text = end + 1;
+		range->last = strtoull(text, &end, 10);
+	}
+	return end != text && !*end && range->first <= range->last;
+}
+
 int crashtest_workload(struct crashtest *test, const char *word)
 {
 	const char *colon = strchr(word, ':');
 	size_t len = colon ? (size_t)(colon - word) : strlen(word);
-	uint64_t number = 0, *only = colon ? &number : NULL;
-	char kind[16], *end;
+	struct range range, *only = colon ? &range : NULL;
+	char kind[16];
 
 	if (word[0] == '@')
 		return of_file(test, word + 1);
@@ -149,20 +170,18 @@ int crashtest_workload(struct crashtest *test, const char *word)
 	if (len >= sizeof(kind))
 		return CRASHTEST_USAGE;
 	snprintf(kind, sizeof(kind), "%.*s", (int)len, word);
-	if (colon) {
-		number = strtoull(colon + 1, &end, 10);
-		if (end == colon + 1 || *end)
-			return CRASHTEST_USAGE;
-	}
+	if (colon && !range_read(colon + 1, &range))
+		return CRASHTEST_USAGE;
 	if (strcmp(kind, "bugs") == 0)
 		return named(test, kind, scenarios_others_bugs, only);
 	if (strcmp(kind, "risks") == 0)
 		return named(test, kind, scenarios_own_risks, only);
 	if (strcmp(kind, "seq-1") == 0 || strcmp(kind, "seq-1s") == 0)
 		return sequence(test, kind, 1, kind[5] == 's', only);
-	if (strcmp(kind, "seq-2s") == 0)
-		return sequence(test, kind, 2, true, only);
+	if (strcmp(kind, "seq-2") == 0 || strcmp(kind, "seq-2s") == 0)
+		return sequence(test, kind, 2, kind[5] == 's', only);
 	if (strcmp(kind, "random") == 0 || strcmp(kind, "two") == 0)
-		return by_chance(test, kind[0] == 't', only);
+		return by_chance(test, kind[0] == 't',
+				 only && range.first == range.last ? &range.first : NULL);
 	return CRASHTEST_USAGE;
 }

@@ -23,6 +23,7 @@ struct reader {
 	struct medium_report *report;
 	medium_visit *visit;
 	void *context;
+	bool remember;  /* what objects own, in `types` */
 	uint8_t *used;  /* the maps of all chunks */
 	uint8_t *owned; /* what has been met */
 	uint64_t root_used;
@@ -334,15 +335,74 @@ static bool extent_met(struct reader *r, const struct place *at, uint32_t record
 	return true;
 }
 
-static bool object_walk(struct reader *r, const struct place *at)
+/* What `owns` emitted of one content of an object: it depends on nothing else. */
+struct medium_owned {
+	uint64_t key;
+	size_t n;
+	struct medium_record_extent {
+		uint32_t record;
+		struct udf_extent extent;
+	} v[];
+};
+
+#define OWNED_PLACES (1u << 16)
+
+/* Four lanes, as fast as memory. */
+static uint64_t object_key(const struct place *at, const uint8_t *object, uint32_t len)
+{
+	uint64_t lane[4] = { at->type, len, 0x9e3779b97f4a7c15u, 0xc2b2ae3d27d4eb4fu };
+	uint32_t from = 0;
+
+	for (; from + sizeof(lane) <= len; from += sizeof(lane))
+		for (unsigned i = 0; i < 4; i++) {
+			uint64_t word;
+
+			memcpy(&word, object + from + i * sizeof(word), sizeof(word));
+			lane[i] = (lane[i] ^ word) * 0x9fb21c651e98df25u;
+			lane[i] ^= lane[i] >> 29;
+		}
+	for (; from < len; from++)
+		lane[0] = (lane[0] ^ object[from]) * 0x9fb21c651e98df25u;
+	for (unsigned i = 1; i < 4; i++)
+		lane[0] = (lane[0] ^ lane[i] ^ lane[i] >> 31) * 0x9fb21c651e98df25u;
+	return lane[0] ^ lane[0] >> 32;
+}
+
+static struct medium_owned **owned_place(struct medium_types *types, uint64_t key)
+{
+	if (!types->owned)
+		types->owned = calloc(OWNED_PLACES, sizeof(struct medium_owned *));
+	assert(types->owned);
+	return &types->owned[key % OWNED_PLACES];
+}
+
+static void owned_add(struct medium_owned **owned, size_t *cap, uint32_t record,
+		      const struct udf_extents *list)
+{
+	size_t n = *owned ? (*owned)->n : 0, want = n + list->n;
+
+	if (!*owned || want > *cap) {
+		*cap = want * 2 + 16;
+		*owned = realloc(*owned, sizeof(**owned) + *cap * sizeof((*owned)->v[0]));
+		assert(*owned);
+	}
+	(*owned)->n = want;
+	for (size_t i = 0; i < list->n; i++)
+		(*owned)->v[n + i] = (struct medium_record_extent){ record, list->v[i] };
+}
+
+/* NULL: a record faults. */
+static struct medium_owned *owned_run(struct reader *r, const struct place *at)
 {
 	const struct udf_template *tmpl = type_of(r, at->type);
 	const struct udf_info *info = udf_template_info(tmpl);
 	const uint8_t *object = block_at(r, at->start);
 	struct udf_extents list = { 0 };
+	struct medium_owned *owned = NULL;
+	size_t cap = 0;
 	bool good = true;
 
-	r->report->objects++;
+	owned_add(&owned, &cap, 0, &list);
 	for (uint32_t i = 0; i < info->rec_count && good; i++) {
 		struct udf_budget budget = UDF_BUDGET_FULL;
 		struct udf_fault fault;
@@ -352,10 +412,44 @@ static bool object_walk(struct reader *r, const struct place *at)
 		if (udf_owns(tmpl, record, i, object, &budget, &list, NULL, &fault))
 			good = wrong(r, 3, "owns of record %u of object %llu faults: %s", i,
 				     (unsigned long long)at->start, udf_fault_text(fault.code));
-		for (size_t k = 0; k < list.n && good; k++)
-			good = extent_met(r, at, i, &list.v[k]);
+		owned_add(&owned, &cap, i, &list);
 	}
 	udf_extents_fini(&list);
+	if (good)
+		return owned;
+	free(owned);
+	return NULL;
+}
+
+static bool owned_walk(struct reader *r, const struct place *at, const struct medium_owned *owned)
+{
+	bool good = owned != NULL;
+
+	for (size_t i = 0; good && i < owned->n; i++)
+		good = extent_met(r, at, owned->v[i].record, &owned->v[i].extent);
+	return good;
+}
+
+static bool object_walk(struct reader *r, const struct place *at)
+{
+	const struct udf_info *info = udf_template_info(type_of(r, at->type));
+	struct medium_owned *once = NULL, **place = &once;
+	uint64_t key = 0;
+	bool good;
+
+	r->report->objects++;
+	if (r->remember) {
+		key = object_key(at, block_at(r, at->start), info->obj_size);
+		place = owned_place(r->types, key);
+	}
+	if (!*place || (*place)->key != key) {
+		free(*place);
+		*place = owned_run(r, at);
+		if (*place)
+			(*place)->key = key;
+	}
+	good = owned_walk(r, at, *place);
+	free(once);
 	return good;
 }
 
@@ -418,12 +512,16 @@ struct undo {
 };
 
 struct undo_list {
+	uint8_t *disk;
 	struct undo *v;
 	size_t n, cap;
 };
 
-static void sector_put(struct undo_list *undo, uint8_t *at, const uint8_t *bytes)
+static void sector_put(void *arg, uint64_t offset, const uint8_t *bytes)
 {
+	struct undo_list *undo = arg;
+	uint8_t *at = undo->disk + offset;
+
 	if (undo->n == undo->cap) {
 		undo->cap = undo->cap ? undo->cap * 2 : 64;
 		undo->v = realloc(undo->v, undo->cap * sizeof(*undo->v));
@@ -434,23 +532,22 @@ static void sector_put(struct undo_list *undo, uint8_t *at, const uint8_t *bytes
 	memcpy(at, bytes, XN_SECTOR_SIZE);
 }
 
-static void claim_put(struct undo_list *undo, const struct reader *r, uint8_t *disk, uint64_t block)
+static void claim_put(const struct reader *r, uint64_t block, medium_put *put, void *arg)
 {
-	uint64_t chunk = block / XN_CHUNK_BLOCKS;
+	uint64_t chunk = block / XN_CHUNK_BLOCKS, place = xn_map_block(chunk) * XN_BLOCK_SIZE;
 	uint8_t map[XN_MAP_CHUNK_BYTES], encoded[XN_BLOCK_SIZE];
-	uint8_t *place = disk + xn_map_block(chunk) * XN_BLOCK_SIZE;
 
-	xn_map_decode(&r->super, chunk, place, map);
+	xn_map_decode(&r->super, chunk, r->bytes + place, map);
 	if (bit(map, block % XN_CHUNK_BLOCKS))
 		return;
 	map[block % XN_CHUNK_BLOCKS / 8] |= (uint8_t)(1u << (block % 8));
 	xn_map_encode(&r->super, chunk, map, encoded);
 	for (uint32_t i = 0; i < XN_BLOCK_SECTORS; i++)
-		sector_put(undo, place + i * XN_SECTOR_SIZE, encoded + i * XN_SECTOR_SIZE);
+		put(arg, place + i * XN_SECTOR_SIZE, encoded + i * XN_SECTOR_SIZE);
 }
 
-/* What the next opening would do first, on the bytes themselves; undone at the end. */
-static void log_carry_out(struct reader *r, uint8_t *disk, struct undo_list *undo)
+/* What the next opening would do first: `put` has it on `bytes` before it returns. */
+static void log_carry_out(struct reader *r, medium_put *put, void *arg)
 {
 	struct xn_log_reader log;
 	struct xn_log_record record;
@@ -465,11 +562,11 @@ static void log_carry_out(struct reader *r, uint8_t *disk, struct undo_list *und
 			struct xn_log_claim claim = xn_log_record_claim(&record, i);
 
 			for (uint64_t b = 0; b < claim.count; b++)
-				claim_put(undo, r, disk, claim.start + b);
+				claim_put(r, claim.start + b, put, arg);
 		}
 		for (uint32_t i = 0; i < record.n_homes; i++)
-			sector_put(undo, disk + xn_log_record_home(&record, i) * XN_SECTOR_SIZE,
-				   record.payload + (size_t)i * XN_SECTOR_SIZE);
+			put(arg, xn_log_record_home(&record, i) * XN_SECTOR_SIZE,
+			    record.payload + (size_t)i * XN_SECTOR_SIZE);
 	}
 }
 
@@ -482,26 +579,32 @@ static void log_undo(struct undo_list *undo)
 	free(undo->v);
 }
 
-void medium_log_settle(uint8_t *bytes, uint64_t size)
+void medium_log_each(const uint8_t *bytes, uint64_t size, medium_put *put, void *arg)
 {
 	struct medium_report report = { 0 };
 	struct reader r = { .bytes = bytes, .size = size, .report = &report };
-	struct undo_list undo = { 0 };
 
 	if (super_find(&r))
-		log_carry_out(&r, bytes, &undo);
-	assert(report.truth == 0);
+		log_carry_out(&r, put, arg);
+}
+
+void medium_log_settle(uint8_t *bytes, uint64_t size)
+{
+	struct undo_list undo = { .disk = bytes };
+
+	medium_log_each(bytes, size, sector_put, &undo);
 	free(undo.v);
 }
 
 int medium_check(const uint8_t *bytes, uint64_t size, struct medium_types *types,
 		 medium_visit *visit, void *context, struct medium_report *report)
 {
-	struct undo_list undo = { 0 };
+	struct undo_list undo = { .disk = (uint8_t *)(uintptr_t)bytes };
 	struct medium_types own_types = { 0 };
 	struct reader r = { .bytes = bytes,
 			    .size = size,
 			    .types = types ? types : &own_types,
+			    .remember = types != NULL,
 			    .report = report,
 			    .visit = visit,
 			    .context = context };
@@ -511,7 +614,7 @@ int medium_check(const uint8_t *bytes, uint64_t size, struct medium_types *types
 		report->clean =
 			r.super.state == XN_STATE_CLEAN && !(r.super.flags & XN_SUPER_RECLAIM);
 		report->damaged = r.super.flags & XN_SUPER_DAMAGED;
-		log_carry_out(&r, (uint8_t *)(uintptr_t)bytes, &undo);
+		log_carry_out(&r, sector_put, &undo);
 		maps_load(&r);
 		if (chain_walk(&r, XN_CAT_TEMPLATES) && chain_walk(&r, XN_CAT_ROOTS) &&
 		    chain_walk(&r, XN_CAT_PRINCIPALS))
@@ -530,6 +633,9 @@ void medium_types_fini(struct medium_types *types)
 {
 	for (size_t i = 0; i < types->n; i++)
 		udf_template_destroy(types->v[i]);
+	for (size_t i = 0; types->owned && i < OWNED_PLACES; i++)
+		free(types->owned[i]);
+	free(types->owned);
 	free(types->v);
 	free(types->child);
 	*types = (struct medium_types){ 0 };

@@ -42,6 +42,7 @@ struct medium_types {
 	uint32_t (*child)[UDF_CHILDREN_MAX];
 
 	size_t n;
+	struct medium_owned **owned; /* what objects of some contents own, by a hash of them */
 };
 void medium_types_fini(struct medium_types *types);
 
@@ -53,7 +54,10 @@ struct medium_report {
 	uint64_t leaked;         /* in use on the map and owned by nobody */
 };
 
-/* What the next opening does first: carry out the intent log, in place. */
+/* What the next opening does first, sector by sector; each is to be on `bytes` at once. */
+typedef void medium_put(void *arg, uint64_t offset, const uint8_t *bytes);
+void medium_log_each(const uint8_t *bytes, uint64_t size, medium_put *put, void *arg);
+/* The same in place. */
 void medium_log_settle(uint8_t *bytes, uint64_t size);
 
 int medium_check(const uint8_t *bytes, uint64_t size, struct medium_types *types,
