@@ -81,7 +81,6 @@ static int zero_range(struct cffs *fs, struct cffs_inode *inode, uint64_t off, u
 	uint64_t first = blocks_up(off), last = end / BLK;
 	int err;
 
-	inode->file->entry_due = true;
 	if (first > last)
 		return cffs_zero_data(fs, inode, off, end);
 	err = cffs_zero_data(fs, inode, off, first * BLK);
@@ -139,8 +138,11 @@ static int falloc_locked(struct cffs *fs, struct cffs_inode *inode, uint32_t mod
 {
 	uint64_t end = off + len;
 	bool grow = !(mode & LIBFS_FALLOC_KEEP_SIZE) && end > inode->b.size;
-	int err = falloc_inline(fs, inode, mode, off, end);
+	int err;
 
+	/* The size alone may change, over blocks that are there, or bytes that lie in the entry. */
+	inode->file->entry_due = true;
+	err = falloc_inline(fs, inode, mode, off, end);
 	if (err <= 0)
 		return err;
 	err = grow ? cffs_end_uncover(fs, inode, end, end) : 0;

@@ -125,6 +125,12 @@ const struct scenario scenarios_own_risks[] = {
 	  "sync; append foo 4000; fsync foo; append foo 9000; sync" },
 	{ "a file that was cut, and then stays open",
 	  "creat foo; append foo 9000; fsync foo; trunc foo 1000; append foo 300; fsync foo" },
+	{ "blocks set aside that become part of the file, and fdatasync",
+	  "creat foo; append foo 32768; sync; falloc foo keep 32768 32768; fsync foo; "
+	  "falloc foo plain 32768 32768; fdatasync foo" },
+	{ "bytes beside the inode are zeroed, and fdatasync",
+	  "creat foo; append foo 100; sync; falloc foo punch 10 50; fdatasync foo; "
+	  "falloc foo zero 50 100; fdatasync foo" },
 	{ "a disk left cleanly", "mkdir A; creat A/foo; append A/foo 9000; close" },
 	{ "a disk left cleanly after removing",
 	  "mkdir A; creat A/foo; append A/foo 20000; sync; unlink A/foo; rmdir A; close" },
