@@ -2,7 +2,8 @@
 /*
  * The walker: everything that is owned, one extent at a time.
  *
- *  (1) It iterates and never recurses: depth belongs to the LibFS.
+ *  (1) It iterates and never recurses: depth belongs to the LibFS.  Its stack has a place for each
+ *      extent, however many objects that is.
  *  (2) It comes by every object once; an object met again is reported and not
  *      entered, so a disk with cycles ends too.
  *  (3) It uses the newest bytes where they are cached, the disk's elsewhere, and
@@ -14,8 +15,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Objects to enter, one after the other: neighbours of one extent are one place. */
 struct place {
 	xn_blk_t start;
+	uint64_t count; /* objects */
 	struct type *type;
 	uint32_t root, depth;
 };
@@ -122,7 +125,10 @@ static int walker_enter(struct xn_walker *walker, struct xn_walk_item *item)
 	const struct udf_info *info;
 	int err;
 
-	walker->at = walker->stack[--walker->n];
+	walker->at = walker->stack[walker->n - 1];
+	walker->stack[walker->n - 1].start += walker->at.type->blocks;
+	if (--walker->stack[walker->n - 1].count == 0)
+		walker->n--;
 	walker->owned.n = walker->pos = 0;
 	err = place_read(walker);
 	info = walker->at.type->info;
@@ -168,8 +174,8 @@ static int walker_next_root(struct xn_walker *walker, struct xn_walk_item *item)
 			return seen;
 		if (seen)
 			item->error = XN_EOBJDAMAGED;
-		else if ((err = walker_push(walker, (struct place){ root->entry.object, root->type,
-								    item->root, 0 })))
+		else if ((err = walker_push(walker, (struct place){ root->entry.object, 1,
+								    root->type, item->root, 0 })))
 			return err;
 		return 1;
 	}
@@ -181,24 +187,22 @@ static int walker_push_children(struct xn_walker *walker, const struct udf_exten
 				struct xn_walk_item *item)
 {
 	struct type *type = type_find(walker->xn, e->child);
+	struct place run = { 0, 0, type, walker->at.root, walker->at.depth + 1 };
+	int err = 0;
 
-	for (uint64_t at = 0; type && at < e->count; at += type->blocks) {
+	for (uint64_t at = 0; type && at < e->count && !err; at += type->blocks) {
 		int seen = walker_see(walker, e->start + at);
-		int err;
 
 		if (seen < 0)
 			return seen;
-		if (seen) {
-			if (!type_is_counted(type))
-				item->error = XN_EOBJDAMAGED;
-			continue;
-		}
-		err = walker_push(walker, (struct place){ e->start + at, type, walker->at.root,
-							  walker->at.depth + 1 });
-		if (err)
-			return err;
+		if (seen && !type_is_counted(type))
+			item->error = XN_EOBJDAMAGED;
+		if (seen && run.count)
+			err = walker_push(walker, run);
+		run.start = run.count && !seen ? run.start : e->start + at;
+		run.count = seen ? 0 : run.count + 1;
 	}
-	return 0;
+	return !err && run.count ? walker_push(walker, run) : err;
 }
 
 int walker_next_locked(struct xn_walker *walker, struct xn_walk_item *item)

@@ -549,6 +549,34 @@ static void the_walker_tells_all_that_is_owned(void **state)
 	assert_int_equal(objects, 1 + 5 + 5);
 }
 
+/* Objects that one extent names are entered each, and each once. */
+static void the_walker_enters_every_object_of_an_extent(void **state)
+{
+	struct fixture *fx = *state;
+	xn_blk_t first = given_child(fx, fx->root, 0, 4, T_NODE), data[4];
+	struct xn_walker *walker;
+	struct xn_walk_item item;
+	unsigned met = 0;
+
+	for (unsigned i = 0; i < 4; i++) {
+		given_bound(fx, fx->root, 0, first + i, 1, T_NODE, XN_READ | XN_WRITE | XN_READIN);
+		data[i] = given_child(fx, first + i, 3, 1, T_DATA);
+	}
+	assert_ok(xn_walker_create(fx->session, fx->root_id, &walker));
+	while (xn_walker_next(walker, &item) == 1) {
+		if (item.depth != 2)
+			continue;
+		assert_in_range(item.owner, first, first + 3);
+		assert_int_equal(item.extent.start, data[item.owner - first]);
+		assert_int_equal(item.record, 3);
+		met++;
+	}
+	xn_walker_destroy(walker);
+	assert_int_equal(met, 4);
+	for (unsigned i = 0; i < 4; i++)
+		given_written(fx, first + i, 3, data[i]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -576,6 +604,7 @@ int main(void)
 		TEST(chunks_are_shown),
 		cmocka_unit_test(disks_of_several_chunks_work_alike),
 		TEST(the_walker_tells_all_that_is_owned),
+		TEST(the_walker_enters_every_object_of_an_extent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
