@@ -469,18 +469,33 @@ static bool scratch_allowed(struct xn_session *session, const struct xn_root_spe
 	return allowed;
 }
 
-int xn_root_create(struct xn_session *session, const struct xn_root_spec *spec,
+/* At most size - 1 bytes; a longer text stays longer than any that is allowed. */
+static const char *text_read(char *to, size_t size, const char *from)
+{
+	if (!from)
+		return NULL;
+	strncpy(to, from, size - 1);
+	to[size - 1] = '\0';
+	return to;
+}
+
+int xn_root_create(struct xn_session *session, const struct xn_root_spec *caller,
 		   struct xn_root_info *info)
 {
 	struct xn *xn = session->xn;
+	struct xn_root_spec spec = *caller; /* read once, used from here */
+	char name[sizeof(((struct xn_root_entry *)0)->name) + 1];
+	char libfs[sizeof(((struct xn_root_entry *)0)->libfs) + 1];
 	int err;
 
-	if (!(session->flags & XN_SESSION_ADMIN) && !scratch_allowed(session, spec))
+	spec.name = text_read(name, sizeof(name), spec.name);
+	spec.libfs = text_read(libfs, sizeof(libfs), spec.libfs);
+	if (!(session->flags & XN_SESSION_ADMIN) && !scratch_allowed(session, &spec))
 		return XN_ECRED;
 	pthread_mutex_lock(&xn->admin);
-	err = spec->flags & (XN_ROOT_TEMPORARY | XN_ROOT_SCRATCH)
-		      ? temporary_create(session, spec, info)
-		      : root_create_admin(xn, spec, info);
+	err = spec.flags & (XN_ROOT_TEMPORARY | XN_ROOT_SCRATCH)
+		      ? temporary_create(session, &spec, info)
+		      : root_create_admin(xn, &spec, info);
 	pthread_mutex_unlock(&xn->admin);
 	return err;
 }

@@ -395,21 +395,49 @@ static int install_locked(struct install *in, struct xn_session *session, uint32
 	return 0;
 }
 
+static void images_free(struct xn_image *images, uint32_t count)
+{
+	for (uint32_t i = 0; images && i < count; i++)
+		free((void *)(uintptr_t)images[i].bytes);
+	free(images);
+}
+
+/* The one time that the caller's images are read: what is checked and stored is this copy. */
+static int images_copy(const struct xn_image *images, uint32_t count, struct xn_image **out,
+		       struct xn_refusal *why)
+{
+	struct xn_image *copies = calloc(count, sizeof(*copies));
+
+	*out = copies;
+	for (uint32_t i = 0; copies && i < count; i++) {
+		const struct xn_image image = images[i];
+		void *bytes;
+
+		if (!image.bytes || image.len == 0 || image.len > UDF_IMAGE_MAX)
+			return refuse(why, XN_ETEMPLATE, 0, "image %u has an impossible size", i);
+		bytes = malloc(image.len);
+		if (!bytes)
+			return -ENOMEM;
+		memcpy(bytes, image.bytes, image.len);
+		copies[i] = (struct xn_image){ bytes, image.len };
+	}
+	return copies ? 0 : -ENOMEM;
+}
+
 int xn_template_install(struct xn_session *session, const struct xn_image *images, uint32_t count,
 			uint32_t *ids, struct xn_refusal *why)
 {
-	struct install in = { session->xn, images, count, NULL, NULL, why };
-	int err = 0;
+	struct install in = { .xn = session->xn, .count = count, .why = why };
+	struct xn_image *copies;
+	int err;
 
 	if (count == 0 || count > UDF_CHILDREN_MAX)
 		return refuse(why, -EINVAL, 0, "a batch has 1 to %u templates", UDF_CHILDREN_MAX);
-	for (uint32_t i = 0; i < count; i++) {
-		if (!images[i].bytes || images[i].len == 0 || images[i].len > UDF_IMAGE_MAX)
-			return refuse(why, XN_ETEMPLATE, 0, "image %u has an impossible size", i);
-	}
+	err = images_copy(images, count, &copies, why);
+	in.images = copies;
 	in.entries = calloc(count, sizeof(*in.entries));
 	in.types = calloc(count, sizeof(struct type *));
-	if (!in.entries || !in.types)
+	if (!err && (!in.entries || !in.types))
 		err = -ENOMEM;
 	if (!err) {
 		pthread_mutex_lock(&session->xn->admin);
@@ -420,6 +448,7 @@ int xn_template_install(struct xn_session *session, const struct xn_image *image
 		type_destroy(in.types[i]);
 	free(in.types);
 	free(in.entries);
+	images_free(copies, count);
 	return err;
 }
 
