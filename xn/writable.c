@@ -3,8 +3,9 @@
  * What a session may ask about writing: what could be written now, and what an
  * object waits for.
  *
- *  (1) A session hears only of roots of which it has something bound, and of what
- *      an object waits for only if it may read that object or its owner.
+ *  (1) A session hears only of roots of which it has something bound (an
+ *      administrator of any), and of what an object waits for only if it may read
+ *      that object or its owner.
  */
 #include "internal.h"
 
@@ -40,17 +41,20 @@ int xn_list_writeable(struct xn_session *session, uint32_t root_id, struct xn_ex
 		      uint32_t max)
 {
 	struct xn *xn = session->xn;
+	struct root *one;
 	uint32_t n = 0;
 	int err = 0;
 
 	pthread_mutex_lock(&xn->lock);
-	if (root_id && !root_by_id(xn, root_id))
+	one = root_paying(root_by_id(xn, root_id));
+	if (root_id && !one)
 		err = XN_ENOROOT;
+	else if (one && !(session->flags & XN_SESSION_ADMIN) && !session_sees(session, one))
+		err = XN_ENOTBOUND;
 	for (size_t i = 0; i < xn->n_roots && !err; i++) {
 		struct root *root = xn->roots[i];
 
-		if (root_id ? root == root_paying(root_by_id(xn, root_id))
-			    : root->present && session_sees(session, root))
+		if (one ? root == one : root->present && session_sees(session, root))
 			n += list_root(xn, root, out + n, max - n);
 	}
 	pthread_mutex_unlock(&xn->lock);

@@ -186,6 +186,7 @@ static void all_roots_of_a_session_are_listed_together(void **state)
 	assert_int_equal(xn_list_writeable(fx->session, 0, out, 8), 1);
 	assert_int_equal(out[0].start, data);
 	assert_int_equal(xn_list_writeable(nobody, 0, out, 8), 0);
+	assert_refused(xn_list_writeable(nobody, fx->root_id, out, 8), XN_ENOTBOUND);
 }
 
 static void a_freed_block_waits_until_no_pointer_is_on_disk(void **state)

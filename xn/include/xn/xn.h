@@ -31,7 +31,9 @@
  * block.  All functions may be called from any number of threads.
  *
  * Functions return 0 or a negative number (xn/error.h).  Those that are
- * declared here but not built yet return -ENOSYS and say so.
+ * declared here but not built yet return -ENOSYS and say so.  Where a list has
+ * XN_EUNKNOWN, XN_EFENCED may come in its place: somebody else opened the disk for
+ * writing.  After either nothing more is written until the disk is opened again.
  */
 #ifndef XN_XN_H
 #define XN_XN_H
@@ -316,6 +318,7 @@ struct xn_image {
  *
  * Fails with
  *   XN_ETEMPLATE       an image is refused (`why` says which and where)
+ *   -EINVAL            no image, or more than 64
  *   XN_ENOTEMPLATE     a child names a template that is not installed
  *   XN_EFULLCATALOGUE, XN_ENOSPACE, XN_EALLOWANCE, XN_EREADONLY, XN_EIO, -ENOMEM
  */
@@ -348,7 +351,7 @@ int xn_template_info(struct xn *xn, uint32_t id, struct xn_template_info *info);
 int xn_template_find(struct xn *xn, const char *name, uint32_t *id);
 /* The lowest id above `after` (0 = first); XN_ENOTEMPLATE at the end. */
 int xn_template_next(struct xn *xn, uint32_t after, struct xn_template_info *info);
-/* Copy the image, at most `size` bytes; *len receives its whole length. */
+/* Copy the image, at most `size` bytes; *len receives its whole length. XN_ENOTEMPLATE */
 int xn_template_image(struct xn *xn, uint32_t id, void *bytes, size_t size, size_t *len);
 /* The global type behind a template's child index. XN_ENOTEMPLATE, -ERANGE */
 int xn_template_child(struct xn *xn, uint32_t id, uint32_t child, uint32_t *type);
@@ -472,7 +475,8 @@ int xn_root_remove(struct xn_session *session, const char *name);
  * Fails with
  *   XN_ENOROOT, XN_EACL, XN_EREADONLY, XN_EOBJDAMAGED
  *   XN_ECHECK      with XN_READIN: the object's `check` refuses it
- *   XN_ECACHEFULL, XN_EIO, -ENOMEM
+ *   XN_EALLOWANCE, XN_ETOOBIG, XN_ECACHEFULL  as xn_bind()
+ *   XN_EIO, -EINVAL, -ENOMEM
  */
 int xn_bind_root(struct xn_session *session, const char *name, uint32_t access,
 		 xn_binding_t *binding, xn_blk_t *object);
@@ -504,9 +508,12 @@ struct xn_bind_request {
  *   XN_ETYPE        not exactly one object; or RESERVED, which nobody may read
  *   XN_EACL         denied
  *   XN_EFAULT       `owns` faulted
- *   XN_EOBJDAMAGED  the block is registered under another owner (both are now damaged)
+ *   XN_EFUEL        `owns` and `acl` together cost too much
+ *   XN_EOBJDAMAGED  the block is registered under another owner (both are now damaged), is free, or
+ *                   XN's own (the owner is)
  *   XN_ECRED        the session may not state credentials
  *   XN_EALLOWANCE   the session's user may not have more bindings, or pages in the cache
+ *   XN_ETOOBIG      the session has 2^24 bindings
  *   XN_ECACHEFULL   the pages that may be held all are
  *   XN_ECHECK, XN_EIO   with XN_READIN
  *   XN_EREADONLY, -ERANGE, -EINVAL, -ENOMEM
@@ -525,6 +532,7 @@ int xn_unbind(struct xn_session *session, xn_binding_t binding);
  *   XN_ECHECK      the object is damaged; its bytes stay readable for looking, no update may touch it
  *   XN_ECACHEFULL  nothing can be evicted; write back or unbind
  *   XN_EALLOWANCE  the user may not hold more pages in the cache
+ *   XN_EOBJDAMAGED a data block is known under another owner, or is free: now the owner is damaged
  *   XN_EIO, XN_EUNKNOWN, -ENOMEM
  */
 int xn_readin(struct xn_session *session, xn_binding_t binding, uint64_t first, uint64_t count);
@@ -548,7 +556,7 @@ int xn_version(struct xn_session *session, xn_binding_t binding, uint64_t *versi
  * Fails with
  *   XN_ESTALE, XN_ENOTBOUND (not bound for reading), XN_ETYPE (not DATA)
  *   -ERANGE  beyond the binding
- *   XN_ECACHEFULL, XN_EIO, XN_EUNKNOWN, -ENOMEM
+ *   XN_EOBJDAMAGED, XN_ECACHEFULL, XN_EALLOWANCE, XN_EIO, XN_EUNKNOWN, -ENOMEM  as xn_readin()
  */
 int xn_read(struct xn_session *session, xn_binding_t binding, uint64_t offset, void *buffer,
 	    size_t len);
@@ -561,7 +569,6 @@ int xn_read(struct xn_session *session, xn_binding_t binding, uint64_t offset, v
  *   XN_EUNINIT      the first write of a new block covers only a part of it
  *   XN_ETOOBIG      more than XN_WRITE_MAX bytes
  *   XN_EOBJDAMAGED  the owner is damaged, so nobody changes what it owns
- *   XN_EREADONLY
  */
 #define XN_WRITE_MAX (1u << 20)
 int xn_write(struct xn_session *session, xn_binding_t binding, uint64_t offset, const void *bytes,
@@ -690,7 +697,10 @@ struct xn_update {
  *                  xn_after(), for itself
  *   -ENOSYS        on a disk too small for an intent log, what needs one; links under a temporary
  *                  root
- *   XN_ESTALE, XN_EREADONLY, XN_ECRED, -EINVAL, -ENOMEM
+ *   XN_ESTALE, XN_ENOTOWNER, XN_ENOTBOUND  of `under`: the binding is gone, is of content that its
+ *                  owner has no more, or is not for writing
+ *   XN_EIO         the map of a chunk, touched for the first time, cannot be read
+ *   XN_EUNKNOWN, XN_EREADONLY, XN_ECRED, -EINVAL, -ENOMEM
  * and on failure nothing has changed.
  */
 int xn_update(struct xn_session *session, const struct xn_update *update);
@@ -701,11 +711,20 @@ int xn_update(struct xn_session *session, const struct xn_update *update);
  * What must reach the disk before the object or data block `block` may:
  * unwritten or unflushed blocks that it names.  Returns how many there are
  * (may exceed `max`), at most `max` of them in out[]; 0 = it may be written.
- * XN_ENOTCACHED: nothing is known of that block.
+ *
+ * Fails with
+ *   XN_ENOTCACHED  nothing is known of that block
+ *   XN_ENOTBOUND   the session has bound neither it nor its owner for reading
  */
 int xn_blockers(struct xn_session *session, xn_blk_t block, struct xn_extent *out, uint32_t max);
 
-/* Dirty blocks of a root (0 = all roots of the session's bindings) that may be written now. */
+/*
+ * Dirty blocks of a root (0 = all roots of the session's bindings) that may be written now.
+ *
+ * Fails with
+ *   XN_ENOROOT
+ *   XN_ENOTBOUND  the session has bound nothing of that root, and is no administrator
+ */
 int xn_list_writeable(struct xn_session *session, uint32_t root, struct xn_extent *out,
 		      uint32_t max);
 
@@ -721,7 +740,7 @@ int xn_list_writeable(struct xn_session *session, uint32_t root, struct xn_exten
  */
 int xn_writeback(struct xn_session *session, const struct xn_extent *extents, uint32_t count);
 
-/* Make everything written so far stable. XN_EUNKNOWN */
+/* Make everything written so far stable. XN_EREADONLY, XN_EIO, XN_EUNKNOWN, -ENOMEM */
 int xn_flush(struct xn_session *session);
 
 /*
@@ -732,7 +751,9 @@ int xn_flush(struct xn_session *session);
  *
  * Fails with
  *   XN_ETAINTED  something names blocks that were allocated and never written
- *   XN_EIO, XN_EUNKNOWN, XN_EREADONLY, XN_ECRED, -ENOMEM
+ *   XN_ENOROOT
+ *   XN_ECRED     all roots, and no administrator
+ *   XN_EIO, XN_EUNKNOWN, XN_EREADONLY, -ENOMEM
  */
 int xn_sync(struct xn_session *session, uint32_t root);
 
@@ -841,14 +862,15 @@ int xn_space(struct xn_session *session, uint32_t root, struct xn_space *space);
  *
  * Fails with
  *   XN_ENOSPACE  nothing free
+ *   -EINVAL      no blocks are wanted, or `align` is more than a chunk
  *   XN_EIO, -ENOMEM
  */
 int xn_find_free(struct xn_session *session, xn_blk_t near, uint64_t want, uint32_t align,
 		 struct xn_extent *out);
 
-/* Free blocks in a chunk of 16384; -ERANGE beyond the disk. */
+/* Free blocks in a chunk of 16384; -ERANGE beyond the disk, XN_EIO, -ENOMEM. */
 int xn_chunk_summary(struct xn *xn, uint64_t chunk, uint32_t *free_blocks);
-/* Its bitmap, 2048 bytes, bit set = not free. */
+/* Its bitmap, 2048 bytes, bit set = not free.  Fails alike. */
 int xn_chunk_map(struct xn *xn, uint64_t chunk, uint8_t *bitmap);
 
 /* ---- space that a crash lost ---- */
@@ -863,8 +885,8 @@ struct xn_reclaim_progress {
 /*
  * Find the blocks that a crash left in use though nobody has them, and free them,
  * while the disk is in use: call it again until it returns 0.  Each call reads at
- * most `budget` maps or objects; how often to call is the rate.  It takes two bits'
- * worth of memory for each block of the chunks in use, at most (64 MiB for a TiB),
+ * most `budget` maps or objects; how often to call is the rate.  It takes one bit of
+ * memory for each block of the chunks in use (32 MiB for a TiB) and a bounded stack,
  * and frees nothing before all that is owned was walked.  Blocks that only records of
  * the intent log hold become free at once.  Root counters and the
  * free count are exact when it is done.  Closing the disk or an error forgets how far
@@ -915,7 +937,9 @@ struct xn_walk_item {
 /*
  * Visit everything that is owned, depth first, in no particular order among
  * siblings.  Newest bytes are used where they are cached.  Administrators only.
- * root 0 = all roots.  next returns 1 with an item, 0 at the end.
+ * root 0 = all roots.  next returns 1 with an item, 0 at the end, -ENOMEM.
+ *
+ * Creating fails with XN_ECRED, XN_ENOROOT, -ENOMEM
  */
 struct xn_walker;
 int xn_walker_create(struct xn_session *session, uint32_t root, struct xn_walker **out);
