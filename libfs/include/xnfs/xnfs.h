@@ -57,8 +57,8 @@ struct xnfs_opts {
 };
 
 /*
- * Open a disk: an image file, a block device, a URL.  opts may be NULL: for
- * writing, as uid 0.
+ * Open a disk: an image file or a block device.  opts may be NULL: for writing, as
+ * uid 0.
  *
  * Fails with
  *   -EBUSY         another process holds it
@@ -88,7 +88,7 @@ int xnfs_rmdir(struct xnfs *fs, const char *path);
 /* flags: 0, RENAME_NOREPLACE, RENAME_EXCHANGE.  -EXDEV between roots. */
 int xnfs_rename(struct xnfs *fs, const char *from, const char *to, unsigned flags);
 
-/* These four do not follow a symbolic link in the last place with AT_SYMLINK_NOFOLLOW. */
+/* With AT_SYMLINK_NOFOLLOW these do not follow a symbolic link in the last place. */
 int xnfs_chmod(struct xnfs *fs, const char *path, mode_t mode, int flags);
 int xnfs_chown(struct xnfs *fs, const char *path, uid_t uid, gid_t gid, int flags); /* -1: keep */
 int xnfs_utimens(struct xnfs *fs, const char *path, const struct timespec times[2], int flags);

@@ -3,8 +3,8 @@
  * Block devices: one small asynchronous table of operations.
  *
  * XN, fsck, the image tools and the test devices see disks only through this.
- * A device is opened by name (URL); devices stack (a recorder or a fault
- * injector sits on another device and owns it).
+ * A device is opened by name: a file or a block device, or "mem:SIZE".  Devices stack
+ * (a recorder or a fault injector sits on another device and owns it).
  *
  *  (1) A request is submitted to a queue and completes on that queue, never
  *      through a callback: values come up when bdev_wait() is called.
