@@ -128,7 +128,7 @@ except OSError:
 untar() { tar -C "$1" -xf tree.tar && sync_top "$1"; }
 copy() { cp -r "$1/tree" "$1/copy" && sync_top "$1"; }
 remove() { rm -rf "$1/tree" "$1/copy" && sync_top "$1"; }
-same() { diff -r "$1/tree" "$1/copy"; }
+same() { diff -r --no-dereference "$1/tree" "$1/copy"; }
 
 plan=(create stat cold-read read overwrite unlink write64 cold-reread64 random fsyncs
 	untar cold-find copy cold-diff remove)
