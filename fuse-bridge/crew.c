@@ -33,7 +33,8 @@ struct member {
 	struct crew *crew;
 	pthread_t thread;
 	atomic_uint_fast64_t since;
-	unsigned streak;   /* requests found without waiting */
+	unsigned streak;   /* requests found without waiting, each of another client */
+	uint32_t client;   /* who asked last */
 	unsigned spin_hit; /* of 256: how often spinning found one lately */
 	uint64_t followed; /* when it last looked where its client runs */
 	int cpu;           /* where it is bound; -1 = anywhere */
@@ -226,9 +227,10 @@ static ssize_t spin(struct member *member)
 	return n;
 }
 
+/* Whoever is bound runs where its client does. */
 static bool spin_pays(struct member *member)
 {
-	if (member->crew->policy.spin_us == 0)
+	if (member->crew->policy.spin_us == 0 || member->cpu >= 0)
 		return false;
 	if (member->spin_hit >= 64)
 		return true;
@@ -256,16 +258,31 @@ static void sleep_for_request(struct crew *crew)
 	poll(fds, 2, -1);
 }
 
+/*
+ * A client that shares our processor has its next request ready before we look: that is
+ * no crowd.  Pages that the kernel reads ahead for it are.
+ */
+static bool crowded(struct member *member)
+{
+	const struct fuse_in_header *request = (const void *)member->buffer;
+
+	if (request->pid == 0 || (request->pid == member->client && request->opcode != FUSE_READ))
+		return false;
+	member->client = request->pid;
+	if (++member->streak < CROWDED_STREAK)
+		return false;
+	member->streak = 0;
+	return true;
+}
+
 /* A request; 0 when the seat was given up; -errno when there will be none. */
 static ssize_t request_read(struct member *member)
 {
 	struct crew *crew = member->crew;
 	ssize_t n = look(member);
 
-	if (n > 0 && ++member->streak >= CROWDED_STREAK) {
-		member->streak = 0;
+	if (n > 0 && crowded(member))
 		call_help(crew);
-	}
 	while (n == -EAGAIN) {
 		member->streak = 0;
 		if (spin_pays(member)) {
@@ -330,8 +347,10 @@ static void follow(struct member *member, const struct fuse_in_header *request, 
 
 	if (!crew->policy.follow || now - member->followed < FOLLOW_NS)
 		return;
+	if (request->pid == 0 && crew->seats == 1)
+		return; /* the kernel's own: closing, forgetting */
 	member->followed = now;
-	run_on(member, crew->seats == 1 && request->pid ? processor_of(request->pid) : -1);
+	run_on(member, crew->seats == 1 ? processor_of(request->pid) : -1);
 }
 
 /* ---- serving ---- */

@@ -12,10 +12,11 @@
  *      seat to another.
  *  (3) Nobody is kept waiting by a mistake in that: the watch takes the seat of
  *      a member that has not come back after WATCH_MS.
- *  (4) While requests are always there already when a member asks, members are
- *      added, up to one per processor; who finds nothing to do gives his seat up.
+ *  (4) While requests of several clients are always there already when a member asks,
+ *      members are added, up to one per processor; who finds nothing to do gives his
+ *      seat up.
  *  (5) Before it sleeps a member may look for a while (spin), for as long as
- *      that has been worth it.
+ *      that has been worth it; not on the processor of its client, who needs it to ask.
  */
 #ifndef FUSE_BRIDGE_CREW_H
 #define FUSE_BRIDGE_CREW_H

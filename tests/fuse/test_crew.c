@@ -100,16 +100,21 @@ static void end(struct bench *bench)
 	free(bench);
 }
 
-static void ask(struct bench *bench, uint32_t kind, uint64_t number)
+static void ask_as(struct bench *bench, uint32_t kind, uint64_t number, uint32_t pid)
 {
 	const struct fuse_in_header request = {
 		.len = sizeof(request),
 		.opcode = kind,
 		.unique = number,
-		.pid = (uint32_t)gettid(),
+		.pid = pid,
 	};
 
 	assert_int_equal(write(bench->ask, &request, sizeof(request)), sizeof(request));
+}
+
+static void ask(struct bench *bench, uint32_t kind, uint64_t number)
+{
+	ask_as(bench, kind, number, (uint32_t)gettid());
 }
 
 static void wait_done(struct bench *bench, unsigned count)
@@ -139,6 +144,24 @@ static void every_request_is_served_once(void **state)
 
 		for (unsigned n = 0; n < MANY; n++)
 			ask(bench, QUICK, n);
+		wait_done(bench, MANY);
+		for (unsigned n = 0; n < MANY; n++)
+			assert_int_equal(bench->served[n], 1);
+		crew_stop(bench->crew);
+		end(bench);
+	}
+}
+
+/* Two clients, and the kernel itself between them: a crowd, which calls for help. */
+static void requests_of_several_clients_too(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_POLICIES; i++) {
+		struct bench *bench = begin(&policies[i]);
+		const uint32_t clients[] = { (uint32_t)gettid(), 0, (uint32_t)getppid() };
+
+		for (unsigned n = 0; n < MANY; n++)
+			ask_as(bench, QUICK, n, clients[n % 3]);
 		wait_done(bench, MANY);
 		for (unsigned n = 0; n < MANY; n++)
 			assert_int_equal(bench->served[n], 1);
@@ -233,6 +256,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_request_is_served_once),
+		cmocka_unit_test(requests_of_several_clients_too),
 		cmocka_unit_test(one_by_one_too),
 		cmocka_unit_test(a_request_that_takes_long_keeps_nobody_waiting),
 		cmocka_unit_test(there_are_never_more_threads_than_were_allowed),
