@@ -58,6 +58,20 @@ int udf_extents_add(struct udf_extents *list, struct udf_extent extent)
 	return 0;
 }
 
+int udf_extents_append(struct udf_extents *list, const struct udf_extent *v, size_t n)
+{
+	while (list->cap - list->n < n) {
+		int err = extents_grow(list);
+
+		if (err)
+			return err;
+	}
+	if (n)
+		memcpy(list->v + list->n, v, n * sizeof(*v));
+	list->n += n;
+	return 0;
+}
+
 static bool same_extent(const struct udf_extent *a, const struct udf_extent *b)
 {
 	return a->start == b->start && a->count == b->count && a->child == b->child;

@@ -46,14 +46,6 @@ static enum udf_fault_code fault(struct machine *m, enum udf_fault_code code, ui
 	return code;
 }
 
-static void note_read(struct udf_run *run, uint64_t offset, uint64_t len)
-{
-	uint64_t last = (offset + len - 1) / run->slice;
-
-	for (uint64_t k = offset / run->slice; k <= last; k++)
-		run->read_set |= 1ull << k;
-}
-
 static uint8_t *stack_at(struct machine *m, uint32_t offset)
 {
 	if (offset < m->zeroed_from) {
@@ -88,12 +80,12 @@ static __attribute__((noinline)) const uint8_t *readable(struct machine *m, uint
 	region = &m->run->region[id];
 	if (!region->len || n > region->len || offset > region->len - n)
 		return NULL;
-	if (id == UDF_REGION_META && m->run->slice && n)
-		note_read(m->run, offset, n);
+	if (region->noted)
+		memset(region->noted + offset, 0xff, n);
 	return region->bytes + offset;
 }
 
-/* As readable(), quick where nothing is to be noted, n > 0. */
+/* As readable(), quick for all but the stack, n > 0. */
 static inline const uint8_t *load_at(struct machine *m, uint64_t address, uint64_t n)
 {
 	uint64_t window = address >> WINDOW_SHIFT;
@@ -102,8 +94,11 @@ static inline const uint8_t *load_at(struct machine *m, uint64_t address, uint64
 	if (window < WINDOWS) {
 		const struct udf_region *region = &m->plain[window_region[window]];
 
-		if (offset + n <= region->len)
+		if (offset + n <= region->len) {
+			if (region->noted)
+				memset(region->noted + offset, 0xff, n);
 			return region->bytes + offset;
+		}
 	}
 	return readable(m, address, n);
 }
@@ -469,14 +464,12 @@ do_EXIT:
 	NEXT;
 }
 
-/* The stack is zeroed, and slices are noted, on the way: those take the long one. */
+/* The stack is zeroed on the way: it takes the long one. */
 static void regions_init(struct machine *m, const struct udf_run *run)
 {
 	memcpy(m->plain, run->region, sizeof(run->region));
 	m->plain[UDF_REGION_NONE].len = 0;
 	m->plain[UDF_REGION_STACK].len = 0;
-	if (run->slice)
-		m->plain[UDF_REGION_META].len = 0;
 }
 
 int udf_interp(struct udf_run *run)

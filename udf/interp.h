@@ -12,6 +12,8 @@
  *  (4) Fuel: a taken jump backwards costs its distance, a local call the
  *      callee's length, helpers what they read.  The instruction that would
  *      bring the balance below zero faults and has no effect.
+ *  (5) Every byte of a region that a load or a helper reads is noted where the
+ *      region says; so two runs whose noted bytes are alike are alike.
  *
  * Where an instruction could fault for two reasons, the order is part of the
  * ABI: a local call checks DEPTH, then FUEL; a helper ARG, then FUEL, then EMIT.
@@ -36,7 +38,8 @@ enum udf_region_id {
 struct udf_region {
 	uint8_t *bytes; /* written only if writable */
 	uint32_t len;
-	bool writable; /* META in xn-udf-vm, nothing else ever */
+	bool writable;  /* META in xn-udf-vm, nothing else ever */
+	uint8_t *noted; /* 0xff is put here for every byte that is read; NULL: nobody asks */
 };
 
 #define UDF_REGION_LEN_MAX (1u << 24) /* regions are 2^26 apart: they never meet */
@@ -51,8 +54,6 @@ struct udf_run {
 	struct udf_extents *out; /* emit appends here */
 	uint32_t emits;          /* as fuel */
 	uint32_t n_child;
-	uint32_t slice;    /* bytes per bit of read_set; 0: do not track */
-	uint64_t read_set; /* slices of META that were loaded from */
 
 	uint64_t result; /* r0 at exit */
 	struct udf_fault fault;

@@ -11,30 +11,6 @@
 #include "image.h"
 #include "interp.h"
 
-#define SLICES    64u
-#define SLICE_MIN 64u
-
-static uint32_t slice_of(uint32_t rec_size)
-{
-	uint32_t slice = (rec_size + SLICES - 1) / SLICES;
-
-	return slice > SLICE_MIN ? slice : SLICE_MIN;
-}
-
-bool udf_read_set_touched(uint64_t read_set, uint32_t rec_size, uint32_t off, uint32_t len)
-{
-	uint32_t slice = slice_of(rec_size);
-	uint32_t first, last;
-
-	if (!len || off >= rec_size)
-		return false;
-	if (len > rec_size - off)
-		len = rec_size - off;
-	first = off / slice;
-	last = (off + len - 1) / slice;
-	return (read_set >> first & (UINT64_MAX >> (SLICES - 1 - (last - first)))) != 0;
-}
-
 /* The engine only reads what is mapped this way: no region but xn-udf-vm's is ever writable. */
 static void map(struct udf_run *run, enum udf_region_id id, const void *bytes, uint32_t len)
 {
@@ -112,7 +88,7 @@ static int run_end(const struct udf_run *run, int err, struct udf_fault *fault)
 
 int udf_owns(const struct udf_template *tmpl, const void *record, uint32_t index,
 	     const void *header, struct udf_budget *budget, struct udf_extents *out,
-	     uint64_t *read_set, struct udf_fault *fault)
+	     const struct udf_read_set *read_set, struct udf_fault *fault)
 {
 	const struct udf_info *info = &tmpl->info;
 	const size_t had = out->n;
@@ -120,8 +96,6 @@ int udf_owns(const struct udf_template *tmpl, const void *record, uint32_t index
 	uint32_t emits;
 	int err;
 
-	if (read_set)
-		*read_set = 0;
 	if (!tmpl->program[UDF_FN_OWNS])
 		return 0;
 	if (index >= info->rec_count)
@@ -130,16 +104,16 @@ int udf_owns(const struct udf_template *tmpl, const void *record, uint32_t index
 	emits = info->max_emit < budget->emits ? info->max_emit : (uint32_t)budget->emits;
 	run.emits = emits;
 	run.out = out;
-	run.slice = read_set ? slice_of(info->rec_size) : 0;
-
+	if (read_set) {
+		run.region[UDF_REGION_META].noted = read_set->record;
+		run.region[UDF_REGION_HDR].noted = read_set->header;
+	}
 	err = run_spend(&run, tmpl, budget);
 	budget->emits -= emits - run.emits;
 	if (!err && run.result)
 		err = bad_result(&run, UDF_FAULT_MALFORMED);
 	if (err)
 		out->n = had;
-	else if (read_set)
-		*read_set = run.read_set;
 	return run_end(&run, err, fault);
 }
 
@@ -200,21 +174,18 @@ int udf_size(const struct udf_template *tmpl, const void *object, struct udf_bud
 	return run_end(&run, err, fault);
 }
 
-int udf_acl(const struct udf_template *tmpl, const struct udf_acl_input *input,
-	    struct udf_budget *budget, struct udf_fault *fault)
+static int acl_run(const struct udf_template *tmpl, const struct udf_acl_input *input,
+		   uint8_t *noted, struct udf_budget *budget, struct udf_fault *fault)
 {
 	const uint32_t obj_size = tmpl->info.obj_size;
 	struct udf_run run;
 	int err;
 
-	if (!tmpl->program[UDF_FN_ACL])
-		return 1;
-	if (input->owner_len > UDF_OBJECT_MAX || input->args_len > UDF_ACL_ARGS_MAX)
-		return UDF_EINVAL;
 	run_begin(&run, tmpl, UDF_FN_ACL, input->old_object, obj_size);
 	map(&run, UDF_REGION_NEW, input->new_object, obj_size);
 	map(&run, UDF_REGION_OWNER, input->owner, input->owner_len);
 	map(&run, UDF_REGION_ARGS, input->args, input->args_len);
+	run.region[UDF_REGION_ARGS].noted = noted;
 	run.arg[2] = UDF_ADDR_NEW;
 	run.arg[3] = UDF_ADDR_ARGS;
 	run.arg[4] = input->args_len;
@@ -222,6 +193,28 @@ int udf_acl(const struct udf_template *tmpl, const struct udf_acl_input *input,
 	if (!err && run.result > 1)
 		err = bad_result(&run, UDF_FAULT_ARG);
 	return err ? run_end(&run, err, fault) : (int)run.result;
+}
+
+int udf_acl(const struct udf_template *tmpl, const struct udf_acl_input *input,
+	    struct udf_budget *budget, struct udf_fault *fault)
+{
+	if (!tmpl->program[UDF_FN_ACL])
+		return 1;
+	if (input->owner_len > UDF_OBJECT_MAX || input->args_len > UDF_ACL_ARGS_MAX)
+		return UDF_EINVAL;
+	return acl_run(tmpl, input, NULL, budget, fault);
+}
+
+int udf_acl_blind(const struct udf_template *tmpl, const void *args, uint32_t args_len,
+		  uint8_t *noted, struct udf_budget *budget)
+{
+	struct udf_acl_input input = { .args = args, .args_len = args_len };
+
+	if (!tmpl->program[UDF_FN_ACL])
+		return 1;
+	if (args_len > UDF_ACL_ARGS_MAX)
+		return UDF_EINVAL;
+	return acl_run(tmpl, &input, noted, budget, NULL);
 }
 
 int udf_check(const struct udf_template *tmpl, const void *object, uint64_t first_block,

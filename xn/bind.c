@@ -75,8 +75,8 @@ static int owner_names(struct xn *xn, const struct xn_bind_request *request, str
 		       struct udf_budget *budget)
 {
 	struct udf_extents list = { 0 };
-	int err = owns_record(xn, owner->type, entry_bytes(owner), request->record, budget, &list,
-			      request->why);
+	int err = owns_record(xn, owner->type, owner->start, entry_bytes(owner), request->record,
+			      budget, &list, request->why);
 
 	if (!err && !extents_cover(&list, &request->extent, xn->super.block_count))
 		err = refuse(request->why, XN_ENOTOWNER, request->extent.start,

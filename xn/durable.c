@@ -58,7 +58,7 @@ static int closure_children(struct closure *closure, struct entry *entry)
 
 	if (!entry->type || left == 0)
 		return 0;
-	err = owns_object(xn, entry->type, entry_bytes(entry), &budget, &owned, NULL);
+	err = owns_object(xn, entry->type, entry->start, entry_bytes(entry), &budget, &owned, NULL);
 	for (size_t i = 0; i < owned.n && !err && left > 0; i++) {
 		const struct udf_extent *e = &owned.v[i];
 		const struct type *type = type_find(xn, e->child);

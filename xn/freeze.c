@@ -77,7 +77,9 @@ void freeze_take(struct xn *xn, struct entry *entry)
 	struct frozen *frozen = calloc(1, sizeof(*frozen));
 	bool good = frozen && (frozen->bytes = malloc(len)) != NULL;
 
-	good = good && !owns_object(xn, entry->type, entry_bytes(entry), &budget, &owned, NULL) &&
+	good = good &&
+	       !owns_object(xn, entry->type, entry->start, entry_bytes(entry), &budget, &owned,
+			    NULL) &&
 	       mark_children(xn, entry, &owned, &frozen->unsound);
 	udf_extents_fini(&owned);
 	if (!good) {

@@ -441,6 +441,7 @@ struct xn {
 	size_t n_damaged;
 
 	struct known_owns *known_owns; /* results of `owns`; NULL: none are kept */
+	struct known_acl *known_acl;   /* and of `acl` */
 	struct ahead *ahead;           /* NULL: nothing was read ahead yet */
 	struct bdev_queue *queues[QUEUES_KEPT];
 	unsigned n_queues;
@@ -737,17 +738,36 @@ int cred_choose(struct xn_session *session, const struct xn_cred *wanted, struct
 int64_t time_choose(const struct xn_session *session, int64_t wanted);
 
 /* ---- owns.c: types in .child are global ---- */
+
+/* Eight bytes of what a run was given, from `at` on, as far as it read them. */
+struct known_word {
+	uint64_t value, mask;
+	uint32_t at;
+};
+
+/* Words of `size` bytes (0, or at least 8) where `seen` is not 0.  How many; max + 1: too many. */
+uint32_t words_learn(struct known_word *word, uint32_t max, const uint8_t *bytes,
+		     const uint8_t *seen, uint32_t size);
+bool words_are(const struct known_word *word, uint32_t n, const uint8_t *bytes);
+
 struct known_owns;
 struct known_owns *known_owns_create(void); /* NULL: then every run is run; free() it */
-int owns_bytes(struct xn *xn, const struct type *type, const uint8_t *bytes, uint32_t record,
-	       const uint8_t *header, struct udf_budget *budget, struct udf_extents *out,
-	       struct xn_refusal *why);
-int owns_record(struct xn *xn, const struct type *type, const uint8_t *object, uint32_t record,
-		struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why);
-int owns_object(struct xn *xn, const struct type *type, const uint8_t *object,
+/*
+ * `start` is the object's block, by which a result is looked for, or 0: for who reads all
+ * objects of a disk once, and would only drive out what others need again.
+ */
+int owns_bytes(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *bytes,
+	       uint32_t record, const uint8_t *header, struct udf_budget *budget,
+	       struct udf_extents *out, struct xn_refusal *why);
+int owns_record(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *object,
+		uint32_t record, struct udf_budget *budget, struct udf_extents *out,
+		struct xn_refusal *why);
+int owns_object(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *object,
 		struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why);
 
 /* ---- acl.c ---- */
+struct known_acl;
+struct known_acl *known_acl_create(void); /* as known_owns_create() */
 
 /* The record above an object that says who may: of its nearest ancestor that is not sticky. */
 struct acl_above {
@@ -772,8 +792,8 @@ struct acl_request {
 	size_t n_mods;
 	const struct udf_extents *added, *removed;
 };
-int acl_record_find(struct xn *xn, const struct type *type, const uint8_t *object, uint32_t hint,
-		    xn_blk_t block, struct udf_budget *budget, uint32_t *record,
+int acl_record_find(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *object,
+		    uint32_t hint, xn_blk_t block, struct udf_budget *budget, uint32_t *record,
 		    struct udf_extent *via);
 int acl_above_find(struct xn *xn, struct entry *entry, struct udf_budget *budget,
 		   struct acl_above *out);

@@ -2,32 +2,43 @@
 /*
  * Running `owns`, and not running it again.
  *
- *  (1) A run's result is a function of template, record, index and header, and of
- *      nothing else.  So what was run on the very same bytes need not be run again:
- *      a known result is used only if all of them compare equal, byte by byte.
+ *  (1) A run's result is a function of template, index and the bytes that it read,
+ *      and of nothing else: what it reads next follows from what it read before, and
+ *      the machine notes every byte (udf/interp.h, (5)).  So a known result is used
+ *      only if all bytes that its run read compare equal; what stands in the others
+ *      cannot matter, for a run would not look at it.
  *  (2) A known result costs the budget what the run had cost: what is refused does
  *      not depend on what is known.
- *  (3) Only runs that ended well are kept.  Whether the extents lie on the disk, and
- *      are whole objects, is asked anew each time.
+ *  (3) Only runs that ended well, and whose extents lie on the disk and are whole
+ *      objects, are kept.  A disk may shrink: that they lie on it is asked anew each
+ *      time.
+ *  (4) Where a result is looked for, is a hint: by the object's block, which is not
+ *      compared.
+ *
+ * With assertions on, every result that is used is compared with a run.
  */
 #include "internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define KNOWN_SLOTS   256u /* a power of two */
-#define KNOWN_BYTES   512u /* of record and header together */
-#define KNOWN_EXTENTS 16u
+#define KNOWN_SLOTS   4096u /* a power of two; in memory as far as they are used: 4 MiB */
+#define KNOWN_BYTES   512u  /* of record and header together */
+#define KNOWN_WORDS   32u   /* of these, read */
+#define KNOWN_EXTENTS 8u
 #define WORTH_BYTES   64u /* a smaller record is run faster than looked up */
 
 struct known {
 	const struct type *type; /* NULL: nothing is known here; types live as long as the disk */
 	uint32_t record;
-	uint32_t n;
+	uint32_t n; /* extents */
 	uint64_t fuel;
-	struct udf_extent v[KNOWN_EXTENTS];
-	uint8_t bytes[KNOWN_BYTES]; /* the record, then the header */
+	uint64_t end;               /* of the extent that lies highest */
+	uint32_t n_record, n_words; /* words of the record come first, then those of the header */
+	struct known_word word[KNOWN_WORDS];
+	struct udf_extent v[KNOWN_EXTENTS]; /* of global types */
 };
 
 struct known_owns {
@@ -83,17 +94,26 @@ static int extents_translate(const struct xn *xn, const struct type *type, struc
 	return 0;
 }
 
-static int run(struct xn *xn, const struct type *type, const uint8_t *bytes, uint32_t record,
-	       const uint8_t *header, struct udf_budget *budget, struct udf_extents *out,
-	       struct xn_refusal *why)
+/* A record, and the header that stands above it. */
+struct piece {
+	const struct type *type;
+	const uint8_t *bytes, *header;
+	uint32_t record;
+};
+
+static int run(struct xn *xn, const struct piece *piece, const struct udf_read_set *read_set,
+	       struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why)
 {
 	struct udf_fault fault = { 0 };
 	uint64_t fuel = budget->fuel;
-	int result = udf_owns(type->tmpl, bytes, record, header, budget, out, NULL, &fault);
+	size_t from = out->n;
+	int result = udf_owns(piece->type->tmpl, piece->bytes, piece->record, piece->header, budget,
+			      out, read_set, &fault);
 
 	xn->stats.owns_runs++;
 	xn->stats.fuel_used += fuel - budget->fuel;
-	return result ? fault_refuse(why, type, result, &fault) : 0;
+	return result ? fault_refuse(why, piece->type, result, &fault)
+		      : extents_translate(xn, piece->type, out, from, why);
 }
 
 /* ---- knowing ---- */
@@ -106,90 +126,157 @@ static uint64_t word_at(const uint8_t *bytes)
 	return word;
 }
 
-/* Where a result may be known: only a hint, so a few of the bytes will do.  NULL: nowhere. */
-static struct known *known_place(const struct xn *xn, const struct type *type, const uint8_t *bytes,
-				 uint32_t record)
+/* Where a result may be known.  NULL: nowhere. */
+static struct known *known_place(const struct xn *xn, const struct piece *piece, xn_blk_t object)
 {
-	const struct udf_info *info = type->info;
-	uint64_t hash = record + ((uint64_t)type->id << 32);
+	const struct udf_info *info = piece->type->info;
+	uint64_t hash =
+		(object + (uint64_t)piece->record * 0xff51afd7ed558ccdull) * 0x9e3779b97f4a7c15ull;
 
-	if (!xn->known_owns || info->rec_size < WORTH_BYTES ||
-	    info->rec_size + info->hdr_len > KNOWN_BYTES)
+	if (!object || !xn->known_owns || info->rec_size < WORTH_BYTES ||
+	    info->rec_size + info->hdr_len > KNOWN_BYTES ||
+	    (info->hdr_len && info->hdr_len < sizeof(uint64_t)))
 		return NULL;
-	for (uint32_t at = 0; at < 4 * sizeof(uint64_t); at += sizeof(uint64_t))
-		hash = (hash ^ word_at(bytes + at)) * 0x9e3779b97f4a7c15ull;
-	return &xn->known_owns->slot[hash >> 56 & (KNOWN_SLOTS - 1)];
+	return &xn->known_owns->slot[hash >> 40 & (KNOWN_SLOTS - 1)];
 }
 
-static bool known_is(const struct known *known, const struct type *type, const uint8_t *bytes,
-		     uint32_t record, const uint8_t *header)
+bool words_are(const struct known_word *word, uint32_t n, const uint8_t *bytes)
 {
-	const struct udf_info *info = type->info;
+	uint64_t differ = 0;
 
-	return known->type == type && known->record == record &&
-	       memcmp(known->bytes, bytes, info->rec_size) == 0 &&
-	       (!info->hdr_len ||
-		memcmp(known->bytes + info->rec_size, header, info->hdr_len) == 0);
+	for (uint32_t i = 0; i < n; i++)
+		differ |= (word_at(bytes + word[i].at) ^ word[i].value) & word[i].mask;
+	return differ == 0;
 }
 
-static int known_take(struct known *known, struct udf_budget *budget, struct udf_extents *out)
+static bool known_is(const struct xn *xn, const struct known *known, const struct piece *piece)
 {
-	for (uint32_t i = 0; i < known->n; i++) {
-		if (udf_extents_add(out, known->v[i]))
-			return -ENOMEM;
-	}
+	return known->type == piece->type && known->record == piece->record &&
+	       known->end <= xn->super.block_count &&
+	       words_are(known->word, known->n_record, piece->bytes) &&
+	       words_are(known->word + known->n_record, known->n_words - known->n_record,
+			 piece->header);
+}
+
+static int known_take(const struct known *known, struct udf_budget *budget, struct udf_extents *out)
+{
+	if (udf_extents_append(out, known->v, known->n))
+		return -ENOMEM;
 	budget->fuel -= known->fuel;
 	budget->emits -= known->n;
 	return 0;
 }
 
-static void known_learn(struct known *known, const struct type *type, const uint8_t *bytes,
-			uint32_t record, const uint8_t *header, uint64_t fuel,
+/* Is what is known what a run would say?  For assertions: -ENOMEM makes no difference. */
+static inline bool known_is_true(const struct xn *xn, const struct known *known,
+				 const struct piece *piece)
+{
+	struct udf_budget budget = UDF_BUDGET_FULL;
+	struct udf_extents list = { 0 };
+	int err = udf_owns(piece->type->tmpl, piece->bytes, piece->record, piece->header, &budget,
+			   &list, NULL, NULL);
+	bool same;
+
+	if (!err)
+		err = extents_translate(xn, piece->type, &list, 0, NULL);
+	same = !err && list.n == known->n && UDF_OP_FUEL_MAX - budget.fuel == known->fuel;
+	for (uint32_t i = 0; same && i < known->n; i++)
+		same = memcmp(&list.v[i], &known->v[i], sizeof(list.v[i])) == 0;
+	udf_extents_fini(&list);
+	return same || err == UDF_ENOMEM;
+}
+
+uint32_t words_learn(struct known_word *word, uint32_t max, const uint8_t *bytes,
+		     const uint8_t *seen, uint32_t size)
+{
+	uint32_t n = 0, at = 0;
+
+	for (; at < size; at += sizeof(uint64_t)) {
+		uint64_t mask;
+
+		/* The last one may begin before the one before it ends. */
+		if (size - at < sizeof(uint64_t))
+			at = size - sizeof(uint64_t);
+		mask = word_at(seen + at);
+		if (!mask)
+			continue;
+		if (n == max)
+			return max + 1;
+		word[n++] = (struct known_word){ word_at(bytes + at), mask, at };
+	}
+	return n;
+}
+
+static void known_learn(struct known *known, const struct piece *piece,
+			const struct udf_read_set *seen, uint64_t fuel,
 			const struct udf_extents *list, size_t from)
 {
-	const struct udf_info *info = type->info;
+	const struct udf_info *info = piece->type->info;
 
+	known->type = NULL;
 	if (list->n - from > KNOWN_EXTENTS)
 		return;
-	known->type = type;
-	known->record = record;
+	known->n_record =
+		words_learn(known->word, KNOWN_WORDS, piece->bytes, seen->record, info->rec_size);
+	if (known->n_record > KNOWN_WORDS)
+		return;
+	known->n_words = known->n_record + words_learn(known->word + known->n_record,
+						       KNOWN_WORDS - known->n_record, piece->header,
+						       seen->header, info->hdr_len);
+	if (known->n_words > KNOWN_WORDS)
+		return;
+	known->type = piece->type;
+	known->record = piece->record;
 	known->n = (uint32_t)(list->n - from);
 	known->fuel = fuel;
-	memcpy(known->bytes, bytes, info->rec_size);
-	if (info->hdr_len)
-		memcpy(known->bytes + info->rec_size, header, info->hdr_len);
-	if (known->n)
-		memcpy(known->v, list->v + from, known->n * sizeof(known->v[0]));
+	known->end = 0;
+	for (uint32_t i = 0; i < known->n; i++) {
+		known->v[i] = list->v[from + i];
+		if (known->v[i].start + known->v[i].count > known->end)
+			known->end = known->v[i].start + known->v[i].count;
+	}
 }
 
-int owns_bytes(struct xn *xn, const struct type *type, const uint8_t *bytes, uint32_t record,
-	       const uint8_t *header, struct udf_budget *budget, struct udf_extents *out,
-	       struct xn_refusal *why)
+/* Run, and remember what came of it. */
+static int run_and_learn(struct xn *xn, struct known *known, const struct piece *piece,
+			 struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why)
 {
-	struct known *known = known_place(xn, type, bytes, record);
-	size_t from = out->n;
+	uint8_t seen[KNOWN_BYTES];
+	const struct udf_read_set read_set = { seen, seen + piece->type->info->rec_size };
 	uint64_t fuel = budget->fuel;
+	size_t from = out->n;
 	int err;
 
-	if (known && known_is(known, type, bytes, record, header) && budget->fuel >= known->fuel &&
-	    budget->emits >= known->n) {
-		err = known_take(known, budget, out);
-		xn->stats.owns_known++;
-	} else {
-		err = run(xn, type, bytes, record, header, budget, out, why);
-		if (known && !err)
-			known_learn(known, type, bytes, record, header, fuel - budget->fuel, out,
-				    from);
-	}
-	return err ? err : extents_translate(xn, type, out, from, why);
+	memset(seen, 0, piece->type->info->rec_size + piece->type->info->hdr_len);
+	err = run(xn, piece, &read_set, budget, out, why);
+	if (!err)
+		known_learn(known, piece, &read_set, fuel - budget->fuel, out, from);
+	return err;
 }
 
-int owns_record(struct xn *xn, const struct type *type, const uint8_t *object, uint32_t record,
-		struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why)
+int owns_bytes(struct xn *xn, const struct type *type, xn_blk_t object, const uint8_t *bytes,
+	       uint32_t record, const uint8_t *header, struct udf_budget *budget,
+	       struct udf_extents *out, struct xn_refusal *why)
+{
+	const struct piece piece = { type, bytes, header, record };
+	struct known *known = known_place(xn, &piece, object);
+
+	if (!known)
+		return run(xn, &piece, NULL, budget, out, why);
+	if (!known_is(xn, known, &piece) || budget->fuel < known->fuel || budget->emits < known->n)
+		return run_and_learn(xn, known, &piece, budget, out, why);
+	assert(known_is_true(xn, known, &piece));
+	xn->stats.owns_known++;
+	return known_take(known, budget, out);
+}
+
+int owns_record(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *object,
+		uint32_t record, struct udf_budget *budget, struct udf_extents *out,
+		struct xn_refusal *why)
 {
 	const struct udf_info *info = type->info;
 
-	return owns_bytes(xn, type, object + info->rec_off + (size_t)record * info->rec_size,
+	return owns_bytes(xn, type, start, object + info->rec_off + (size_t)record * info->rec_size,
 			  record, object, budget, out, why);
 }
 
@@ -197,7 +284,7 @@ int owns_record(struct xn *xn, const struct type *type, const uint8_t *object, u
  * All records.  `budget` NULL is for XN's own errands, which nobody's costly object
  * may keep from their end: each record may spend what a record may.
  */
-int owns_object(struct xn *xn, const struct type *type, const uint8_t *object,
+int owns_object(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *object,
 		struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why)
 {
 	const struct udf_info *info = type->info;
@@ -208,7 +295,7 @@ int owns_object(struct xn *xn, const struct type *type, const uint8_t *object,
 	for (uint32_t i = 0; i < info->rec_count && !err; i++) {
 		struct udf_budget own = UDF_BUDGET_FULL;
 
-		err = owns_record(xn, type, object, i, budget ? budget : &own, out, why);
+		err = owns_record(xn, type, start, object, i, budget ? budget : &own, out, why);
 	}
 	return err;
 }

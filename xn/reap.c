@@ -185,7 +185,7 @@ static int reap_object(struct xn *xn, struct reap_item *item, uint8_t *buffer)
 		}
 	}
 	if (!err)
-		err = owns_object(xn, item->type, bytes, NULL, &owned, NULL);
+		err = owns_object(xn, item->type, 0, bytes, NULL, &owned, NULL);
 	if (!err)
 		err = maps_load(xn, &owned, item->start);
 	if (!err && !may_take_apart(xn, entry, &owned))

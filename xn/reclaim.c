@@ -403,7 +403,7 @@ static int scan(struct xn *xn, const struct place *place, struct udf_extents *ow
 		owned->n = 0;
 		err = place_read(xn, place, &bytes);
 		if (!err)
-			err = owns_object(xn, place->type, bytes, NULL, owned, NULL);
+			err = owns_object(xn, place->type, 0, bytes, NULL, owned, NULL);
 		if (err >= 0 || err == -ENOMEM)
 			break;
 	}

@@ -52,7 +52,7 @@ static uint64_t count_unsound(struct xn *xn, const struct entry *entry, uint64_t
 		*marked += after->in_frozen;
 	}
 
-	*err = owns_object(xn, entry->type, frame_bytes(&entry->frame), NULL, &owned, NULL);
+	*err = owns_object(xn, entry->type, 0, frame_bytes(&entry->frame), NULL, &owned, NULL);
 	for (size_t i = 0; i < owned.n && !*err; i++) {
 		const struct udf_extent *e = &owned.v[i];
 		const struct type *type = type_find(xn, e->child);

@@ -37,8 +37,8 @@ static int fresh_above(struct plan *plan, xn_blk_t block, struct acl_above *out)
 	bytes = change_bytes(plan, taker);
 	if (!bytes)
 		return -ENOMEM;
-	err = acl_record_find(plan->xn, taker->type, bytes, NO_RECORD, block, &plan->budget,
-			      &out->record, &out->via);
+	err = acl_record_find(plan->xn, taker->type, taker->edits->object, bytes, NO_RECORD, block,
+			      &plan->budget, &out->record, &out->via);
 	out->type = taker->type;
 	out->bytes = bytes;
 	out->entry = taker->entry;
@@ -115,8 +115,9 @@ static int under_find(struct plan *plan)
 		return acl_above_find(plan->xn, owner, &plan->budget, &plan->under);
 	if (!(owner->flags & E_CACHED))
 		return XN_ENOTCACHED;
-	err = acl_record_find(plan->xn, owner->type, entry_bytes(owner), binding->record,
-			      binding->extent.start, &plan->budget, &record, &plan->under.via);
+	err = acl_record_find(plan->xn, owner->type, owner->start, entry_bytes(owner),
+			      binding->record, binding->extent.start, &plan->budget, &record,
+			      &plan->under.via);
 	if (err)
 		return err;
 	plan->under.entry = owner;

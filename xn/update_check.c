@@ -270,16 +270,17 @@ static int compare_record(struct comparison *cmp, uint32_t record)
 		err = comparison_end(cmp);
 	cmp->group = group;
 	if (!err && !cmp->change->fresh)
-		err = owns_record(plan->xn, type, entry_bytes(cmp->change->entry), record,
-				  &plan->budget, &cmp->before, plan->update.why);
+		err = owns_record(plan->xn, type, cmp->change->edits->object,
+				  entry_bytes(cmp->change->entry), record, &plan->budget,
+				  &cmp->before, plan->update.why);
 	if (err)
 		return err;
 	after = record_after(cmp, from);
 	if (!after)
 		return -ENOMEM;
 	header = cmp->change->bytes ? cmp->change->bytes : entry_bytes(cmp->change->entry);
-	return owns_bytes(plan->xn, type, after, record, header, &plan->budget, &cmp->after,
-			  plan->update.why);
+	return owns_bytes(plan->xn, type, cmp->change->edits->object, after, record, header,
+			  &plan->budget, &cmp->after, plan->update.why);
 }
 
 /* Compare the records that one edit touches, from `next` on; returns the first untouched one. */

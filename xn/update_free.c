@@ -76,7 +76,8 @@ static int owns_nothing(struct plan *plan, const struct freed *freed)
 	bytes = change ? change_bytes(plan, change) : entry_bytes(freed->entry);
 	if (!bytes)
 		return -ENOMEM;
-	err = owns_object(plan->xn, freed->type, bytes, budget, &owned, plan->update.why);
+	err = owns_object(plan->xn, freed->type, freed->start, bytes, budget, &owned,
+			  plan->update.why);
 	empty = owned.n == 0;
 	udf_extents_fini(&owned);
 	return err ? err : empty ? 0 : XN_ENOTEMPTY;

@@ -178,7 +178,8 @@ static uint32_t sector_naming(struct plan *plan, struct entry *entry, xn_blk_t b
 		uint32_t from = info->rec_off + i * info->rec_size;
 
 		owned.n = 0;
-		if (owns_record(plan->xn, entry->type, bytes, i, &plan->budget, &owned, NULL) ||
+		if (owns_record(plan->xn, entry->type, entry->start, bytes, i, &plan->budget,
+				&owned, NULL) ||
 		    from / XN_SECTOR_SIZE != (from + info->rec_size - 1) / XN_SECTOR_SIZE)
 			break;
 		for (size_t k = 0; k < owned.n; k++) {

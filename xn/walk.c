@@ -136,7 +136,7 @@ static int walker_enter(struct xn_walker *walker, struct xn_walk_item *item)
 		struct udf_budget budget = UDF_BUDGET_FULL;
 		size_t from = walker->owned.n;
 
-		err = owns_record(xn, walker->at.type, walker->bytes, i, &budget, &walker->owned,
+		err = owns_record(xn, walker->at.type, 0, walker->bytes, i, &budget, &walker->owned,
 				  NULL);
 		for (size_t k = from; k < walker->owned.n; k++)
 			walker->owned.v[k].tag = i;

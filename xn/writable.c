@@ -85,7 +85,8 @@ static int blockers_of(struct xn *xn, struct entry *entry, struct xn_extent *out
 	struct udf_extents owned = { 0 };
 	struct udf_budget budget = UDF_BUDGET_FULL;
 	int n = blockers_after(entry, out, max);
-	int err = owns_object(xn, entry->type, entry_bytes(entry), &budget, &owned, NULL);
+	int err = owns_object(xn, entry->type, entry->start, entry_bytes(entry), &budget, &owned,
+			      NULL);
 
 	for (size_t i = 0; i < owned.n && !err; i++) {
 		struct udf_extent *extent = &owned.v[i];

@@ -217,6 +217,7 @@ static void xn_free(struct xn *xn)
 	for (unsigned i = 0; i < xn->n_queues; i++)
 		bdev_queue_destroy(xn->queues[i]);
 	free(xn->known_owns);
+	free(xn->known_acl);
 	free(xn->bounce);
 	if (xn->overlay)
 		xn->dev = bdev_overlay_detach(xn->overlay);
@@ -251,6 +252,7 @@ static struct xn *xn_alloc(struct bdev *dev, const struct xn_open_opts *opts)
 	xn->writable = opts->flags & XN_OPEN_RDWR;
 	xn->version_clock = 2;
 	xn->known_owns = known_owns_create();
+	xn->known_acl = known_acl_create();
 	xn->bounce = malloc((size_t)BATCH_BLOCKS * XN_BLOCK_SIZE);
 	if (!xn->bounce || cache_init(&xn->cache, opts->cache_bytes)) {
 		xn_free(xn);

@@ -16,7 +16,7 @@ static int zero_object(struct xn *xn, struct entry *owner, uint32_t max)
 {
 	struct udf_extents owned = { 0 };
 	uint32_t n = 0;
-	int err = owns_object(xn, owner->type, entry_bytes(owner), NULL, &owned, NULL);
+	int err = owns_object(xn, owner->type, 0, entry_bytes(owner), NULL, &owned, NULL);
 
 	for (size_t i = 0; i < owned.n && !err; i++) {
 		const struct udf_extent *e = &owned.v[i];

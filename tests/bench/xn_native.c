@@ -9,11 +9,11 @@
 
 int __wrap_udf_owns(const struct udf_template *tmpl, const void *record, uint32_t index,
 		    const void *header, struct udf_budget *budget, struct udf_extents *out,
-		    uint64_t *read_set, struct udf_fault *fault);
+		    const struct udf_read_set *read_set, struct udf_fault *fault);
 
 int __wrap_udf_owns(const struct udf_template *tmpl, const void *record, uint32_t index,
 		    const void *header, struct udf_budget *budget, struct udf_extents *out,
-		    uint64_t *read_set, struct udf_fault *fault)
+		    const struct udf_read_set *read_set, struct udf_fault *fault)
 {
 	uint64_t pointer, add = 0;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any bytes as a program.  What the validator accepts runs twice, and must end
- * alike both times: same result, same fault, same slot, same fuel.
+ * Any bytes as a program.  What the validator accepts runs twice, the second time with other
+ * bytes wherever the first had read none, and must end alike both times: same result, same
+ * fault, same slot, same fuel.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define RECORD 64u
 #define FUEL   20000u
 
-static struct udf_run run(const struct udf_program *program, uint8_t *record)
+static struct udf_run run(const struct udf_program *program, uint8_t *record, uint8_t *noted)
 {
 	struct udf_extents out = { 0 };
 	struct udf_run machine = { .program = program,
@@ -21,11 +22,10 @@ static struct udf_run run(const struct udf_program *program, uint8_t *record)
 				   .emits = 16,
 				   .n_child = 4,
 				   .out = &out,
-				   .slice = 64,
 				   .arg = { UDF_ADDR_META, RECORD, 1, UDF_ADDR_HDR, 16 } };
 
-	machine.region[UDF_REGION_META] = (struct udf_region){ record, RECORD, false };
-	machine.region[UDF_REGION_HDR] = (struct udf_region){ record, 16, false };
+	machine.region[UDF_REGION_META] = (struct udf_region){ record, RECORD, false, noted };
+	machine.region[UDF_REGION_HDR] = (struct udf_region){ record, 16, false, noted };
 	if (udf_interp(&machine))
 		machine.result = 0;
 	udf_extents_fini(&out);
@@ -35,7 +35,7 @@ static struct udf_run run(const struct udf_program *program, uint8_t *record)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint32_t helpers = udf_helpers_of(UDF_FN_OWNS);
-	uint8_t record[RECORD] = { 0 };
+	uint8_t record[RECORD] = { 0 }, noted[RECORD] = { 0 };
 	struct udf_program *program;
 	struct udf_run first, second;
 	size_t given = size < RECORD ? size : RECORD;
@@ -43,8 +43,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (udf_program_create(data, size, helpers, &program, NULL))
 		return 0;
 	memcpy(record, data + size - given, given);
-	first = run(program, record);
-	second = run(program, record);
+	first = run(program, record, noted);
+	for (size_t i = 0; i < RECORD; i++)
+		record[i] ^= (uint8_t)~noted[i];
+	second = run(program, record, NULL);
 	if (first.result != second.result || first.fuel != second.fuel ||
 	    first.fault.code != second.fault.code || first.fault.slot != second.fault.slot)
 		abort();

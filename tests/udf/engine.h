@@ -18,7 +18,7 @@ static inline struct udf_run plain_run(void)
 
 static inline struct udf_region region_of(const void *bytes, size_t len)
 {
-	return (struct udf_region){ (uint8_t *)(uintptr_t)bytes, (uint32_t)len, false };
+	return (struct udf_region){ (uint8_t *)(uintptr_t)bytes, (uint32_t)len, false, NULL };
 }
 
 /* Run `p` with what `run` says; the program must pass the validator. */

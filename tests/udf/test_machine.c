@@ -178,7 +178,7 @@ static void a_writable_region_is_written_within_its_bounds(void **state)
 	struct program p = store_program(0x7a, UDF_ADDR_META + 1, 0);
 
 	(void)state;
-	run.region[UDF_REGION_META] = (struct udf_region){ bytes, 9, true };
+	run.region[UDF_REGION_META] = (struct udf_region){ bytes, 9, true, NULL };
 	assert_int_equal(engine_run(&p, &run), 0);
 	assert_int_equal(bytes[0], 0);
 	assert_int_equal(bytes[1], 0x41);
@@ -745,49 +745,61 @@ static void faults_have_an_order(void **state)
 
 /* ---- the read set ---- */
 
-static uint64_t read_set_of(const struct program *p, const void *bytes, size_t len, uint32_t slice)
+/* Does a run note just the bytes from `from` to below `end`, and what it was told to? */
+static bool notes(const struct program *p, const void *bytes, size_t len, size_t from, size_t end)
 {
+	static uint8_t noted[4096];
 	struct udf_run run = plain_run();
 
+	memset(noted, 0, sizeof(noted));
 	run.region[UDF_REGION_META] = region_of(bytes, len);
-	run.slice = slice;
+	run.region[UDF_REGION_META].noted = noted;
 	assert_int_equal(engine_run(p, &run), 0);
-	return run.read_set;
+	for (size_t i = 0; i < len; i++) {
+		if (noted[i] != (i >= from && i < end ? 0xff : 0))
+			return false;
+	}
+	return true;
 }
 
-static void the_read_set_has_a_bit_for_every_slice_that_was_read(void **state)
+static void just_the_bytes_that_were_read_are_noted(void **state)
 {
 	static const uint8_t bytes[4096] = { 0 };
+	static const struct {
+		uint8_t opcode, size;
+	} loads[] = { { 0x71, 1 }, { 0x69, 2 }, { 0x61, 4 }, { 0x79, 8 },
+		      { 0x91, 1 }, { 0x89, 2 }, { 0x81, 4 } };
 
 	(void)state;
-	for (uint64_t at = 0; at <= 4088; at++) {
-		struct program p = load_program(0x79, UDF_ADDR_META + at, 0);
-		uint64_t want = 1ull << (at / 64) | 1ull << ((at + 7) / 64);
+	for (size_t k = 0; k < sizeof(loads) / sizeof(loads[0]); k++) {
+		for (uint64_t at = 0; at + loads[k].size <= 4096; at += 1 + at / 32) {
+			struct program p = load_program(loads[k].opcode, UDF_ADDR_META + at, 0);
 
-		assert_true(read_set_of(&p, bytes, sizeof(bytes), 64) == want);
+			assert_true(notes(&p, bytes, sizeof(bytes), at, at + loads[k].size));
+		}
 	}
 }
 
-static void helpers_mark_what_they_read(void **state)
+static void helpers_note_what_they_read(void **state)
 {
 	static const uint8_t bytes[4096] = { 0 };
 	struct program p = helper_program(2, UDF_ADDR_META + 100, 100, 0);
 
 	(void)state;
-	assert_true(read_set_of(&p, bytes, 4096, 64) == 0xe); /* 100..199: slices 1, 2, 3 */
-	p = helper_program(3, UDF_ADDR_META, UDF_ADDR_META + 4095, 1);
-	assert_true(read_set_of(&p, bytes, 4096, 64) == (1ull << 63 | 1));
+	assert_true(notes(&p, bytes, 4096, 100, 200));
+	p = helper_program(3, UDF_ADDR_META + 4093, UDF_ADDR_META + 4094, 2);
+	assert_true(notes(&p, bytes, 4096, 4093, 4096));
 	p = helper_program(2, UDF_ADDR_META, 0, 0);
-	assert_true(read_set_of(&p, bytes, 4096, 64) == 0);
+	assert_true(notes(&p, bytes, 4096, 0, 0));
 }
 
-static void what_is_not_the_record_leaves_no_trace(void **state)
+static void what_is_not_the_region_leaves_no_trace(void **state)
 {
 	static const uint8_t bytes[64] = { 0 };
 	struct program p = load_program(0x79, STACK_TOP - 8, 0);
 
 	(void)state;
-	assert_true(read_set_of(&p, bytes, 64, 64) == 0);
+	assert_true(notes(&p, bytes, 64, 0, 0));
 }
 
 int main(void)
@@ -826,9 +838,9 @@ int main(void)
 		cmocka_unit_test(many_calls_of_a_long_callee_run_dry),
 		cmocka_unit_test(helpers_cost_what_they_read),
 		cmocka_unit_test(faults_have_an_order),
-		cmocka_unit_test(the_read_set_has_a_bit_for_every_slice_that_was_read),
-		cmocka_unit_test(helpers_mark_what_they_read),
-		cmocka_unit_test(what_is_not_the_record_leaves_no_trace),
+		cmocka_unit_test(just_the_bytes_that_were_read_are_noted),
+		cmocka_unit_test(helpers_note_what_they_read),
+		cmocka_unit_test(what_is_not_the_region_leaves_no_trace),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

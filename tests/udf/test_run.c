@@ -243,7 +243,9 @@ static void what_is_absent_has_a_neutral_answer(void **state)
 	struct udf_acl_input input = { 0 };
 	struct udf_extents out = { 0 };
 	uint8_t object[OBJECT] = { 0 };
-	uint64_t value = 9, reads = 9;
+	uint8_t noted[OBJECT] = { 0 };
+	struct udf_read_set reads = { noted, noted };
+	uint64_t value = 9;
 	uint32_t count;
 
 	(void)state;
@@ -251,7 +253,8 @@ static void what_is_absent_has_a_neutral_answer(void **state)
 	tmpl = image_load(&image);
 	assert_int_equal(udf_owns(tmpl, object, 0, NULL, &budget, &out, &reads, NULL), 0);
 	assert_int_equal(udf_owns_object(tmpl, object, &budget, &out, NULL), 0);
-	assert_true(out.n == 0 && reads == 0);
+	assert_int_equal(out.n, 0);
+	assert_null(memchr(noted, 0xff, sizeof(noted)));
 	assert_int_equal(udf_refcnt(tmpl, object, 0, NULL, &budget, &count, NULL), UDF_EABSENT);
 	assert_int_equal(udf_size(tmpl, object, &budget, &value, NULL), UDF_EABSENT);
 	assert_int_equal(udf_acl(tmpl, &input, &budget, NULL), 1);
@@ -415,17 +418,15 @@ static void a_run_that_faults_takes_back_what_it_emitted(void **state)
 	struct udf_budget budget = UDF_BUDGET_FULL;
 	struct udf_extents out = { 0 };
 	uint8_t object[OBJECT] = { 0 };
-	uint64_t reads = 5;
 	struct udf_fault fault;
 
 	(void)state;
 	udf_extents_add(&out, (struct udf_extent){ 1, 1, 0, 42 });
 	set64(object, 16, 0x666);
-	assert_int_equal(udf_owns(tmpl, object + 16, 0, object, &budget, &out, &reads, &fault),
+	assert_int_equal(udf_owns(tmpl, object + 16, 0, object, &budget, &out, NULL, &fault),
 			 UDF_EFAULT);
 	assert_int_equal(out.n, 1);
 	assert_int_equal(out.v[0].tag, 42);
-	assert_true(reads == 0);
 	assert_int_equal(fault.slot, 6);
 	assert_true(fault.value == 0x666);
 
@@ -538,57 +539,38 @@ static void a_template_s_own_fuel_bounds_each_run(void **state)
 
 /* ---- the read set ---- */
 
-/* For every slice size: what was not read can be changed without a run. */
-static void the_read_set_tells_what_cannot_matter(void **state)
-{
-	static const uint32_t sizes[] = { 1, 8, 63, 64, 65, 4096, 5000, 8191, 65536 };
-
-	(void)state;
-	for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
-		uint32_t size = sizes[s], slice = (size + 63) / 64 > 64 ? (size + 63) / 64 : 64;
-
-		for (uint32_t read = 0; read < size; read += 1 + size / 97)
-			for (uint32_t off = 0; off < size; off += 1 + size / 89)
-				for (uint32_t len = 0; len <= size - off; len += 1 + size / 31) {
-					uint64_t set = 1ull << (read / slice);
-					int maybe = 0;
-
-					for (uint32_t b = off / slice;
-					     len && b <= (off + len - 1) / slice; b++)
-						maybe |= b == read / slice;
-					assert_int_equal(udf_read_set_touched(set, size, off, len),
-							 maybe);
-				}
-	}
-	assert_false(udf_read_set_touched(~0ull, 64, 64, 1)); /* beyond the record */
-	assert_true(udf_read_set_touched(1, 64, 63, UINT32_MAX));
-}
-
-static void a_run_s_read_set_covers_what_it_loaded(void **state)
+static void a_run_s_read_set_is_what_it_read(void **state)
 {
 	struct program p = { .n = 0 };
-	struct recipe recipe = {
-		.name = "whole", .obj_size = 8192, .rec_size = 8192, .rec_count = 1, .max_emit = 1
-	};
+	struct recipe recipe = { .name = "whole",
+				 .obj_size = 8192,
+				 .rec_size = 8000,
+				 .rec_count = 1,
+				 .rec_off = 192,
+				 .hdr_len = 100,
+				 .max_emit = 1 };
 	struct udf_budget budget = UDF_BUDGET_FULL;
-	static uint8_t object[8192];
+	static uint8_t object[8192], record[8000], header[100];
+	struct udf_read_set reads = { record, header };
 	struct udf_extents out = { 0 };
 	static struct image image;
 	struct udf_template *tmpl;
-	uint64_t reads;
 
 	(void)state;
-	put(&p, 0x79, 6, 1, 0, 0);    /* slice 0 */
-	put(&p, 0x71, 6, 1, 8191, 0); /* slice 63 */
-	put(&p, 0x61, 6, 1, 1278, 0); /* 1278..1281: slices 9 and 10 of 128 bytes */
+	put(&p, 0x79, 6, 1, 3, 0);    /* 3..10 */
+	put(&p, 0x71, 6, 1, 7999, 0); /* the last */
+	put(&p, 0x61, 6, 4, 96, 0);   /* 96..99 of the header */
 	put_exit(&p);
 	recipe.fn[UDF_FN_OWNS] = &p;
 	image_build(&image, &recipe);
 	tmpl = image_load(&image);
-	assert_int_equal(udf_owns(tmpl, object, 0, NULL, &budget, &out, &reads, NULL), 0);
-	assert_true(reads == (1ull | 1ull << 63 | 1ull << 9 | 1ull << 10));
-	assert_true(udf_read_set_touched(reads, 8192, 1152, 1));
-	assert_false(udf_read_set_touched(reads, 8192, 128, 1024));
+	assert_int_equal(udf_owns(tmpl, object, 0, object, &budget, &out, &reads, NULL), 0);
+	for (unsigned i = 0; i < sizeof(record); i++)
+		assert_int_equal(record[i], (i >= 3 && i <= 10) || i == 7999 ? 0xff : 0);
+	for (unsigned i = 0; i < sizeof(header); i++)
+		assert_int_equal(header[i], i >= 96 ? 0xff : 0);
+	reads.header = NULL; /* nobody asks */
+	assert_int_equal(udf_owns(tmpl, object, 0, object, &budget, &out, &reads, NULL), 0);
 	udf_template_destroy(tmpl);
 }
 
@@ -632,8 +614,7 @@ int main(void)
 		cmocka_unit_test(max_emit_bounds_a_run),
 		cmocka_unit_test(fuel_is_shared_by_all_runs_of_an_operation),
 		cmocka_unit_test(a_template_s_own_fuel_bounds_each_run),
-		cmocka_unit_test(the_read_set_tells_what_cannot_matter),
-		cmocka_unit_test(a_run_s_read_set_covers_what_it_loaded),
+		cmocka_unit_test(a_run_s_read_set_is_what_it_read),
 		cmocka_unit_test(everything_has_a_name),
 	};
 

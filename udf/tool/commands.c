@@ -204,9 +204,8 @@ static enum outcome report_error(const struct trial *trial, int err)
 static enum outcome run_owns(struct trial *trial, uint32_t record, const uint8_t *bytes)
 {
 	struct udf_extents owned = { 0 };
-	uint64_t read_set;
 	int err = udf_owns(trial->loaded.tmpl, bytes, record, trial->object.bytes, &trial->budget,
-			   &owned, &read_set, &trial->fault);
+			   &owned, NULL, &trial->fault);
 
 	for (size_t i = 0; i < owned.n && !err; i++) {
 		printf("record %u: start %" PRIu64 " count %" PRIu64 " child %u ", record,

@@ -80,7 +80,7 @@ static int run(const uint8_t *code, long code_len, uint8_t *mem, long mem_len)
 	if (udf_program_create(code, (size_t)code_len, helpers, &program, &why))
 		return fail("program refused", why.text);
 	machine.program = program;
-	machine.region[UDF_REGION_META] = (struct udf_region){ mem, (uint32_t)mem_len, true };
+	machine.region[UDF_REGION_META] = (struct udf_region){ mem, (uint32_t)mem_len, true, NULL };
 	machine.arg[0] = mem_len ? UDF_ADDR_META : 0;
 	machine.arg[1] = (uint64_t)mem_len;
 	err = udf_interp(&machine);

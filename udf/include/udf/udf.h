@@ -208,13 +208,24 @@ struct udf_extents {
 
 void udf_extents_fini(struct udf_extents *list);
 int udf_extents_add(struct udf_extents *list, struct udf_extent extent);
+/* All or none of them: UDF_ENOMEM. */
+int udf_extents_append(struct udf_extents *list, const struct udf_extent *v, size_t n);
+
+/*
+ * Which bytes of its input a run read: 0xff is put at their places, the others are left.
+ * A run that finds there what this one found does what this one did, whatever stands
+ * elsewhere: the same extents, the same fuel.  Either array may be NULL, if nobody asks.
+ */
+struct udf_read_set {
+	uint8_t *record; /* info->rec_size bytes */
+	uint8_t *header; /* info->hdr_len bytes */
+};
 
 /*
  * Run `owns` on record `index` whose bytes are `record` (info->rec_size of
  * them) under `header` (info->hdr_len bytes; ignored when that is 0), and
  * append what it emits, in order, to `out`.  A template without `owns` owns
- * nothing.  `read_set` (may be NULL) receives the set of 64 slices of the record that the
- * run loaded from: bit k = bytes [k*g, (k+1)*g), g = max(64, rec_size/64 rounded up).
+ * nothing.  `read_set` (may be NULL) is told which bytes the run read.
  *
  * Fails with
  *   UDF_EFAULT  the run faulted (`fault` says how); `out` is as before
@@ -223,19 +234,13 @@ int udf_extents_add(struct udf_extents *list, struct udf_extent extent);
  */
 int udf_owns(const struct udf_template *tmpl, const void *record, uint32_t index,
 	     const void *header, struct udf_budget *budget, struct udf_extents *out,
-	     uint64_t *read_set, struct udf_fault *fault);
+	     const struct udf_read_set *read_set, struct udf_fault *fault);
 
 /*
  * The same over all records of a whole object (info->obj_size bytes).
  */
 int udf_owns_object(const struct udf_template *tmpl, const void *object, struct udf_budget *budget,
 		    struct udf_extents *out, struct udf_fault *fault);
-
-/*
- * Could changing bytes [off, off + len) of a record of `rec_size` bytes change
- * what a run with this read set saw?  False is a proof; true is a maybe.
- */
-bool udf_read_set_touched(uint64_t read_set, uint32_t rec_size, uint32_t off, uint32_t len);
 
 /*
  * Each fails like udf_owns, and with UDF_EABSENT.  A `refcnt` of 2^32 or more and a
@@ -264,6 +269,15 @@ struct udf_acl_input {
  */
 int udf_acl(const struct udf_template *tmpl, const struct udf_acl_input *input,
 	    struct udf_budget *budget, struct udf_fault *fault);
+
+/*
+ * Ask `acl` with nothing there but the arguments.  An answer is that of udf_acl() with any
+ * objects and any owner's record, for it looked at none; and with any arguments of this
+ * length that are alike where 0xff is put into `noted` (args_len bytes).  UDF_EFAULT: it wants to
+ * see more, or would fault anyway.
+ */
+int udf_acl_blind(const struct udf_template *tmpl, const void *args, uint32_t args_len,
+		  uint8_t *noted, struct udf_budget *budget);
 
 /*
  * Ask `check` whether the object is well-formed.  `*damage` receives the

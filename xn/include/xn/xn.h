@@ -189,7 +189,7 @@ int xn_set_label(struct xn_session *session, const char *label);
 
 struct xn_stats {
 	uint64_t binds, updates, refused_updates, owns_runs, acl_runs, check_runs, fuel_used;
-	uint64_t owns_known;                     /* `owns` of bytes whose result was at hand */
+	uint64_t owns_known, acl_known;          /* results that were at hand, without a run */
 	uint64_t reads, writes;                  /* calls */
 	uint64_t blocks_in, blocks_out, flushes; /* device */
 	uint64_t cache_bytes, cache_limit, cache_dirty_pages;
