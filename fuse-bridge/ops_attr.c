@@ -283,6 +283,15 @@ void op_listxattr(fuse_req_t req, fuse_ino_t node, size_t size)
 		read_xattr(req, node, NULL, size);
 }
 
+/*
+ * A program that somebody writes to, or that changes hands, loses its capabilities: the kernel takes
+ * them away in the name of whoever was at hand.  Who asks for it himself has been judged by then.
+ */
+static bool drops_capabilities(const struct call *call, const char *name)
+{
+	return call->bridge->kernel_checks && strcmp(name, "security.capability") == 0;
+}
+
 void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 {
 	struct call call;
@@ -293,5 +302,9 @@ void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 	do {
 		err = libfs_removexattr(call.fs, &call.who.libfs, call.ino, name);
 	} while (call_again(&call, err));
+	if (err == -EPERM && drops_capabilities(&call, name)) {
+		call_as_kernel(&call);
+		err = libfs_removexattr(call.fs, &call.who.libfs, call.ino, name);
+	}
 	reply_err(&call, call_settle(&call, err));
 }

@@ -3,6 +3,8 @@
 #include "px.h"
 
 #include <dirent.h>
+#include <endian.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/file.h>
@@ -606,6 +608,39 @@ static void a_name_that_is_replaced_is_never_missing(struct px *p)
 	assert_int_equal(c.failed, 0);
 }
 
+/* Who may write a program does not get what it may do; and no write fails because of that. */
+static void a_program_loses_its_capabilities(struct px *p)
+{
+	const struct vfs_cap_data some = {
+		.magic_etc = htole32(VFS_CAP_REVISION_2),
+		.data = { { .permitted = htole32(1u << CAP_CHOWN) } },
+	};
+	char bytes[64];
+
+	if (!px_can(p, PX_XATTR))
+		return;
+	for (int how = 0; how < 3; how++) {
+		int fd;
+
+		px_as_root(p);
+		px_file_for(p, "f", OWNER, ELSEWISE, 0777);
+		works(px_setxattr(p, "f", "security.capability", &some, XATTR_CAPS_SZ_2, 0));
+		px_as(p, how == 2 ? OWNER : STRANGER, how == 2 ? GROUP : ELSEWISE);
+		refused(px_removexattr(p, "f", "security.capability"), EPERM);
+		fd = (int)works(px_open(p, "f", O_WRONLY, 0));
+		if (how == 0)
+			assert_int_equal(px_write(p, fd, "x", 1), 1);
+		if (how == 1)
+			works(px_ftruncate(p, fd, 1));
+		if (how == 2)
+			works(px_fchown(p, fd, OWNER, GROUP));
+		works(px_close(p, fd));
+		px_as_root(p);
+		refused(px_getxattr(p, "f", "security.capability", bytes, sizeof(bytes)), ENODATA);
+		works(px_unlink(p, "f"));
+	}
+}
+
 static const struct px_case cases[] = {
 	PX_MOUNT(maps_and_files_are_the_same_bytes),
 	PX_MOUNT(what_a_map_wrote_is_there_after_close_and_drop),
@@ -630,6 +665,7 @@ static const struct px_case cases[] = {
 	PX_MOUNT(appenders_lose_nothing_of_each_other),
 	PX_MOUNT(exclusive_creation_has_one_winner),
 	PX_MOUNT(a_name_that_is_replaced_is_never_missing),
+	PX_MOUNT(a_program_loses_its_capabilities),
 };
 
 PX_SUITE(kernel, cases);
