@@ -26,7 +26,8 @@ install(FILES ${PROJECT_SOURCE_DIR}/libfs/include/libfs/libfs.h
 	DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/libfs COMPONENT dev)
 set(example ${PROJECT_SOURCE_DIR}/libfs/example)
 install(FILES ${example}/CMakeLists.txt ${example}/README.md ${example}/notefs.c ${example}/notefs.h
-	${example}/notefs.bpf.c
 	DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libxnfs-dev/examples/notefs COMPONENT dev)
+install(FILES ${example}/types/notefs.bpf.c
+	DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/libxnfs-dev/examples/notefs/types COMPONENT dev)
 
 xn_manual(xn-libfs.7.scd COMPONENT dev)

@@ -637,7 +637,7 @@ static ssize_t write_locked(struct notefs *fs, const struct libfs_ctx *ctx, libf
 	if (offset + (uint64_t)done > record.size)
 		record.size = offset + (uint64_t)done;
 	record.time = ctx->now;
-	record.mode = libfs_mode_written(record.mode, ctx->cred);
+	record.mode = libfs_mode_written(record.mode, record.gid, ctx->cred);
 	err = record_put(fs, slot, &record, NULL);
 	return err ? err : done;
 }

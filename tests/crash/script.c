@@ -521,7 +521,7 @@ static int op_run(struct op *op, const struct verb *verb)
 	}
 	place_put(op, &op->a);
 	place_put(op, &op->b);
-	if (err != -EOPNOTSUPP && err != -ENOSYS && err != -EFBIG)
+	if (err != -EOPNOTSUPP && err != -ENOSYS)
 		return err;
 	script->unsupported++;
 	return 0;

@@ -21,7 +21,7 @@
  *      is 1.
  *  (2) The model sees every operation that succeeded.
  *  (3) What makes no sense (no such file, no such verb, numbers too large) is refused.
- *  (4) An operation that the LibFS does not have (-EOPNOTSUPP, -ENOSYS, -EFBIG) changes
+ *  (4) An operation that the LibFS does not have (-EOPNOTSUPP, -ENOSYS) changes
  *      nothing and is counted.
  */
 #ifndef TESTS_CRASH_SCRIPT_H

@@ -3,13 +3,14 @@
 # Who may include what: the table of CONTRIBUTING.md for scripts to source.
 # shellcheck shell=bash
 
-components="udf xn libfs libfs/simplefs libfs/cffs libfs/xnfs fuse-bridge fsck images"
+components="udf xn libfs libfs/simplefs libfs/cffs libfs/example libfs/xnfs fuse-bridge fsck images"
 
 # The component of a path: the longest folder of the list above.
 component_of() {
 	case $1 in
 	libfs/simplefs/*) echo libfs/simplefs ;;
 	libfs/cffs/*) echo libfs/cffs ;;
+	libfs/example/*) echo libfs/example ;;
 	libfs/xnfs/*) echo libfs/xnfs ;;
 	*) echo "${1%%/*}" ;;
 	esac
