@@ -4,10 +4,11 @@
  *
  *  (1) The image is read and closed before the picture is written.
  *  (2) Nothing is overwritten without --force, and the image itself never.
- *  (3) A picture that cannot be written whole is removed.
+ *  (3) A picture that cannot be written whole is removed; one that lacks something fails.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,25 +17,25 @@
 #include "cmd.h"
 #include "map.h"
 #include "super.h"
+#include "xn/error.h"
 
 typedef int write_picture(const struct disk_map *map, const struct map_style *style, FILE *out);
 
 /* ---- figures ---- */
 
+/* NULL without memory. */
 static json_t *legend_json(const struct disk_map *map, enum map_by by)
 {
 	struct map_legend legend;
-	json_t *array = json_array();
+	json_t *array = map_legend_make(map, by, &legend) == 0 ? json_array() : NULL;
 
-	if (map_legend_make(map, by, &legend) == 0) {
-		for (size_t i = 0; i < legend.key.n; i++) {
-			json_t *key = json_object();
+	for (size_t i = 0; array && i < legend.key.n; i++) {
+		json_t *key = json_object();
 
-			json_put_bytes(key, "name", legend.key.at[i].label);
-			json_object_set_new(key, "blocks",
-					    json_integer((json_int_t)legend.key.at[i].blocks));
-			json_array_append_new(array, key);
-		}
+		json_put_bytes(key, "name", legend.key.at[i].label);
+		json_object_set_new(key, "blocks",
+				    json_integer((json_int_t)legend.key.at[i].blocks));
+		json_array_append_new(array, key);
 	}
 	map_legend_fini(&legend);
 	return array;
@@ -63,13 +64,15 @@ static json_t *free_json(const struct map_free *space)
 	return object;
 }
 
+/* NULL without memory. */
 static json_t *dir_json(const struct disk_map *map, const struct map_dir *dir)
 {
-	json_t *object = json_object();
 	char *path = map_path(map, dir->node);
+	json_t *object = path ? json_object() : NULL;
 
-	if (path)
-		json_put_bytes(object, "path", path);
+	if (!object)
+		return NULL;
+	json_put_bytes(object, "path", path);
 	free(path);
 	json_object_set_new(object, "files", json_integer((json_int_t)dir->files));
 	json_object_set_new(object, "blocks", json_integer((json_int_t)dir->blocks));
@@ -97,10 +100,11 @@ static json_t *unread_json(const struct disk_map *map)
 	return array;
 }
 
-static void figures(struct tool *tool, const char *image, const struct disk_map *map)
+static int figures(struct tool *tool, const char *image, const struct disk_map *map)
 {
 	json_t *head = json_start();
 	struct json_stream stream;
+	int lost;
 
 	json_put_bytes(head, "image", image);
 	json_object_set_new(head, "blocks", json_integer((json_int_t)map->disk.block_count));
@@ -108,15 +112,25 @@ static void figures(struct tool *tool, const char *image, const struct disk_map 
 	json_object_set_new(head, "unmarked_blocks", json_integer((json_int_t)map->unmarked));
 	json_object_set_new(head, "unread_objects", json_integer((json_int_t)map->unread));
 	json_object_set_new(head, "unread_roots", unread_json(map));
-	json_object_set_new(head, "roots", legend_json(map, MAP_BY_ROOT));
-	json_object_set_new(head, "templates", legend_json(map, MAP_BY_TEMPLATE));
-	json_object_set_new(head, "ages", legend_json(map, MAP_BY_AGE));
-	json_object_set_new(head, "groups", legend_json(map, MAP_BY_GROUP));
+	lost = json_object_set_new(head, "roots", legend_json(map, MAP_BY_ROOT)) |
+	       json_object_set_new(head, "templates", legend_json(map, MAP_BY_TEMPLATE)) |
+	       json_object_set_new(head, "ages", legend_json(map, MAP_BY_AGE)) |
+	       json_object_set_new(head, "groups", legend_json(map, MAP_BY_GROUP));
+	if (lost) {
+		json_decref(head);
+		return say_error(tool, "standard output", -ENOMEM, NULL);
+	}
 	json_object_set_new(head, "free", free_json(&map->free));
 	json_stream_start(&stream, tool, head, "directories");
-	for (size_t i = 0; i < map->dir.n; i++)
-		json_stream_item(&stream, dir_json(map, &map->dir.at[i]));
+	for (size_t i = 0; i < map->dir.n && !lost; i++) {
+		json_t *dir = dir_json(map, &map->dir.at[i]);
+
+		lost = !dir;
+		if (dir)
+			json_stream_item(&stream, dir);
+	}
 	json_stream_end(&stream);
+	return lost ? say_error(tool, "standard output", -ENOMEM, NULL) : EXIT_OK;
 }
 
 /* ---- what is asked ---- */
@@ -209,6 +223,28 @@ static int read_image(struct tool *tool, const char *name, struct disk_map *map)
 	return err ? EXIT_FAIL : EXIT_OK;
 }
 
+/*
+ * What the picture lacks is said, and fails: it looks whole.  Not where no LibFS of that name is
+ * there: then the templates tell all that can be known.
+ */
+static int say_unread(struct tool *tool, const char *image, const struct disk_map *map)
+{
+	int code = EXIT_OK;
+
+	for (size_t i = 0; i < map->root.n; i++) {
+		const struct map_root *root = &map->root.at[i];
+
+		if (root->unread && root->unread != -ENOENT && root->unread != -ELIBBAD)
+			code = say_failure(tool, image, "/%s could not all be read: %s",
+					   root->info.name, xn_strerror(root->unread));
+	}
+	if (map->unread)
+		code = say_failure(tool, image,
+				   "%" PRIu64 " objects could not be read; `xn fsck` tells more",
+				   map->unread);
+	return code;
+}
+
 int cmd_map(struct tool *tool, const struct args *args)
 {
 	const char *path = args_text(args, "output", NULL);
@@ -234,8 +270,10 @@ int cmd_map(struct tool *tool, const struct args *args)
 		return EXIT_FAIL;
 	if (path)
 		code = save(tool, args, &map, &style, path);
-	if (tool->json)
-		figures(tool, args->operands[0], &map);
+	if (tool->json && figures(tool, args->operands[0], &map))
+		code = EXIT_FAIL;
+	if (say_unread(tool, args->operands[0], &map))
+		code = EXIT_FAIL;
 	map_fini(&map);
 	return code;
 }

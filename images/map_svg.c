@@ -85,30 +85,34 @@ static void measure(struct drawing *d)
 
 /* ---- cells ---- */
 
-static void put_owner(const struct drawing *d, const struct map_cell *cell)
+static int put_owner(const struct drawing *d, const struct map_cell *cell)
 {
 	const struct map_thing *thing = &d->map->thing.at[cell->thing];
 	char *path;
 
 	if (thing->kind != OWNER_ROOT) {
 		fputs(map_kind_name(thing->kind), d->out);
-		return;
+		return 0;
 	}
 	map_put_text(d->out, map_type_name(d->map, thing->type));
 	fputs(" of /", d->out);
 	map_put_text(d->out, d->map->root.at[thing->root].info.name);
-	path = thing->node == MAP_NONE ? NULL : map_path(d->map, thing->node);
-	if (path) {
-		fputs(", ", d->out);
-		map_put_text(d->out, path);
-	}
+	if (thing->node == MAP_NONE)
+		return 0;
+	path = map_path(d->map, thing->node);
+	if (!path)
+		return -ENOMEM;
+	fputs(", ", d->out);
+	map_put_text(d->out, path);
 	free(path);
+	return 0;
 }
 
-static void put_title(const struct drawing *d, const struct map_cell *cell, uint64_t first,
-		      uint64_t count)
+static int put_title(const struct drawing *d, const struct map_cell *cell, uint64_t first,
+		     uint64_t count)
 {
 	uint64_t start = first * d->cells.blocks, end = (first + count) * d->cells.blocks;
+	int err;
 
 	if (end > d->map->disk.block_count)
 		end = d->map->disk.block_count;
@@ -119,15 +123,17 @@ static void put_title(const struct drawing *d, const struct map_cell *cell, uint
 	if (d->cells.blocks > 1)
 		fprintf(d->out, "%" PRIu64 " of %" PRIu64 " in use, mostly ", cell->used,
 			d->cells.blocks);
-	put_owner(d, cell);
+	err = put_owner(d, cell);
 	fputs("</title>", d->out);
+	return err;
 }
 
-static void put_cell(const struct drawing *d, const struct map_cell *cell, uint64_t first,
-		     uint64_t count)
+static int put_cell(const struct drawing *d, const struct map_cell *cell, uint64_t first,
+		    uint64_t count)
 {
 	double part = (double)cell->used / (double)d->cells.blocks;
 	uint64_t x, y;
+	int err;
 
 	place_of(d, first, &x, &y);
 	fprintf(d->out,
@@ -137,18 +143,21 @@ static void put_cell(const struct drawing *d, const struct map_cell *cell, uint6
 	if (part < 1)
 		fprintf(d->out, " fill-opacity=\"%.2f\"", 0.35 + 0.65 * part);
 	fputc('>', d->out);
-	put_title(d, cell, first, count);
+	err = put_title(d, cell, first, count);
 	fputs("</rect>\n", d->out);
+	return err;
 }
 
 /* In rows, as much of a run as lies in one row is one rectangle. */
-static void put_cells(const struct drawing *d)
+static int put_cells(const struct drawing *d)
 {
+	int err = 0;
+
 	for (size_t i = 0; i < d->cells.cell.n; i++) {
 		const struct map_cell *cell = &d->cells.cell.at[i];
 		uint64_t at = cell->first, end = cell->first + cell->count;
 
-		while (at < end) {
+		while (at < end && !err) {
 			uint64_t count = 1;
 
 			if (d->style->order == MAP_ROWS) {
@@ -156,10 +165,11 @@ static void put_cells(const struct drawing *d)
 				if (count > end - at)
 					count = end - at;
 			}
-			put_cell(d, cell, at, count);
+			err = put_cell(d, cell, at, count);
 			at += count;
 		}
 	}
+	return err;
 }
 
 /* Everything that is the disk, as if it were free. */
@@ -312,6 +322,7 @@ static int put_all(struct drawing *d, FILE *out)
 {
 	char *words = NULL;
 	size_t len = 0;
+	int err;
 	unsigned height, map_end = MAP_Y + (unsigned)d->rows * d->cell + MAP_X;
 
 	d->out = open_memstream(&words, &len);
@@ -326,12 +337,12 @@ static int put_all(struct drawing *d, FILE *out)
 	put_head(d, height > map_end ? height : map_end);
 	fputs("<g shape-rendering=\"crispEdges\">\n", out);
 	put_ground(d);
-	put_cells(d);
+	err = put_cells(d);
 	fputs("</g>\n", out);
 	fwrite(words, 1, len, out);
 	fputs("</svg>\n", out);
 	free(words);
-	return 0;
+	return err;
 }
 
 int map_write_svg(const struct disk_map *map, const struct map_style *style, FILE *out)

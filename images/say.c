@@ -34,25 +34,50 @@ void tool_take_options(struct tool *tool, const struct args *args)
 		tool->colour = false;
 }
 
+/* (5) Nothing is open for writing, and no line of what is printed would be worth more than this one. */
+static void *memory_or_end(size_t size)
+{
+	static const char text[] = "xn: standard output: Cannot allocate memory\n";
+	void *memory = malloc(size);
+
+	if (memory)
+		return memory;
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	_exit(EXIT_FAIL);
+}
+
+/* Nothing of the report may be missing, or it is none. */
+static int report_print(struct tool *tool, const struct args *args, int code)
+{
+	json_t *object = tool->report_lost ? NULL : json_start();
+	int lost = json_object_set_new(object, "command", json_string(args->cmd->name)) |
+		   json_object_set_new(object, "exit_code", json_integer(code)) |
+		   json_object_set_new(object, "done", tool->done) |
+		   json_object_set_new(object, "failures", tool->failed);
+
+	tool->done = tool->failed = NULL;
+	if (!lost) {
+		json_print(tool, object);
+		return code;
+	}
+	json_decref(object);
+	return say_error(tool, "standard output", -ENOMEM, NULL);
+}
+
 int tool_run(struct tool *tool, const struct args *args)
 {
-	json_t *object;
+	bool writes = args->cmd->flags & CMD_WRITES;
 	int code;
 
 	tool_take_options(tool, args);
-	if (!tool->json || !(args->cmd->flags & CMD_WRITES))
+	json_set_alloc_funcs(writes ? malloc : memory_or_end, free);
+	if (!tool->json || !writes)
 		return args->cmd->run(tool, args);
 	tool->done = json_array();
 	tool->failed = json_array();
+	tool->report_lost = !tool->done || !tool->failed;
 	code = args->cmd->run(tool, args);
-	object = json_start();
-	json_object_set_new(object, "command", json_string(args->cmd->name));
-	json_object_set_new(object, "exit_code", json_integer(code));
-	json_object_set_new(object, "done", tool->done);
-	json_object_set_new(object, "failures", tool->failed);
-	tool->done = tool->failed = NULL;
-	json_print(tool, object);
-	return code;
+	return report_print(tool, args, code);
 }
 
 int tool_finish(struct tool *tool, int code)
@@ -74,16 +99,26 @@ static void progress_erase(struct tool *tool)
 	tool->progress[0] = '\0';
 }
 
-static void put_sentence(json_t *object, const char *key, const char *format, va_list list)
-	__attribute__((format(printf, 3, 0)));
+/* A sentence, about `subject` where there is one, to the report.  There may be no memory for it. */
+static void report_add(struct tool *tool, json_t *list, const char *subject, const char *format,
+		       va_list words) __attribute__((format(printf, 4, 0)));
 
-static void put_sentence(json_t *object, const char *key, const char *format, va_list list)
+static void report_add(struct tool *tool, json_t *list, const char *subject, const char *format,
+		       va_list words)
 {
+	size_t members = subject ? 2 : 1;
+	json_t *object = json_object();
 	char *text = NULL;
 
-	if (vasprintf(&text, format, list) >= 0)
-		json_put_bytes(object, key, text);
-	free(text);
+	if (subject)
+		json_put_bytes(object, "subject", subject);
+	if (vasprintf(&text, format, words) >= 0) {
+		json_put_bytes(object, "text", text);
+		free(text);
+	}
+	if (json_object_size(object) < members || json_array_append(list, object))
+		tool->report_lost = true;
+	json_decref(object);
 }
 
 int say_failure(struct tool *tool, const char *subject, const char *format, ...)
@@ -100,13 +135,9 @@ int say_failure(struct tool *tool, const char *subject, const char *format, ...)
 	va_end(list);
 	fputc('\n', tool->err);
 	if (tool->failed) {
-		json_t *object = json_object();
-
 		va_start(list, format);
-		json_put_bytes(object, "subject", subject);
-		put_sentence(object, "text", format, list);
+		report_add(tool, tool->failed, subject, format, list);
 		va_end(list);
-		json_array_append_new(tool->failed, object);
 	}
 	return EXIT_FAIL;
 }
@@ -140,12 +171,9 @@ void say_done(struct tool *tool, const char *format, ...)
 
 	progress_erase(tool);
 	if (tool->done) {
-		json_t *object = json_object();
-
 		va_start(list, format);
-		put_sentence(object, "text", format, list);
+		report_add(tool, tool->done, NULL, format, list);
 		va_end(list);
-		json_array_append_new(tool->done, object);
 		return;
 	}
 	if (tool->quiet)

@@ -131,37 +131,51 @@ void json_put_id(json_t *object, const char *key, uint64_t id)
 	json_object_set_new(object, key, json_string(text));
 }
 
-static void put_hex(json_t *object, const char *key, const char *bytes)
+/* By jansson's allocator: without memory it does what is done for the rest of the object. */
+static char *json_memory(size_t size)
+{
+	json_malloc_t take;
+	json_free_t give;
+
+	json_get_alloc_funcs(&take, &give);
+	return take(size);
+}
+
+static int put_hex(json_t *object, const char *key, const char *bytes)
 {
 	size_t len = strlen(bytes);
-	char name[64], *hex = malloc(2 * len + 1);
+	char name[64], *hex = json_memory(2 * len + 1);
+	int err;
 
 	if (!hex)
-		return;
+		return -1;
 	snprintf(name, sizeof(name), "%s_hex", key);
 	hex[0] = '\0';
 	for (size_t i = 0; i < len; i++)
 		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)bytes[i]);
-	json_object_set_new(object, name, json_string(hex));
+	err = json_object_set_new(object, name, json_string(hex));
 	free(hex);
+	return err;
 }
 
+/* Without memory for both, there is neither. */
 void json_put_bytes(json_t *object, const char *key, const char *bytes)
 {
 	json_t *text = json_string(bytes);
-	char *readable, *at;
+	char *readable;
 
 	if (text) {
 		json_object_set_new(object, key, text);
 		return;
 	}
-	readable = at = strdup(bytes);
-	for (; at && *at; at++)
-		if (*at & 0x80)
-			*at = '?';
-	json_object_set_new(object, key, readable ? json_string(readable) : json_null());
+	readable = json_memory(strlen(bytes) + 1);
+	if (!readable)
+		return;
+	for (size_t i = 0; i <= strlen(bytes); i++)
+		readable[i] = bytes[i] & 0x80 ? '?' : bytes[i];
+	if (put_hex(object, key, bytes) == 0)
+		json_object_set_new(object, key, json_string(readable));
 	free(readable);
-	put_hex(object, key, bytes);
 }
 
 void json_put_time(json_t *object, const char *key, struct timespec when)
@@ -181,7 +195,8 @@ void json_put_time(json_t *object, const char *key, struct timespec when)
 
 void json_print(struct tool *tool, json_t *object)
 {
-	json_dumpf(object, tool->out, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	if (json_dumpf(object, tool->out, JSON_INDENT(2) | JSON_PRESERVE_ORDER))
+		say_failure(tool, "standard output", "it could not all be printed");
 	fputc('\n', tool->out);
 	json_decref(object);
 }

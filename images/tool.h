@@ -10,6 +10,8 @@
  *  (4) JSON is one object with "version": 1.  Numbers are numbers, 64-bit
  *      identifiers (blocks, inodes, versions) are strings; bytes that are no
  *      UTF-8 come as "NAME_hex" beside a readable "NAME".
+ *  (5) No JSON lacks anything for want of memory.  A command that reads ends at once,
+ *      with a sentence; one that changes a disk ends its work first.
  */
 #ifndef IMAGES_TOOL_H
 #define IMAGES_TOOL_H
@@ -29,6 +31,7 @@ struct tool {
 	unsigned failures;     /* said so far */
 	char progress[80];     /* the line that stands on the terminal now */
 	json_t *done, *failed; /* sentences of a command that writes, with --json; or NULL */
+	bool report_lost;      /* there was no memory for one of these */
 };
 
 void tool_init(struct tool *tool, FILE *out, FILE *err);
