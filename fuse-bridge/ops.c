@@ -16,6 +16,7 @@
 /*
  * AUTO_INVAL_DATA stays off: nobody else changes the image, so cached pages never
  * become stale.  HANDLE_KILLPRIV too: raw.c agrees to its better version.
+ * POSIX_ACL makes the kernel check permission: not where truth (6) spares it that.
  * ATOMIC_O_TRUNC is part of opening: without, the kernel truncates by itself.
  */
 static void op_init(void *userdata, struct fuse_conn_info *conn)
@@ -30,7 +31,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		       FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_ASYNC_READ |
 		       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_IOCTL_DIR |
 		       FUSE_CAP_ASYNC_DIO);
-	if (bridge->acl)
+	if (bridge->acl && bridge->kernel_checks)
 		conn->want |= conn->capable & FUSE_CAP_POSIX_ACL;
 	bridge->no_open = (conn->capable & NO_OPEN) == NO_OPEN;
 	if (!(conn->capable & FUSE_CAP_WRITEBACK_CACHE))

@@ -214,6 +214,14 @@ static bool no_xattr(fuse_req_t req)
 	return !bridge->xattr;
 }
 
+/* An ACL is the mode, too.  A kernel that knows ACLs (init in ops.c) knows that. */
+static int mode_changed(struct call *call, fuse_ino_t node, const char *name, int err)
+{
+	if (!err && !call->bridge->kernel_checks && strcmp(name, "system.posix_acl_access") == 0)
+		seeker_attr_changed(call->bridge->seeker, node);
+	return err;
+}
+
 void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *value, size_t size,
 		 int flags)
 {
@@ -226,6 +234,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *
 		err = libfs_setxattr(call.fs, &call.who.libfs, call.ino, name, value, size,
 				     (uint32_t)flags);
 	} while (call_again(&call, err));
+	err = mode_changed(&call, node, name, err);
 	reply_err(&call, call_settle(&call, err));
 }
 
@@ -306,5 +315,6 @@ void op_removexattr(fuse_req_t req, fuse_ino_t node, const char *name)
 		call_as_kernel(&call);
 		err = libfs_removexattr(call.fs, &call.who.libfs, call.ino, name);
 	}
+	err = mode_changed(&call, node, name, err);
 	reply_err(&call, call_settle(&call, err));
 }

@@ -155,6 +155,12 @@ void seeker_ask(struct seeker *seeker, fuse_req_t req, fuse_ino_t node, off_t of
 	free(question);
 }
 
+/* Without an offset no page is waited for. */
+void seeker_attr_changed(struct seeker *seeker, uint64_t node)
+{
+	fuse_lowlevel_notify_inval_inode(seeker->session, node, -1, 0);
+}
+
 void seeker_drop(struct seeker *seeker)
 {
 	pthread_mutex_lock(&seeker->lock);

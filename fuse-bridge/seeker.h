@@ -24,6 +24,8 @@ struct seeker;
 int seeker_start(struct bridge *bridge, struct fuse_session *session, struct seeker **out);
 /* Answers `req` later; never blocks. */
 void seeker_ask(struct seeker *seeker, struct fuse_req *req, uint64_t node, off_t off, int whence);
+/* The kernel shall ask for a file's attributes again: before an answer; never blocks. */
+void seeker_attr_changed(struct seeker *seeker, uint64_t node);
 /* Let the kernel drop what LibFSes would rather forget, soon; never blocks. */
 void seeker_drop(struct seeker *seeker);
 /* ... each time that so many entries were given to the kernel. */

@@ -59,6 +59,21 @@ entry mnt/home/shared 'default:user:1234:rwx'
 entry mnt/home/shared/f 'user:1234:rwx.*'
 [ "$(getfattr --only-values -n user.note mnt/home/alone)" = text ] || fail "the xattr is gone"
 touch mnt/plain/f
+stop mnt
+
+# Where root alone enters the kernel knows nothing of ACLs: they are kept all the same.
+serve disk.img mnt
+entry mnt/home/shared/f 'user:1234:rwx.*'
+(umask 077 && touch mnt/home/shared/g)
+[ "$(stat -c %a mnt/home/shared/g)" = 660 ] || fail "root alone: not inherited: $(stat -c %a mnt/home/shared/g)"
+chmod 600 mnt/home/alone
+stat mnt/home/alone >/dev/null
+setfacl -m u:1234:rx mnt/home/alone || fail "root alone: setfacl"
+[ "$(stat -c %A mnt/home/alone)" = "-rw-r-x---" ] || fail "root alone: the mask does not show: $(stat -c %A mnt/home/alone)"
+chmod g-x mnt/home/alone
+entry mnt/home/alone 'mask::r--'
+setfacl -x u:1234 -m m::- mnt/home/alone || fail "root alone: setfacl -x"
+[ "$(stat -c %A mnt/home/alone)" = "-rw-------" ] || fail "root alone: the mask stays: $(stat -c %A mnt/home/alone)"
 refuses 1 "not supported" setfacl -m u:1234:r mnt/plain/f
 stop mnt
 fsck_clean disk.img

@@ -10,43 +10,46 @@ count() { # what the bridge was asked since the last mark
 }
 mark() { stat -f mnt >/dev/null; }
 
-image disk.img 64M home
-serve disk.img mnt -d -o root=home
-mkdir mnt/dir
-echo first >mnt/dir/first
-cat mnt/dir/first >/dev/null
-ls mnt/dir >/dev/null
+for type in simplefs cffs; do
+	rm -f disk.img
+	xn format disk.img --size 64M >/dev/null && xn mkfs disk.img --root home --type $type >/dev/null || fail "mkfs"
+	serve disk.img mnt -d -o root=home
+	mkdir mnt/dir
+	echo first >mnt/dir/first
+	cat mnt/dir/first >/dev/null
+	ls mnt/dir >/dev/null
 
-mark
-for i in 1 2 3 4 5; do
-	head -c 1000 /dev/zero >mnt/dir/new$i
-	cat mnt/dir/new$i mnt/dir/first >/dev/null
-done
-ls -l mnt/dir >/dev/null
-for kind in OPEN RELEASE FLUSH OPENDIR RELEASEDIR ACCESS; do
-	[ "$(count $kind)" = 0 ] || fail "$(count $kind) times $kind"
-done
-[ "$(count CREATE)" = 5 ] || fail "$(count CREATE) times CREATE"
-[ "$(count WRITE)" = 5 ] || fail "$(count WRITE) times WRITE"
-[ "$(count GETATTR)" -le 8 ] || fail "$(count GETATTR) times GETATTR, though root alone may enter"
-[ "$(count READ)" -le 5 ] || fail "$(count READ) times READ: more than once for a new file"
+	mark
+	for i in 1 2 3 4 5; do
+		head -c 1000 /dev/zero >mnt/dir/new$i
+		cat mnt/dir/new$i mnt/dir/first >/dev/null
+	done
+	ls -l mnt/dir >/dev/null
+	for kind in OPEN RELEASE FLUSH OPENDIR RELEASEDIR ACCESS; do
+		[ "$(count $kind)" = 0 ] || fail "$(count $kind) times $kind"
+	done
+	[ "$(count CREATE)" = 5 ] || fail "$(count CREATE) times CREATE"
+	[ "$(count WRITE)" = 5 ] || fail "$(count WRITE) times WRITE"
+	[ "$(count GETATTR)" -le 8 ] || fail "$(count GETATTR) times GETATTR, though root alone may enter"
+	[ "$(count READ)" -le 5 ] || fail "$(count READ) times READ: more than once for a new file"
 
-mark
-for i in 1 2 3 4 5; do
-	cat mnt/dir/new$i mnt/dir/first >/dev/null
-	[ -e mnt/dir/missing ] && fail "a file that is not there"
-done
-for kind in READ GETATTR; do
-	[ "$(count $kind)" = 0 ] || fail "$(count $kind) times $kind, of what was just read"
-done
-[ "$(count LOOKUP)" -le 1 ] || fail "$(count LOOKUP) times LOOKUP of a name that is not there"
+	mark
+	for i in 1 2 3 4 5; do
+		cat mnt/dir/new$i mnt/dir/first >/dev/null
+		[ -e mnt/dir/missing ] && fail "a file that is not there"
+	done
+	for kind in READ GETATTR; do
+		[ "$(count $kind)" = 0 ] || fail "$(count $kind) times $kind, of what was just read"
+	done
+	[ "$(count LOOKUP)" -le 1 ] || fail "$(count LOOKUP) times LOOKUP of a name that is not there"
 
-mark
-dd if=/dev/zero of=mnt/dir/big bs=4k count=100 status=none
-[ "$(count WRITE)" = 100 ] || fail "$(count WRITE) times WRITE"
-[ "$(count GETXATTR)" -le 2 ] || fail "$(count GETXATTR) times GETXATTR for 100 writes"
-stop mnt
-fsck_clean disk.img
+	mark
+	dd if=/dev/zero of=mnt/dir/big bs=4k count=100 status=none
+	[ "$(count WRITE)" = 100 ] || fail "$(count WRITE) times WRITE"
+	[ "$(count GETXATTR)" -le 2 ] || fail "$(count GETXATTR) times GETXATTR for 100 writes"
+	stop mnt
+	fsck_clean disk.img
+done
 
 # Who is root by name only is let through where root alone enters, unless one says otherwise.
 as_if() { # user: root, but for the file system (as an NFS server acts for him)
