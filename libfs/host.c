@@ -392,9 +392,11 @@ int host_close(struct host *host, char *why, size_t why_size)
 
 static void root_from_info(const struct xn_root_info *info, struct host_root *out)
 {
+	_Static_assert(sizeof(out->name) == sizeof(info->name), "the same names");
+	_Static_assert(sizeof(out->libfs) == sizeof(info->libfs), "the same names");
 	*out = (struct host_root){ .id = info->id, .damaged = info->damaged };
-	snprintf(out->name, sizeof(out->name), "%s", info->name);
-	snprintf(out->libfs, sizeof(out->libfs), "%s", info->libfs);
+	memcpy(out->name, info->name, sizeof(out->name));
+	memcpy(out->libfs, info->libfs, sizeof(out->libfs));
 }
 
 int host_root_next(struct host *host, uint32_t after, struct host_root *out)
@@ -624,7 +626,7 @@ void host_ctx_init(struct host_ctx *ctx, uint32_t uid, uint32_t gid)
 	cred->uid = uid;
 	cred->gid = gid;
 	cred->n_groups = 0;
-	ctx->libfs = (struct libfs_ctx){ .cred = cred, .pid = (uint32_t)getpid() };
+	ctx->libfs = (struct libfs_ctx){ .cred = cred };
 	clock_gettime(CLOCK_REALTIME, &ctx->libfs.now);
 }
 

@@ -12,15 +12,17 @@
 #include "libfs/walk.h"
 
 #define LINKS_MAX      40u
+#define STEPS_FEW      4u /* most paths are not deeper */
 #define ROOT_NAME_SIZE sizeof(((struct place *)0)->root)
 
 /* The directories on the way down, each with a reference (but for the root's). */
 struct walk {
 	const struct place_walk *how;
 	struct libfs *fs;
-	struct libfs_attr *step;
+	struct libfs_attr *step; /* `few`, if they are enough */
 	size_t count, room;
 	unsigned links;
+	struct libfs_attr few[STEPS_FEW];
 	char *rest; /* what is still to be walked */
 	bool named; /* the last step was a name, not "." or ".." */
 	char name[LIBFS_NAME_MAX + 1];
@@ -44,13 +46,16 @@ static int explain(const struct place_walk *how, int error, const char *format, 
 static int walk_push(struct walk *walk, const struct libfs_attr *attr)
 {
 	if (walk->count == walk->room) {
-		size_t room = walk->room ? 2 * walk->room : 16;
-		struct libfs_attr *step = realloc(walk->step, room * sizeof(*step));
+		bool few = walk->step == walk->few;
+		struct libfs_attr *step =
+			realloc(few ? NULL : walk->step, 2 * walk->room * sizeof(*step));
 
 		if (!step)
 			return -ENOMEM;
+		if (few)
+			memcpy(step, walk->few, sizeof(walk->few));
 		walk->step = step;
-		walk->room = room;
+		walk->room *= 2;
 	}
 	walk->step[walk->count++] = *attr;
 	return 0;
@@ -67,7 +72,8 @@ static void walk_end(struct walk *walk)
 {
 	while (walk->count)
 		walk_pop(walk);
-	free(walk->step);
+	if (walk->step != walk->few)
+		free(walk->step);
 	free(walk->rest);
 }
 
@@ -221,7 +227,7 @@ static int split_root(const struct place_walk *how, const char *path, char root[
 
 int place_find(const struct place_walk *how, const char *path, struct place *place)
 {
-	struct walk walk = { .how = how };
+	struct walk walk;
 	struct libfs_attr root;
 	const char *rest = "";
 	int err;
@@ -241,7 +247,14 @@ int place_find(const struct place_walk *how, const char *path, struct place *pla
 	err = libfs_getattr(place->fs, how->ctx, LIBFS_ROOT_INO, &root);
 	if (err)
 		return err;
+	walk.how = how;
 	walk.fs = place->fs;
+	walk.step = walk.few;
+	walk.room = STEPS_FEW;
+	walk.count = 0;
+	walk.links = 0;
+	walk.named = false;
+	walk.name[0] = '\0';
 	walk.rest = strdup(rest);
 	err = walk.rest ? walk_push(&walk, &root) : -ENOMEM;
 	if (!err)

@@ -271,6 +271,32 @@ static void names_are_made_moved_and_removed(void **state)
 	assert_int_equal(xnfs_stat(fx->fs, "/home/d", &st), -ENOENT);
 }
 
+/* Down and up again by each ".." of a path that is deeper than the walk has room for at first. */
+static void paths_are_as_deep_as_they_are(void **state)
+{
+	struct fixture *fx = *state;
+	char path[256] = "/home";
+	struct stat top, back;
+	size_t len;
+
+	assert_int_equal(xnfs_stat(fx->fs, path, &top), 0);
+	for (int depth = 0; depth < 20; depth++) {
+		strcat(path, "/d");
+		assert_int_equal(xnfs_mkdir(fx->fs, path, 0755), 0);
+	}
+	assert_int_equal(xnfs_stat(fx->fs, path, &back), 0);
+	assert_int_not_equal(back.st_ino, top.st_ino);
+	len = strlen(path);
+	for (int depth = 0; depth < 20; depth++)
+		strcat(path, "/..");
+	assert_int_equal(xnfs_stat(fx->fs, path, &back), 0);
+	assert_int_equal(back.st_ino, top.st_ino);
+	for (; len > strlen("/home"); len -= strlen("/d")) {
+		path[len] = '\0';
+		assert_int_equal(xnfs_rmdir(fx->fs, path), 0);
+	}
+}
+
 static void attributes_are_set_and_told(void **state)
 {
 	struct fixture *fx = *state;
@@ -527,6 +553,7 @@ int main(void)
 		T(a_file_without_a_name_is_one),
 		T(opening_flags_do_what_they_say),
 		T(names_are_made_moved_and_removed),
+		T(paths_are_as_deep_as_they_are),
 		T(attributes_are_set_and_told),
 		T(extended_attributes_are_kept_or_not_supported),
 		T(a_long_directory_is_listed_once_and_again_after_a_rewind),

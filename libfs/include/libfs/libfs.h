@@ -52,7 +52,7 @@ struct libfs_ctx {
 	const struct xn_cred *cred;
 	struct timespec now; /* tv_nsec in [0, 10^9) */
 	uint32_t umask;      /* applied by create, mkdir, mknod */
-	uint32_t pid;
+	uint32_t pid;        /* who asks, if the host knows; 0 if not */
 };
 
 struct libfs_attr {
