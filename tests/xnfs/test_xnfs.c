@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -395,6 +396,33 @@ static void ranges_are_copied_inside_a_root_and_between_two(void **state)
 	}
 }
 
+static void blocks_are_set_aside_where_the_libfs_can(void **state)
+{
+	struct fixture *fx = *state;
+	struct xnfs_file *file;
+	struct stat st;
+	char byte = 1;
+	int err;
+
+	make(fx->fs, "/home/room", "text");
+	assert_int_equal(xnfs_file_open(fx->fs, "/home/room", O_RDONLY, 0, &file), 0);
+	assert_int_equal(xnfs_fallocate(file, 0, 0, 4096), -EBADF);
+	xnfs_file_close(file);
+	assert_int_equal(xnfs_file_open(fx->fs, "/home/room", O_RDWR, 0, &file), 0);
+	assert_int_equal(xnfs_fallocate(file, 0, -1, 4096), -EINVAL);
+	assert_int_equal(xnfs_fallocate(file, 0, 0, 0), -EINVAL);
+	err = xnfs_fallocate(file, 0, 0, 20000);
+	assert_true(err == 0 || err == -EOPNOTSUPP);
+	assert_int_equal(xnfs_fstat(file, &st), 0);
+	assert_int_equal(st.st_size, err ? 4 : 20000);
+	if (!err) {
+		assert_true(st.st_blocks >= 20000 / 512);
+		assert_int_equal(xnfs_pread(file, &byte, 1, 19999), 1);
+		assert_int_equal(byte, 0);
+	}
+	xnfs_file_close(file);
+}
+
 static void who_asks_may_what_he_may(void **state)
 {
 	struct fixture *fx = *state;
@@ -449,22 +477,22 @@ static void a_disk_open_for_reading_is_not_changed(void **state)
 	assert_int_equal(xnfs_open("/bin/true", &opts, &second) < 0, 1);
 }
 
-/* Without closing anything. */
-static void write_and_die(const char *image)
+/* Without closing anything, and long before anything is written back by itself. */
+static void write_and_die(const char *image, bool whole)
 {
+	struct xnfs_opts opts = { .commit_ms = 1u << 30 };
 	struct xnfs_file *file;
 	struct xnfs *fs;
 
-	if (xnfs_open(image, NULL, &fs) ||
+	if (xnfs_open(image, &opts, &fs) ||
 	    xnfs_file_open(fs, "/work/kept", O_WRONLY | O_CREAT, 0644, &file) ||
-	    xnfs_write(file, "kept", 4) != 4 || xnfs_fsync(file))
+	    xnfs_write(file, "kept", 4) != 4 || (whole ? xnfs_sync(fs) : xnfs_fsync(file)))
 		_exit(1);
 	_exit(0);
 }
 
-static void what_fsync_acknowledged_survives_the_process(void **state)
+static void survives(struct fixture *fx, bool whole)
 {
-	struct fixture *fx = *state;
 	pid_t pid;
 	int st;
 
@@ -472,11 +500,21 @@ static void what_fsync_acknowledged_survives_the_process(void **state)
 	fx->fs = NULL;
 	pid = fork();
 	if (pid == 0)
-		write_and_die(fx->image);
+		write_and_die(fx->image, whole);
 	assert_int_equal(waitpid(pid, &st, 0), pid);
 	assert_int_equal(st, 0);
 	assert_int_equal(xnfs_open(fx->image, NULL, &fx->fs), 0);
 	assert_holds(fx->fs, "/work/kept", "kept");
+}
+
+static void what_fsync_acknowledged_survives_the_process(void **state)
+{
+	survives(*state, false);
+}
+
+static void what_sync_acknowledged_survives_the_process(void **state)
+{
+	survives(*state, true);
 }
 
 /* ---- threads ---- */
@@ -561,6 +599,8 @@ int main(void)
 		T(who_asks_may_what_he_may),
 		T(a_disk_open_for_reading_is_not_changed),
 		T(what_fsync_acknowledged_survives_the_process),
+		T(what_sync_acknowledged_survives_the_process),
+		T(blocks_are_set_aside_where_the_libfs_can),
 		T(threads_share_a_disk_and_a_file),
 	};
 	const struct libfs_type *type;
