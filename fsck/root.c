@@ -156,31 +156,6 @@ static void flat_fill(struct flat *flat, const struct blockset *set)
 	}
 }
 
-static void name_add(struct check_template_name *names, size_t *n, const struct type *type)
-{
-	if (!type->tmpl)
-		return;
-	snprintf(names[*n].name, sizeof(names[*n].name), "%s", type->info->name);
-	names[(*n)++].id = (uint32_t)type->entry.id;
-}
-
-/* The templates a checker may ask for by name: those installed with the root's, then the newest. */
-static struct check_template_name *names_of(const struct fsck *f, const struct type *type,
-					    size_t *n)
-{
-	struct check_template_name *names = calloc(2 * f->n_types, sizeof(*names));
-	uint64_t first = type->entry.batch_first - XN_TYPE_FIRST;
-
-	*n = 0;
-	if (!names)
-		return NULL;
-	for (uint64_t i = 0; i < type->entry.batch_count && first + i < f->n_types; i++)
-		name_add(names, n, &f->types[first + i]);
-	for (size_t i = f->n_types; i > 0; i--)
-		name_add(names, n, &f->types[i - 1]);
-	return names;
-}
-
 /* Blocks that the maps show in use and nobody owns. */
 static void lost_fill(struct fsck *f, struct flat *lost)
 {
@@ -236,18 +211,12 @@ static int checker_run(struct fsck *f, struct root *root, const struct libfs_che
 		.arg = f,
 	};
 	struct flat owned, lost = { 0 };
-	const struct type *type = fsck_type_find(f, root->entry.type);
-	struct check_template_name *names;
-	size_t n;
 	int err;
 
-	if (!type)
+	if (!fsck_type_find(f, root->entry.type))
 		return 0;
-	names = names_of(f, type, &n);
-	if (!names || flat_init(&owned, f->limit)) {
-		free(names);
+	if (flat_init(&owned, f->limit))
 		return -ENOMEM;
-	}
 	if (lost_is_ours(f, root) && flat_init(&lost, f->limit) == 0)
 		lost_fill(f, &lost);
 	rescue.sectors = f->mended;
@@ -256,18 +225,16 @@ static int checker_run(struct fsck *f, struct root *root, const struct libfs_che
 	rescue.lost = lost.bits;
 	rescue.owned = owned.bits;
 	flat_fill(&owned, &root->owned);
-	check_set_root(f->check, root->entry.name, root->entry.object, names, n, owned.bits,
-		       f->limit);
+	check_set_root(f->check, root->entry.name, root->entry.object, owned.bits, f->limit);
 	check_set_rescue(f->check, &rescue);
 	err = checker->check(f->check);
 	if (err && err != -ENOMEM && !fsck_stopped(f))
 		fsck_found(
 			f->check, LIBFS_FAILED,
 			&(struct fsck_note){ .name = root->entry.libfs, .what = xn_strerror(err) });
-	check_set_root(f->check, NULL, 0, NULL, 0, NULL, 0);
+	check_set_root(f->check, NULL, 0, NULL, 0);
 	flat_fini(&owned);
 	flat_fini(&lost);
-	free(names);
 	return err == -ENOMEM ? err : 0;
 }
 

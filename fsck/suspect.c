@@ -238,11 +238,11 @@ int fsck_suspects_settle(struct fsck *f, const struct root *root, const struct t
 	trial->chunk = UINT64_MAX;
 	others_weigh(trial);
 	fsck_suspicion_of_change(&suspicion, type, before, bytes);
-	check_set_root(f->check, root->entry.name, root->entry.object, NULL, 0, NULL, 0);
+	check_set_root(f->check, root->entry.name, root->entry.object, NULL, 0);
 	for (uint32_t record = 0; got == 1 && record < type->info->rec_count; record++)
 		if (fsck_record_is_suspect(&suspicion, type, record))
 			got = record_settle(trial, record);
-	check_set_root(f->check, NULL, 0, NULL, 0, NULL, 0);
+	check_set_root(f->check, NULL, 0, NULL, 0);
 	/* Zeroes are stable before anything names them. */
 	if (got == 1 && trial->zeroed && bdev_flush(f->dev))
 		got = -EIO;

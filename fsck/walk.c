@@ -549,7 +549,7 @@ static int walk_root(struct fsck *f, struct root *root)
 
 static void root_set(struct fsck *f, const struct root *root)
 {
-	check_set_root(f->check, root->entry.name, root->entry.object, NULL, 0, NULL, 0);
+	check_set_root(f->check, root->entry.name, root->entry.object, NULL, 0);
 }
 
 /* Roots that have checksums, or those that have none. */
@@ -623,6 +623,6 @@ int fsck_walk_roots(struct fsck *f)
 	if (!err)
 		err = suspects_walk(f);
 	counted_compare_all(f, !err && !fsck_stopped(f));
-	check_set_root(f->check, NULL, 0, NULL, 0, NULL, 0);
+	check_set_root(f->check, NULL, 0, NULL, 0);
 	return err;
 }

@@ -148,7 +148,6 @@ void reply_create(struct call *call, int err, const struct libfs_attr *attr,
 bool entry_fill(const struct call *call, const struct libfs_attr *attr,
 		struct fuse_entry_param *entry);
 /* What the kernel shall hear for a negative result. */
-int reply_errno(const struct call *call, int err);
 
 /* ---- the top directory: top.c ---- */
 

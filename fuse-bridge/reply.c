@@ -8,7 +8,7 @@
 #include "bridge.h"
 
 /* The kernel takes ENOSYS as "never ask again", for the whole mount: other roots may well do it. */
-int reply_errno(const struct call *call, int err)
+static int reply_errno(const struct call *call, int err)
 {
 	if (err == -ENOSYS && call->bridge->many)
 		return EOPNOTSUPP;

@@ -33,8 +33,6 @@ struct check {
 
 	const char *root_name; /* "" outside of roots */
 	uint64_t root_object;
-	const struct check_template_name *templates;
-	size_t n_templates;
 	const uint8_t *owned;
 	uint64_t owned_blocks; /* bits in `owned` */
 	struct check_rescue rescue;
@@ -85,13 +83,10 @@ void check_destroy(struct check *check)
 /* ---- the root being looked at ---- */
 
 void check_set_root(struct check *check, const char *name, uint64_t object,
-		    const struct check_template_name *templates, size_t n_templates,
 		    const uint8_t *owned_bitmap, uint64_t block_count)
 {
 	check->root_name = name ? name : "";
 	check->root_object = object;
-	check->templates = templates;
-	check->n_templates = n_templates;
 	check->owned = owned_bitmap;
 	check->owned_blocks = owned_bitmap ? block_count : 0;
 	memset(&check->rescue, 0, sizeof(check->rescue));
@@ -105,19 +100,6 @@ void check_set_rescue(struct check *check, const struct check_rescue *rescue)
 uint64_t check_root_object(const struct check *check)
 {
 	return check->root_object;
-}
-
-const char *check_root_name(const struct check *check)
-{
-	return check->root_name;
-}
-
-uint32_t check_type_id(const struct check *check, const char *template_name)
-{
-	for (size_t i = 0; i < check->n_templates; i++)
-		if (strcmp(check->templates[i].name, template_name) == 0)
-			return check->templates[i].id;
-	return 0;
 }
 
 bool check_owns(const struct check *check, uint64_t block)

@@ -25,8 +25,8 @@ bool type_is_counted(const struct type *type)
 	return type && type->info->has[UDF_FN_REFCNT];
 }
 
-int object_count(struct xn *xn, const struct type *type, const uint8_t *bytes,
-		 struct udf_budget *budget, uint32_t *count)
+static int object_count(struct xn *xn, const struct type *type, const uint8_t *bytes,
+			struct udf_budget *budget, uint32_t *count)
 {
 	struct udf_budget own = UDF_BUDGET_FULL;
 	struct udf_fault fault = { 0 };

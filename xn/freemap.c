@@ -122,7 +122,7 @@ static uint32_t fresh_free(const struct xn *xn, uint64_t index)
 }
 
 /* Free blocks of never-used chunks; only the first two and the last are special. */
-uint64_t freemap_fresh(const struct xn *xn, uint64_t from, uint64_t to)
+static uint64_t fresh_between(const struct xn *xn, uint64_t from, uint64_t to)
 {
 	uint64_t last = xn->freemap.n_chunks - 1, sum = 0;
 
@@ -171,7 +171,7 @@ int freemap_count(struct xn *xn, bool exact)
 	int err = 0;
 
 	map->known_from = map->top = xn->super.high_water;
-	fresh = freemap_fresh(xn, map->known_from, map->n_chunks);
+	fresh = fresh_between(xn, map->known_from, map->n_chunks);
 	most = map->known_from * (XN_CHUNK_BLOCKS - 1);
 	map->estimate = xn->super.free_blocks > fresh ? xn->super.free_blocks - fresh : 0;
 	if (map->estimate > most)
@@ -595,7 +595,7 @@ void freemap_grow(struct xn *xn, uint64_t old_count)
 	uint8_t now[XN_MAP_CHUNK_BYTES];
 
 	map->n_chunks = xn_chunk_count(xn->super.block_count);
-	map->free_blocks += freemap_fresh(xn, last + 1, map->n_chunks);
+	map->free_blocks += fresh_between(xn, last + 1, map->n_chunks);
 	xn_map_fresh(&xn->super, last, now);
 	for (uint32_t bit = 0; bit < XN_CHUNK_BLOCKS; bit++) {
 		if (last * XN_CHUNK_BLOCKS + bit >= old_count - 1 && !map_get(now, bit))
@@ -648,7 +648,7 @@ static uint64_t cut_free(const struct xn *xn, uint64_t n)
 	for (uint64_t i = sparse_next(chunks, n);; i = sparse_next(chunks, i + 1)) {
 		const struct chunk *chunk = sparse_get(chunks, i);
 
-		sum += freemap_fresh(xn, at, i);
+		sum += fresh_between(xn, at, i);
 		if (!chunk)
 			return sum;
 		sum += chunk->free;

@@ -471,8 +471,6 @@ void registry_release(struct xn *xn, struct entry *entry); /* drop it if nothing
 void registry_kill(struct xn *xn, struct entry *entry);    /* its blocks were freed */
 void registry_sweep(struct xn *xn);                  /* a wave ended: some may be forgotten now */
 int entry_frame(struct xn *xn, struct entry *entry); /* give it a frame, evicting */
-bool registry_make_room(struct xn *xn, struct root *root, bool metadata, uint32_t frames,
-			struct frame *out);
 void entry_touch(struct xn *xn, struct entry *entry);
 bool entry_evictable(const struct entry *entry);
 void entry_settle(struct xn *xn, struct entry *entry); /* after each change of what holds it */
@@ -502,7 +500,6 @@ int freemap_find(struct xn *xn, xn_blk_t near, uint64_t want, uint32_t align,
 int freemap_count(struct xn *xn, bool exact);                               /* at open */
 void freemap_know(struct xn *xn, uint64_t chunk, const uint8_t *bitmap);    /* it was read */
 int freemap_read(struct xn *xn, uint64_t chunk, uint8_t *bitmap, bool *ok); /* no lock held */
-uint64_t freemap_fresh(const struct xn *xn, uint64_t from, uint64_t to);    /* free, never used */
 
 int freemap_grow_prepare(struct xn *xn, uint64_t block_count); /* these five: resize.c */
 void freemap_grow(struct xn *xn, uint64_t old_count);
@@ -547,7 +544,6 @@ void order_map_stable(struct xn *xn, uint64_t seq);
 bool order_names_only_sound(const struct xn *xn, const struct entry *entry);
 void order_now_unsound(struct xn *xn, struct entry *entry);
 struct entry *order_anchor(struct entry *entry);
-void order_give(struct xn *xn, struct will_free *node);
 void order_give_all(struct xn *xn, struct will_free **list); /* leaves it empty */
 void will_free_destroy(struct will_free *list);
 bool order_free_at_once(const struct entry *owner, bool child_unsound);
@@ -729,7 +725,6 @@ bool session_reaches(const struct xn_session *session, const struct entry *entry
 int binding_add(struct xn_session *session, struct entry *entry, bool data, struct xn_extent extent,
 		uint32_t record, uint32_t access, xn_binding_t *handle);
 void session_forget_root(struct xn_session *session, const struct root *root);
-bool entry_is_of(const struct entry *entry, const struct root *root);
 void bindings_revoke(struct entry *entry, bool data, xn_blk_t start, uint64_t count);
 void entry_unbind_all(struct entry *entry);
 int cred_choose(struct xn_session *session, const struct xn_cred *wanted, struct xn_cred *copy,
@@ -807,8 +802,6 @@ int acl_ask(struct xn *xn, const struct acl_request *request, struct udf_budget 
 /* ---- counted.c ---- */
 bool type_is_counted(const struct type *type);
 int type_leads_to(const struct xn *xn, const struct type *from, const struct type *to);
-int object_count(struct xn *xn, const struct type *type, const uint8_t *bytes,
-		 struct udf_budget *budget, uint32_t *count);
 void owner_learn(struct entry *entry, struct entry *owner, uint32_t record);
 int shared_is_last(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *bytes);
 void shared_fini(struct xn *xn);
@@ -818,8 +811,6 @@ void reap_add(struct xn *xn, struct root *root, struct type *type, xn_blk_t star
 int64_t reap_some(struct xn *xn, uint64_t budget);
 void reap_fini(struct xn *xn);
 int zero_unwritten(struct xn *xn, const struct root *root); /* NULL: all */
-int walker_init(struct xn *xn, uint32_t root, struct xn_walker **out);
-int walker_next_locked(struct xn_walker *walker, struct xn_walk_item *item);
 int refuse(struct xn_refusal *why, int error, xn_blk_t block, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 void damaged_add(struct xn *xn, xn_blk_t object);

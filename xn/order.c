@@ -250,7 +250,7 @@ bool order_free_at_once(const struct entry *owner, bool child_unsound)
 }
 
 /* Free, unless a log record still holds a block of them. */
-void order_give(struct xn *xn, struct will_free *node)
+static void give(struct xn *xn, struct will_free *node)
 {
 	if (log_keep(xn, node))
 		return;
@@ -266,7 +266,7 @@ void order_give_all(struct xn *xn, struct will_free **list)
 	*list = NULL;
 	for (; node; node = next) {
 		next = node->next;
-		order_give(xn, node);
+		give(xn, node);
 	}
 }
 
@@ -281,7 +281,7 @@ void order_release(struct xn *xn, struct root *root, struct will_free *list)
 			free(list);
 		} else {
 			root_credit(root, list->count);
-			order_give(xn, list);
+			give(xn, list);
 		}
 		list = next;
 	}

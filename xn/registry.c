@@ -363,8 +363,8 @@ static bool registry_evict_one(struct xn *xn)
 	return false;
 }
 
-bool registry_make_room(struct xn *xn, struct root *root, bool metadata, uint32_t frames,
-			struct frame *out)
+static bool registry_make_room(struct xn *xn, struct root *root, bool metadata, uint32_t frames,
+			       struct frame *out)
 {
 	struct pool *pool;
 

@@ -223,7 +223,7 @@ bool session_reaches(const struct xn_session *session, const struct entry *entry
 }
 
 /* Is it the root's, or under the root's object when that is another's scratch? */
-bool entry_is_of(const struct entry *entry, const struct root *root)
+static bool entry_is_of(const struct entry *entry, const struct root *root)
 {
 	if (!root->scratch_of)
 		return entry->root == root;

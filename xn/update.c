@@ -25,13 +25,13 @@ struct arena_piece {
 	max_align_t bytes[];
 };
 
-void arena_init(struct arena *arena)
+static void arena_init(struct arena *arena)
 {
 	arena->used = 0;
 	arena->pieces = NULL;
 }
 
-void arena_fini(struct arena *arena)
+static void arena_fini(struct arena *arena)
 {
 	while (arena->pieces) {
 		struct arena_piece *next = arena->pieces->next;

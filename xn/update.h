@@ -20,8 +20,6 @@ struct arena {
 	struct arena_piece *pieces;
 	uint8_t bytes[ARENA_BYTES] __attribute__((aligned(16)));
 };
-void arena_init(struct arena *arena);
-void arena_fini(struct arena *arena);
 void *arena_take(struct arena *arena, size_t size); /* not zeroed; NULL: no memory */
 /* A longer array in place of an old one of *cap members, which keeps its place in the arena. */
 void *arena_grow(struct arena *arena, void *old, size_t *cap, size_t size);
@@ -102,7 +100,6 @@ void plan_commit(struct plan *plan);
  */
 uint64_t free_run(struct xn *xn, const struct entry *owner, xn_blk_t at, xn_blk_t end,
 		  bool *at_once);
-bool child_is_unsound(struct xn *xn, xn_blk_t block);
 
 struct change *plan_change_of(const struct plan *plan, const struct entry *entry);
 struct change *plan_taker(const struct plan *plan, xn_blk_t block);

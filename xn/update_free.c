@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-bool child_is_unsound(struct xn *xn, xn_blk_t block)
+static bool child_is_unsound(struct xn *xn, xn_blk_t block)
 {
 	const struct entry *entry;
 

@@ -36,7 +36,7 @@ struct xn_walker {
 	uint8_t *bytes;
 };
 
-int walker_init(struct xn *xn, uint32_t root, struct xn_walker **out)
+static int walker_init(struct xn *xn, uint32_t root, struct xn_walker **out)
 {
 	struct xn_walker *walker = calloc(1, sizeof(*walker));
 
@@ -205,7 +205,7 @@ static int walker_push_children(struct xn_walker *walker, const struct udf_exten
 	return !err && run.count ? walker_push(walker, run) : err;
 }
 
-int walker_next_locked(struct xn_walker *walker, struct xn_walk_item *item)
+static int walker_next_locked(struct xn_walker *walker, struct xn_walk_item *item)
 {
 	while (walker->pos >= walker->owned.n) {
 		int result =

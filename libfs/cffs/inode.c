@@ -246,7 +246,7 @@ static bool evict_one(struct cffs *fs)
 	return true;
 }
 
-void cffs_inodes_trim(struct cffs *fs, size_t max)
+static void inodes_trim(struct cffs *fs, size_t max)
 {
 	pthread_mutex_lock(&fs->lock);
 	for (unsigned steps = 0; fs->n_idle > max && steps < 64; steps++)
@@ -266,7 +266,7 @@ void cffs_inode_put(struct cffs *fs, struct cffs_inode *inode)
 	trim = fs->n_idle > fs->idle_max;
 	pthread_mutex_unlock(&fs->lock);
 	if (trim)
-		cffs_inodes_trim(fs, fs->idle_max);
+		inodes_trim(fs, fs->idle_max);
 }
 
 int cffs_inode_get(struct cffs *fs, uint64_t ino, struct cffs_inode **out)

@@ -307,8 +307,7 @@ void cffs_file_forget(struct cffs *fs, struct cffs_inode *inode);
 int cffs_file_writeback(struct cffs *fs, struct cffs_inode *inode);
 /* inode->lock held for writing; changes b.size too. */
 int cffs_file_resize(struct cffs *fs, struct cffs_inode *inode, uint64_t size);
-/* The whole contents of a new file (symlinks that do not fit inline).  inode->lock held. */
-int cffs_file_put(struct cffs *fs, struct cffs_inode *inode, const void *bytes, size_t len);
+/* The whole contents of a symlink.  inode->lock held. */
 int cffs_file_get(struct cffs *fs, struct cffs_inode *inode, void *bytes, size_t len);
 
 /* Operations of the table that file.c and those with it have. */

@@ -16,7 +16,8 @@
 
 #define LEVEL_MAX 3u
 
-bool cffs_slot_is_possible(const struct cffs_slot *slot, uint64_t blocks)
+/* May these be the blocks of a file, on a disk of so many? */
+static bool slot_is_possible(const struct cffs_slot *slot, uint64_t blocks)
 {
 	if (slot->class == CFFS_CLASS_NONE)
 		return true;
@@ -38,7 +39,7 @@ static bool entry_is_possible(const struct cffs_entry *entry, uint64_t blocks)
 	if (!type_exists(entry->a.mode) || entry->a.ino == 0)
 		return false;
 	for (uint32_t i = 0; i < entry->b.n_slots; i++)
-		if (!cffs_slot_is_possible(&entry->b.slot[i], blocks))
+		if (!slot_is_possible(&entry->b.slot[i], blocks))
 			return false;
 	return true;
 }
@@ -91,7 +92,7 @@ static void slots_settle(uint8_t sector[CFFS_SECTOR], uint64_t blocks)
 
 	while (cffs_sector_next(sector, &at, &entry))
 		for (uint32_t i = 0; entry.kind == CFFS_KIND_INODE && i < entry.b.n_slots; i++)
-			if (!cffs_slot_is_possible(&entry.b.slot[i], blocks)) {
+			if (!slot_is_possible(&entry.b.slot[i], blocks)) {
 				memset(sector + at + CFFS_E_SLOTS + i * CFFS_SLOT_SIZE, 0,
 				       CFFS_SLOT_SIZE);
 				changed = true;
@@ -198,7 +199,7 @@ static bool sector_is_new(const uint8_t *sector)
 
 static bool slot_fits(const struct cffs_slot *slot, unsigned level, uint64_t blocks)
 {
-	return cffs_slot_is_possible(slot, blocks) &&
+	return slot_is_possible(slot, blocks) &&
 	       (slot->class == CFFS_CLASS_NONE ||
 		(slot->class == CFFS_CLASS_NODE) == (level > 0)) &&
 	       slot->logical + slot->count <= CFFS_BLOCKS_MAX;

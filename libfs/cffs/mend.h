@@ -10,8 +10,6 @@
 struct check_damage;
 struct check_image;
 
-/* May these be the blocks of a file, on a disk of so many? */
-bool cffs_slot_is_possible(const struct cffs_slot *slot, uint64_t blocks);
 /* The inode of a directory of the system without blocks, in its sector of the root object. */
 void cffs_system_sector(uint64_t ino, uint8_t sector[CFFS_SECTOR]);
 void cffs_params_anew(const uint8_t uuid[16], uint8_t sector[CFFS_SECTOR]);

@@ -58,7 +58,6 @@ int cffs_inodes_init(struct cffs *fs);
 void cffs_inodes_fini(struct cffs *fs);
 struct cffs_inode *cffs_inode_alloc(struct cffs *fs);
 void cffs_inode_free(struct cffs *fs, struct cffs_inode *inode);
-void cffs_inodes_trim(struct cffs *fs, size_t max);
 /* With fs->lock held: */
 struct cffs_inode *cffs_inode_find(struct cffs *fs, uint64_t ino); /* pinned, or NULL */
 void cffs_inode_insert(struct cffs *fs, struct cffs_inode *inode); /* pinned once */

@@ -462,13 +462,3 @@ int cffs_file_resize(struct cffs *fs, struct cffs_inode *inode, uint64_t size)
 		cffs_set_size(fs, inode, size);
 	return err;
 }
-
-int cffs_file_put(struct cffs *fs, struct cffs_inode *inode, const void *bytes, size_t len)
-{
-	ssize_t n;
-
-	if (!cffs_file_of(inode))
-		return -ENOMEM;
-	n = write_bytes(fs, inode, 0, bytes, len);
-	return n < 0 ? (int)n : (size_t)n < len ? XN_ENOSPACE : 0;
-}

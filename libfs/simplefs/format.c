@@ -74,7 +74,8 @@ void sfs_inode_encode(const struct sfs_fields *fields, struct sfs_inode_disk *di
 	}
 }
 
-uint32_t sfs_slot_size(uint32_t name_len)
+/* Bytes of a slot for a name of that length. */
+static uint32_t slot_size(uint32_t name_len)
 {
 	return (SFS_SLOT_HEADER + name_len + 7) & ~7u;
 }
@@ -99,14 +100,14 @@ int sfs_slot_decode(const uint8_t sector[SFS_SECTOR], uint32_t off, struct sfs_s
 		slot->len = SFS_SECTOR - off;
 	if (slot->len < SFS_SLOT_HEADER || slot->len % 8 || slot->len > SFS_SECTOR - off)
 		return -1;
-	if (slot->ino && (slot->name_len == 0 || sfs_slot_size(slot->name_len) > slot->len))
+	if (slot->ino && (slot->name_len == 0 || slot_size(slot->name_len) > slot->len))
 		return -1;
 	return 1;
 }
 
 int sfs_sector_find_room(const uint8_t sector[SFS_SECTOR], uint32_t name_len, uint32_t *room)
 {
-	uint32_t need = sfs_slot_size(name_len), start = 0, free = 0;
+	uint32_t need = slot_size(name_len), start = 0, free = 0;
 	struct sfs_slot slot;
 
 	for (uint32_t off = 0; sfs_slot_decode(sector, off, &slot) > 0; off += slot.len) {
@@ -148,7 +149,7 @@ void sfs_sector_add(uint8_t sector[SFS_SECTOR], uint32_t off, uint32_t room,
 	struct sfs_slot used = *slot, rest = { 0 };
 
 	used.off = off;
-	used.len = sfs_slot_size(slot->name_len);
+	used.len = slot_size(slot->name_len);
 	rest.off = off + used.len;
 	rest.len = room - used.len;
 	if (rest.len < SFS_SLOT_HEADER)

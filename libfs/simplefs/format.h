@@ -122,8 +122,6 @@ void sfs_inode_encode(const struct sfs_fields *fields, struct sfs_inode_disk *di
  * bytes are no slot: what is behind cannot be read.
  */
 int sfs_slot_decode(const uint8_t sector[SFS_SECTOR], uint32_t off, struct sfs_slot *slot);
-/* Bytes of a slot for a name of that length. */
-uint32_t sfs_slot_size(uint32_t name_len);
 /*
  * Find room for a name of that length: free neighbours count as one.  Returns where it starts and
  * how long it is (*room), or -1.

@@ -47,7 +47,7 @@ static void inode_load(struct sfs_inode *inode)
 	sfs_inode_decode(&table[inode->slot], &inode->f);
 }
 
-int sfs_inode_peek(struct sfs *fs, uint64_t ino, struct sfs_inode *inode)
+static int inode_peek(struct sfs *fs, uint64_t ino, struct sfs_inode *inode)
 {
 	int err;
 
@@ -65,7 +65,7 @@ int sfs_inode_peek(struct sfs *fs, uint64_t ino, struct sfs_inode *inode)
 
 int sfs_inode_get(struct sfs *fs, uint64_t ino, struct sfs_inode *inode)
 {
-	int err = sfs_inode_peek(fs, ino, inode);
+	int err = inode_peek(fs, ino, inode);
 
 	if (!err && inode->f.mode == 0) {
 		sfs_inode_put(fs, inode);
@@ -202,7 +202,7 @@ static uint64_t birth_after(const struct sfs *fs, uint64_t birth)
 	return birth >> 32 == fs->epoch ? birth + 1 : fs->epoch << 32 | 1;
 }
 
-int sfs_inode_find_free(struct sfs *fs, struct sfs_inode *inode)
+static int inode_find_free(struct sfs *fs, struct sfs_inode *inode)
 {
 	uint32_t table = 0;
 	uint64_t birth;
@@ -256,7 +256,7 @@ static void inode_unmake(struct sfs *fs, struct sfs_inode *inode)
 
 int sfs_inode_make(struct sfs *fs, const struct sfs_make *make, struct sfs_inode *inode)
 {
-	int err = sfs_inode_find_free(fs, inode);
+	int err = inode_find_free(fs, inode);
 
 	if (err)
 		return err;
@@ -307,7 +307,7 @@ int sfs_inode_drop(struct sfs *fs, uint32_t ino)
 
 /* ---- attributes ---- */
 
-uint32_t sfs_generation(uint64_t birth)
+static uint32_t generation_of(uint64_t birth)
 {
 	return (uint32_t)(birth >> 32) * 2654435761u + (uint32_t)birth;
 }
@@ -327,7 +327,7 @@ void sfs_inode_attr(const struct sfs_inode *inode, struct libfs_attr *attr)
 {
 	*attr = (struct libfs_attr){
 		.ino = inode->ino,
-		.generation = sfs_generation(inode->f.birth),
+		.generation = generation_of(inode->f.birth),
 		.mode = inode->f.mode,
 		.nlink = inode->f.nlink,
 		.uid = inode->f.uid,

@@ -154,15 +154,8 @@ struct sfs_inode {
 
 /* -ESTALE: no such inode in use. */
 int sfs_inode_get(struct sfs *fs, uint64_t ino, struct sfs_inode *inode);
-/* Also finds free ones.  -ESTALE: beyond all tables. */
-int sfs_inode_peek(struct sfs *fs, uint64_t ino, struct sfs_inode *inode);
 void sfs_inode_put(struct sfs *fs, struct sfs_inode *inode);
 int sfs_inode_write(struct sfs *fs, const struct sfs_inode *inode);
-/*
- * Find a free inode and give it a new birth; the other fields are zero.  Nothing is written: put
- * it into a change once they are filled in.
- */
-int sfs_inode_find_free(struct sfs *fs, struct sfs_inode *inode);
 /* Free the inode and all it owns. */
 int sfs_inode_free(struct sfs *fs, struct sfs_inode *inode);
 /* Free it if it has neither names nor users. */
@@ -170,7 +163,6 @@ int sfs_inode_drop(struct sfs *fs, uint32_t ino);
 /* The lowest inode number >= `ino` that lies in a table; 0 when there are no more. */
 int sfs_inode_next(struct sfs *fs, uint32_t ino, uint32_t *next);
 
-uint32_t sfs_generation(uint64_t birth);
 void sfs_inode_attr(const struct sfs_inode *inode, struct libfs_attr *attr);
 void sfs_inode_touch(struct sfs_inode *inode, enum sfs_time which, struct timespec now);
 

@@ -34,7 +34,7 @@ static unsigned checker_finds(struct bdev *dev, uint64_t object, const char *cod
 	assert_non_null(owned);
 	memset(owned, 0xff, info.size / XN_BLOCK_SIZE / 8);
 	assert_ok(check_create(dev, &opts, &check));
-	check_set_root(check, "home", object, NULL, 0, owned, info.size / XN_BLOCK_SIZE);
+	check_set_root(check, "home", object, owned, info.size / XN_BLOCK_SIZE);
 	assert_ok(libfs_checker_find("cffs")->check(check));
 	for (size_t i = 0; i < check_finding_count(check); i++)
 		n += strcmp(check_finding(check, i)->row->code, code) == 0;

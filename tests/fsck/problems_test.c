@@ -1043,7 +1043,7 @@ static void a_checker_reads_and_writes_only_what_its_root_owns(void **state)
 	owned[300 / 8] |= 1u << (300 % 8);
 	assert_ok(check_create(disk->dev, &opts, &check));
 	assert_refused(check_read(check, 300, 1, bytes), -ERANGE);
-	check_set_root(check, "a", 300, NULL, 0, owned, 4096);
+	check_set_root(check, "a", 300, owned, 4096);
 	assert_ok(check_read(check, 300, 1, bytes));
 	assert_ok(check_write(check, 300, 1, bytes));
 	assert_refused(check_read(check, 300, 2, bytes), -ERANGE);

@@ -113,10 +113,8 @@ struct libfs_checker {
 /* The checker of the LibFS of that name (as a root records it); NULL = there is none. */
 const struct libfs_checker *libfs_checker_find(const char *name);
 
-uint64_t check_root_object(const struct check *check); /* first block of the root's object */
-const char *check_root_name(const struct check *check);
-const uint8_t *check_root_uuid(const struct check *check);                    /* 16 bytes */
-uint32_t check_type_id(const struct check *check, const char *template_name); /* 0 = none */
+uint64_t check_root_object(const struct check *check);     /* first block of the root's object */
+const uint8_t *check_root_uuid(const struct check *check); /* 16 bytes */
 /* Does this root own that block (as fsck's walk found)? */
 bool check_owns(const struct check *check, uint64_t block);
 
@@ -183,12 +181,7 @@ void check_destroy(struct check *check);
 void check_use_device(struct check *check, struct bdev *dev);
 
 /* Which root is being looked at; `owned` is asked for every block (bitmap of the disk, borrowed). */
-struct check_template_name {
-	char name[64];
-	uint32_t id;
-};
 void check_set_root(struct check *check, const char *name, uint64_t object,
-		    const struct check_template_name *templates, size_t n_templates,
 		    const uint8_t *owned_bitmap, uint64_t block_count);
 /* For what was lost: a bitmap of unowned blocks in use (NULL: none may be taken), changed by adoption. */
 struct check_rescue {
