@@ -47,13 +47,22 @@ static int create_file(struct call *call, const char *name, mode_t mode, int fla
 	return err;
 }
 
+/*
+ * A file made and opened at once is open: its end would be told, until the kernel has heard,
+ * at the first plain open, that nothing is.  It makes it by MKNOD instead, and has heard.
+ */
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
+	const struct bridge *bridge = fuse_req_userdata(req);
 	struct libfs_attr attr;
 	struct call call;
 	int err;
 
+	if (bridge->no_open) {
+		fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	if (!call_begin(&call, req, parent))
 		return;
 	err = create_file(&call, name, mode, fi->flags, &attr);

@@ -15,7 +15,9 @@ for type in simplefs cffs; do
 	xn format disk.img --size 64M >/dev/null && xn mkfs disk.img --root home --type $type >/dev/null || fail "mkfs"
 	serve disk.img mnt -d -o root=home
 	mkdir mnt/dir
+	mark
 	echo first >mnt/dir/first
+	[ "$(count RELEASE)" = 0 ] || fail "a RELEASE of the very first file"
 	cat mnt/dir/first >/dev/null
 	ls mnt/dir >/dev/null
 
@@ -28,7 +30,8 @@ for type in simplefs cffs; do
 	for kind in OPEN RELEASE FLUSH OPENDIR RELEASEDIR ACCESS; do
 		[ "$(count $kind)" = 0 ] || fail "$(count $kind) times $kind"
 	done
-	[ "$(count CREATE)" = 5 ] || fail "$(count CREATE) times CREATE"
+	[ "$(count MKNOD)" = 5 ] || fail "$(count MKNOD) times MKNOD"
+	[ "$(count CREATE)" = 0 ] || fail "$(count CREATE) times CREATE"
 	[ "$(count WRITE)" = 5 ] || fail "$(count WRITE) times WRITE"
 	[ "$(count GETATTR)" -le 8 ] || fail "$(count GETATTR) times GETATTR, though root alone may enter"
 	[ "$(count READ)" -le 5 ] || fail "$(count READ) times READ: more than once for a new file"
