@@ -26,17 +26,20 @@
 #define REST_TURNS     50u    /* the watch sleeps after so many turns without a request */
 #define SLOW_NS        60000u /* what usually takes longer is served without a seat */
 #define KINDS          64u
-#define CROWDED_STREAK 16u /* so many requests without waiting: another may help */
-#define FOLLOW_NS      2000000u
+#define CROWDED_STREAK 16u       /* so many requests without waiting: another may help */
+#define FOLLOW_NS      2000000u  /* a client is looked for so often, ... */
+#define FOLLOW_MAX_NS  32000000u /* ... or less, while it stays where it was */
 
 struct member {
 	struct crew *crew;
 	pthread_t thread;
 	atomic_uint_fast64_t since;
-	unsigned streak;   /* requests found without waiting, each of another client */
-	uint32_t client;   /* who asked last */
+	unsigned streak; /* requests found without waiting, each of another client */
+	uint32_t client; /* who asked last */
+	uint32_t client_followed;
 	unsigned spin_hit; /* of 256: how often spinning found one lately */
-	uint64_t followed; /* when it last looked where its client runs */
+	uint64_t followed; /* when it last looked where its client runs, ... */
+	uint64_t rest;     /* ... and for how long that is believed */
 	int cpu;           /* where it is bound; -1 = anywhere */
 	char *buffer;
 };
@@ -336,6 +339,19 @@ static void run_on(struct member *member, int cpu)
 		member->cpu = cpu;
 }
 
+/* It is a question to the kernel that costs as much as a request. */
+static void follow_client(struct member *member, uint32_t client)
+{
+	const int cpu = processor_of(client);
+
+	if (cpu != member->cpu || client != member->client_followed)
+		member->rest = FOLLOW_NS;
+	else if (member->rest < FOLLOW_MAX_NS)
+		member->rest *= 2;
+	member->client_followed = client;
+	run_on(member, cpu);
+}
+
 /*
  * A client that waits for each answer and its server never run at once: on one
  * processor neither has to be woken on another.  With more clients than one the
@@ -344,13 +360,17 @@ static void run_on(struct member *member, int cpu)
 static void follow(struct member *member, const struct fuse_in_header *request, uint64_t now)
 {
 	struct crew *crew = member->crew;
+	const bool known = crew->seats == 1 && request->pid == member->client_followed;
 
-	if (!crew->policy.follow || now - member->followed < FOLLOW_NS)
+	if (!crew->policy.follow || now - member->followed < (known ? member->rest : FOLLOW_NS))
 		return;
 	if (request->pid == 0 && crew->seats == 1)
 		return; /* the kernel's own: closing, forgetting */
 	member->followed = now;
-	run_on(member, crew->seats == 1 ? processor_of(request->pid) : -1);
+	if (crew->seats == 1)
+		follow_client(member, request->pid);
+	else
+		run_on(member, -1);
 }
 
 /* ---- serving ---- */
