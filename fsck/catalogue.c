@@ -111,6 +111,7 @@ static int sector_settle(struct fsck *f, struct pair *pair, uint32_t sector)
 static void part_lost(struct fsck *f, enum xn_catalogue_kind kind)
 {
 	f->complete = false;
+	f->chain_lost = true;
 	f->templates_lost |= kind == XN_CAT_TEMPLATES;
 }
 
@@ -123,8 +124,7 @@ static void pair_read(struct fsck *f, struct pair *pair)
 
 /* ---- entries into memory ---- */
 
-static int take_template(struct fsck *f, const struct pair *pair, uint32_t sector, uint64_t slot,
-			 const struct xn_template_entry *entry)
+int fsck_type_slot(struct fsck *f, uint64_t slot, struct type **out)
 {
 	size_t cap = (slot + 64) / 64 * 64;
 	struct type *types;
@@ -137,11 +137,23 @@ static int take_template(struct fsck *f, const struct pair *pair, uint32_t secto
 		f->types = types;
 		f->cap_types = cap;
 	}
-	f->types[slot].entry = *entry;
-	memcpy(f->types[slot].home, pair->block, sizeof(f->types[slot].home));
-	f->types[slot].sector = sector;
 	if (slot >= f->n_types)
 		f->n_types = slot + 1;
+	*out = &f->types[slot];
+	return 0;
+}
+
+static int take_template(struct fsck *f, const struct pair *pair, uint32_t sector, uint64_t slot,
+			 const struct xn_template_entry *entry)
+{
+	struct type *type;
+	int err = fsck_type_slot(f, slot, &type);
+
+	if (err)
+		return err;
+	type->entry = *entry;
+	memcpy(type->home, pair->block, sizeof(type->home));
+	type->sector = sector;
 	return 0;
 }
 
@@ -203,12 +215,13 @@ static int pair_take_entries(struct fsck *f, struct pair *pair)
 			break;
 		side = sector_settle(f, pair, sector);
 		if (side < 0) {
-			part_lost(f, pair->kind);
-			fsck_found(f->check, CAT_ENTRY_LOST,
-				   &(struct fsck_note){ .block = pair->block[0],
-							.other = pair->block[1],
-							.count = slot,
-							.name = kind_names[pair->kind] });
+			err = fsck_lost_add(
+				f, &(struct lost_entry){ .kind = pair->kind,
+							 .slot = slot,
+							 .home = { pair->block[0], pair->block[1] },
+							 .sector = sector });
+			if (err)
+				return err;
 			continue;
 		}
 		err = take_entry(f, pair, sector, side);

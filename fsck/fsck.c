@@ -68,6 +68,7 @@ static void fsck_fini(struct fsck *f)
 	free(f->stack);
 	free(f->actions);
 	free(f->suspects);
+	free(f->lost);
 	free(f->mend_buffer);
 	free(f->mended);
 	free(f->batch.buffer);
@@ -169,8 +170,12 @@ static int passes(struct fsck *f)
 		return err;
 	pass(f, 2, "Checking catalogues and templates");
 	err = fsck_catalogues_read(f);
+	if (!err)
+		err = fsck_lost_rebuild(f);
 	if (!err && !fsck_stopped(f))
 		err = fsck_templates_load(f);
+	if (!err && !fsck_stopped(f))
+		fsck_lost_give_up(f);
 	if (err || fsck_stopped(f))
 		return err;
 	if (f->opts->root && !root_is_there(f))
@@ -186,6 +191,7 @@ static int passes(struct fsck *f)
 		return err;
 	if (f->opts->root)
 		return fsck_templates_restore(f);
+	fsck_lost_roots(f);
 	pass(f, 6, "Checking the free map and counters");
 	err = fsck_templates_restore(f);
 	if (!err)

@@ -5,6 +5,7 @@
  *   super.c      pass 1: superblock and copies; pass 7: writing them
  *   log.c        the intent log, before what follows
  *   catalogue.c  pass 2 and 3: chains with twins, entries
+ *   lost.c       entries of catalogues of which no copy is left
  *   template.c   pass 2: images become templates
  *   root.c       pass 3: roots and principals; pass 5: the LibFSes' checkers
  *   walk.c       pass 4: everything that roots own
@@ -99,6 +100,15 @@ struct action {
 	bool is_object; /* CUT: what it names are objects */
 	bool cut_only;  /* MEND: no, it is cut off */
 };
+/* An entry of a catalogue of which neither copy is whole. */
+struct lost_entry {
+	enum xn_catalogue_kind kind;
+	uint64_t slot;
+	uint64_t home[2]; /* catalogue block and twin */
+	uint32_t sector;
+	bool settled; /* written anew, or given up */
+};
+
 /* A pointer in a sector that was damaged: it is looked at when all others were. */
 struct suspect {
 	uint32_t root;         /* index */
@@ -136,7 +146,10 @@ struct fsck {
 	size_t n_types, cap_types; /* slots seen */
 	bool read_all;             /* nothing was lost before the walk began */
 	bool seen_stale;           /* a walk was there before */
-	bool templates_lost;       /* a part of their catalogue cannot be read */
+	bool chain_lost;           /* a part of some catalogue, with who knows how many entries */
+	struct lost_entry *lost;
+	size_t n_lost, cap_lost;
+	bool templates_lost; /* a part of their catalogue cannot be read */
 	struct root *roots;
 	size_t n_roots, cap_roots;
 	uint32_t *principals; /* uids */
@@ -210,6 +223,17 @@ uint32_t fsck_catalogue_count_roots(struct fsck *f);
 /* -ENOMEM; 1 when some block is outside the disk or owned already. */
 int fsck_claim_xn(struct fsck *f, uint64_t start, uint64_t count);
 
+/* lost.c */
+int fsck_lost_add(struct fsck *f, const struct lost_entry *lost);
+/* Templates that are known, before they are loaded; -ENOMEM. */
+int fsck_lost_rebuild(struct fsck *f);
+/* What nobody needs, once templates are loaded; what is left is said. */
+void fsck_lost_give_up(struct fsck *f);
+/* The same for roots, behind the walk. */
+void fsck_lost_roots(struct fsck *f);
+
+/* The type of that slot, which may be a new one.  -ENOMEM */
+int fsck_type_slot(struct fsck *f, uint64_t slot, struct type **out);
 int fsck_templates_load(struct fsck *f);
 /* Write the images anew that were damaged, where the walk found nobody. */
 int fsck_templates_restore(struct fsck *f);

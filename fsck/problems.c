@@ -74,6 +74,17 @@ static const struct problem problems[FSCK_PROBLEM_COUNT] = {
 	ROW(CAT_ENTRY_LOST, "catalogue/entry-lost",
 	    "entry %n of the catalogue of %s is lost: neither block %b nor %o has it whole", "",
 	    REPORT, false),
+	ROW(CAT_ENTRY_IDLE, "catalogue/entry-idle",
+	    "entry %n of the catalogue of %s is lost: neither block %b nor %o has it whole; but %t",
+	    "Give it up?", LOSSY, false),
+	ROW(CAT_TEMPLATE_KNOWN, "catalogue/template-known",
+	    "entry %n of the catalogue of %s is lost: neither block %b nor %o has it whole; by "
+	    "those around it, it was %t",
+	    "Write it anew?", SAFE, false),
+	ROW(CAT_ALLOWANCE_LOST, "catalogue/allowance-lost",
+	    "entry %n of the catalogue of %s is lost: neither block %b nor %o has it whole; what "
+	    "some user is allowed is not known",
+	    "Let that be what is usual?", LOSSY, false),
 	ROW(CAT_BLOCK_SHARED, "catalogue/block-shared",
 	    "block %b of the catalogue of %s is also used for something else", "", REPORT, false),
 

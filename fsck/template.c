@@ -110,6 +110,8 @@ static int image_read(struct fsck *f, struct type *type, uint8_t *image)
 	const struct xn_template_entry *entry = &type->entry;
 	enum fsck_problem_id wrong = TEMPLATE_HASH;
 
+	if (type->anew) /* and nobody knows where it was */
+		return image_known(f, type, image) ? 2 : 0;
 	if (fsck_read(f, entry->image_start, entry->image_blocks, image))
 		wrong = TEMPLATE_IMAGE_UNREADABLE;
 	else if (hash_matches(type, image))

@@ -574,9 +574,11 @@ static const struct scenario scenarios[] = {
 
 /* By a medium that fails (faults_test.c, unreadable_test.c), or by a LibFS that mends (cases/). */
 static const char *const elsewhere[] = {
-	"object/unreadable", "map/unreadable", "template/unreadable",
-	"object/miscounted", /* tests/xn/counted_test.c */
-	"extent/doubted",    "extent/stale",   "log/unreadable",
+	"object/unreadable",        "map/unreadable",
+	"template/unreadable",      "object/miscounted", /* tests/xn/counted_test.c */
+	"extent/doubted",           "extent/stale",
+	"log/unreadable",           "catalogue/entry-idle",
+	"catalogue/template-known", "catalogue/allowance-lost",
 };
 
 static struct disk *disk_broken(const struct scenario *scenario)
