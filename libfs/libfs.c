@@ -370,7 +370,9 @@ static ssize_t copy_through(struct libfs *fs, const struct libfs_ctx *ctx, libfs
 	TRY(libfs_getattr(fs, ctx, from, &source));
 	if (S_ISREG(source.mode) && from_offset < source.size && len > source.size - from_offset)
 		len = source.size - from_offset;
-	bytes = malloc(COPY_PIECE);
+	if (len == 0)
+		return 0;
+	bytes = malloc(len < COPY_PIECE ? len : COPY_PIECE);
 	if (!bytes)
 		return -ENOMEM;
 	while ((size_t)done < len) {
