@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@
 #define WATCH_MS       1u     /* how long a seat may be kept by one request */
 #define REST_TURNS     50u    /* the watch sleeps after so many turns without a request */
 #define SLOW_NS        60000u /* what usually takes longer is served without a seat */
+#define AWAKE          8u     /* ... if it sleeps; else only what takes so many times longer */
 #define KINDS          64u
 #define CROWDED_STREAK 16u       /* so many requests without waiting: another may help */
 #define FOLLOW_NS      2000000u  /* a client is looked for so often, ... */
@@ -375,6 +377,20 @@ static void follow(struct member *member, const struct fuse_in_header *request, 
 
 /* ---- serving ---- */
 
+/*
+ * How often this thread has slept.  Only of kinds that take so long that it matters; to ask
+ * is a call of the kernel.
+ */
+static long times_slept(struct crew *crew, unsigned kind)
+{
+	struct rusage usage;
+
+	if (atomic_load_explicit(&crew->cost_ns[kind], memory_order_relaxed) < SLOW_NS / 2 ||
+	    getrusage(RUSAGE_THREAD, &usage))
+		return -1;
+	return usage.ru_nvcsw;
+}
+
 /* Half of a kind take longer than this: a step up or down with each. */
 static void account(struct crew *crew, unsigned kind, uint64_t took)
 {
@@ -394,9 +410,10 @@ static bool serve_one(struct member *member)
 	struct crew *crew = member->crew;
 	struct fuse_in_header *request = (void *)member->buffer;
 	ssize_t n = request_read(member);
-	uint_fast64_t began;
+	uint_fast64_t began, took;
 	unsigned kind;
 	bool slow;
+	long slept;
 
 	if (n < 0)
 		crew_end(crew, n == -ENODEV || n == -ECANCELED ? 0 : (int)n);
@@ -404,6 +421,7 @@ static bool serve_one(struct member *member)
 		return n > 0;
 	kind = request->opcode % KINDS;
 	slow = atomic_load_explicit(&crew->cost_ns[kind], memory_order_relaxed) > SLOW_NS;
+	slept = times_slept(crew, kind);
 	began = now_ns();
 	if (slow) { /* (2) */
 		run_on(member, -1);
@@ -415,7 +433,10 @@ static bool serve_one(struct member *member)
 		follow(member, request, began);
 	}
 	crew->serve(crew->arg, request, (size_t)n);
-	account(crew, kind, now_ns() - began);
+	took = now_ns() - began;
+	if (slept >= 0 && times_slept(crew, kind) == slept)
+		took /= AWAKE;
+	account(crew, kind, took);
 	return !slow && atomic_compare_exchange_strong(&member->since, &began, 0);
 }
 

@@ -9,7 +9,8 @@
  *      member called to take one; an idle mount has one, the others sleep.
  *  (2) A member keeps its seat while it serves what is usually quick.  Before
  *      what is usually slow (by the times each kind has taken here) it leaves its
- *      seat to another.
+ *      seat to another.  Slow is what sleeps: who works needs a processor, and a
+ *      second member would need it, too.
  *  (3) Nobody is kept waiting by a mistake in that: the watch takes the seat of
  *      a member that has not come back after WATCH_MS.
  *  (4) While requests of several clients are always there already when a member asks,
