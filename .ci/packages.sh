@@ -10,7 +10,7 @@ libjansson-dev libblkid-dev uuid-dev libarchive-dev libext2fs-dev libedit-dev ne
 libcmocka-dev scdoc"
 
 packages_test="$packages_build g++ git clang-tidy clang-format cppcheck libclang-rt-dev e2fsprogs
-util-linux mount procps jq bc patch python3 gcc-bpf libxml2-utils chromium chromium-driver attr acl
+util-linux mount procps jq bc patch python3 python3-jsonschema gcc-bpf libxml2-utils chromium chromium-driver attr acl
 lintian dpkg-dev file groff-base man-db sqlite3 rsync fio stress-ng"
 
 # Install what is missing of "$@"; with install=no only say what it is.

@@ -198,5 +198,5 @@ int cmd_allowance(struct tool *tool, const struct args *args)
 		change |= is_given(args, limits[i].option);
 	if (change && image_change(tool, args->operands[0], allowance_set, &own))
 		return EXIT_FAIL;
-	return change ? EXIT_OK : allowance_show(&own);
+	return change && !tool->json ? EXIT_OK : allowance_show(&own);
 }

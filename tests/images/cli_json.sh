@@ -34,6 +34,10 @@ described '`layout`' xn layout --json disk.img /home/sub/deeper/large
 described '`freefrag`' xn freefrag --json disk.img
 described '`diff`' xn diff --json disk.img :/home other
 described '`stat`' xn stat --json disk.img /home/plain /home/absolute
+described '`map`' xn map --json disk.img
+described '`allowance`' xn allowance --json disk.img 0
+described '`allowance`' xn allowance --json disk.img 5 --blocks 1G
+described '`probe`' xn probe --json disk.img
 described 'what changes an image' xn mkdir --json disk.img /home/new /home/plain
 
 it "prints what it describes"
@@ -42,5 +46,42 @@ for name in $(grep -F '| `freefrag` |' "$documented" | cut -d'|' -f3 | tr -c 'a-
 		complain "freefrag prints no $name"
 done
 json '.version == 1 and .label == ""' xn info --json disk.img
+
+it "prints what the JSON schema says, every kind"
+mkdir said
+# said KIND command...
+said() {
+	local kind=$1
+	shift
+	try "$@"
+	[ -s out ] || complain "$*: not a word: $(cat err)"
+	cp out "said/$kind.$((said_count += 1)).json"
+}
+said_count=0
+xn mkfs -q disk.img --root simple --type simplefs --quota 16M -d tree
+for command in info roots templates ls freefrag map; do
+	said $command xn $command --json disk.img
+done
+said ls xn ls --json disk.img /home /simple
+said tree xn tree --json disk.img /home
+said stat xn stat --json disk.img /home/plain /home/absolute /home/empty /simple/fifo
+for block in 0 1 2 3 10 100 270 300 $((object + 1)) "$object" 16000; do
+	said owner xn owner --json disk.img $block
+	said dump xn dump --json disk.img $block
+done
+said layout xn layout --json disk.img /home/sub/deeper/large /home/hole /simple/sparse /home/nothing
+said diff xn diff --json disk.img :/home other
+said allowance xn allowance --json disk.img 0
+said allowance xn allowance --json disk.img 7 --blocks 1M
+said probe xn probe --json disk.img
+said probe xn probe --json tree/plain
+said change xn tune --json disk.img -L renamed
+said change xn mkdir --json disk.img /home/plain
+if python3 -c 'import jsonschema' 2>/dev/null; then
+	python3 "$XN_SOURCE/tests/images/json_schema.py" "$XN_SOURCE/images/xn.schema.json" said >schema.log 2>&1 ||
+		complain "$(head -20 schema.log)"
+else
+	echo "python3-jsonschema is not installed: not asked"
+fi
 
 done_testing

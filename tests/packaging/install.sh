@@ -41,7 +41,7 @@ ok into_root --install packages/*.deb
 equal "$(dpkg-query --admindir="$root/var/lib/dpkg" -W -f '${db:Status-Abbrev}' | tr -d ' ')" "iiiiiiiiii"
 for file in bin/xn bin/xn-fuse bin/xn-fsck bin/xn-tmpl sbin/mkfs.xn sbin/fsck.xn sbin/fsck.fuse.xn sbin/mount.xn \
 	sbin/mount.fuse.xn sbin/umount.fuse.xn share/man/man1/xn.1.gz share/man/man5/xn-format.5.gz \
-	share/man/man8/mount.xn.8.gz share/bash-completion/completions/xn share/xn/xn.magic \
+	share/man/man8/mount.xn.8.gz share/bash-completion/completions/xn share/xn/xn.magic share/xn/xn.schema.json \
 	lib/systemd/system/xn@.service include/xnfs/xnfs.h bin/xn-libfs-test share/man/man7/xn-libfs.7.gz \
 	share/doc/libxnfs-dev/examples/notefs/notefs.c; do
 	[ -s "$root/usr/$file" ] || complain "no /usr/$file"
