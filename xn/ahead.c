@@ -11,7 +11,8 @@
  *      whoever issues a write of an entry says so first (ahead_forget), and what
  *      the registry may hold newer bytes of is never taken as valid.
  *  (3) At most WINDOWS windows of memory, taken when first used, given back at
- *      close.  The oldest make room.
+ *      close.  What everything was taken from makes room first, then the oldest: who
+ *      reads much ahead of one stream does not lose it by reading another.
  */
 #include "internal.h"
 
@@ -96,17 +97,27 @@ bool ahead_take(struct xn *xn, struct entry *entry)
 
 /* ---- reading ---- */
 
+/* The next one in turn that is not being read, or of which nothing is wanted; NULL: none. */
+static struct window *window_next(struct ahead *ahead, bool empty)
+{
+	for (uint32_t tried = 0; tried < WINDOWS; tried++) {
+		struct window *window = &ahead->windows[(ahead->next + tried) % WINDOWS];
+
+		if (window->reading || (empty && window->valid))
+			continue;
+		ahead->next = (ahead->next + tried + 1) % WINDOWS;
+		return window;
+	}
+	return NULL;
+}
+
 /* A window for the blocks from `start` on; NULL: all are being read, or there is no memory. */
 static struct window *window_take(struct xn *xn, xn_blk_t start)
 {
-	struct ahead *ahead = xn->ahead;
-	struct window *window = NULL;
+	struct window *window = window_next(xn->ahead, true);
 
-	for (uint32_t tried = 0; tried < WINDOWS && !window; tried++) {
-		if (!ahead->windows[ahead->next].reading)
-			window = &ahead->windows[ahead->next];
-		ahead->next = (ahead->next + 1) % WINDOWS;
-	}
+	if (!window)
+		window = window_next(xn->ahead, false);
 	if (window && !window->bytes)
 		window->bytes = malloc(BYTES);
 	if (!window || !window->bytes)

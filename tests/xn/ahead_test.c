@@ -166,6 +166,44 @@ static void free_blocks_are_not_read(void **state)
 	assert_int_equal(xn_prefetch(fx->session, data + 256, data + 256, 64), 0);
 }
 
+/* One stream is read far ahead while another is used up: what waits is still there. */
+static void what_was_used_up_makes_room_first(void **state)
+{
+	enum { FILES = 30, BLOCKS = 64 };
+	struct fixture *fx = fixture_new(4 * FIXTURE_BLOCKS, 16u << 20);
+	xn_blk_t waits = given_cold_data(fx), other[FILES];
+	uint8_t bytes[XN_BLOCK];
+	xn_binding_t b;
+	uint64_t before;
+
+	(void)state;
+	for (uint32_t i = 0; i < FILES; i++) {
+		other[i] = given_child(fx, fx->root, 1 + i, BLOCKS, T_DATA);
+		b = given_bound(fx, fx->root, 1 + i, other[i], BLOCKS, T_DATA, RW);
+		for (unsigned k = 0; k < BLOCKS; k++) {
+			stamp_fill(bytes, other[i] + k, fx->root, k);
+			assert_ok(
+				xn_write(fx->session, b, (uint64_t)k * XN_BLOCK, bytes, XN_BLOCK));
+		}
+	}
+	fixture_reopen(fx);
+	assert_int_equal(xn_prefetch(fx->session, waits, waits, COUNT), 1);
+	for (uint32_t i = 0; i < FILES; i++) {
+		b = given_bound(fx, fx->root, 1 + i, other[i], BLOCKS, T_DATA, XN_READ);
+		assert_int_equal(
+			xn_prefetch(fx->session, other[i] + BLOCKS - 1, other[i] + 16, BLOCKS - 16),
+			1);
+		for (unsigned k = 0; k < BLOCKS; k++)
+			assert_ok(xn_read(fx->session, b, (uint64_t)k * XN_BLOCK, bytes, XN_BLOCK));
+	}
+	b = given_bound(fx, fx->root, 0, waits, COUNT, T_DATA, XN_READ);
+	before = blocks_in(fx);
+	assert_stamps(fx, b, waits);
+	assert_int_equal(blocks_in(fx), before);
+	fixture_check(fx);
+	fixture_free(fx);
+}
+
 static void what_is_no_range_is_refused(void **state)
 {
 	struct fixture *fx = *state;
@@ -190,6 +228,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(a_group_is_read_once),
 		CASE(what_is_newer_in_the_cache_stays),
+		cmocka_unit_test(what_was_used_up_makes_room_first),
 		cmocka_unit_test_setup_teardown(what_was_written_since_is_not_taken,
 						fixture_setup_small_cache, fixture_teardown),
 		CASE(a_new_owner_does_not_get_the_old_bytes),
