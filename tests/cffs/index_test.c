@@ -125,21 +125,6 @@ static void the_head_says_whose_it_is(void **state)
 
 /* ---- names come and go ---- */
 
-static size_t count_names(struct fx *fx, libfs_ino_t dir)
-{
-	struct libfs_dirent entries[64];
-	uint64_t cookie = 0;
-	size_t total = 0;
-	ssize_t n;
-
-	while ((n = libfs_readdir(fx->fs, fx_ctx(fx), dir, cookie, 0, entries, 64)) > 0) {
-		total += (size_t)n;
-		cookie = entries[n - 1].cookie;
-	}
-	assert_int_equal(n, 0);
-	return total - 2;
-}
-
 #define MODEL 6000u
 
 /* What there should be, and what there is. */
@@ -151,7 +136,7 @@ static void compare(struct fx *fx, libfs_ino_t dir, const bool *there)
 		assert_int_equal(is_there(fx, dir, i), there[i]);
 		n += there[i];
 	}
-	assert_int_equal(count_names(fx, dir), n);
+	assert_int_equal(fx_count(fx, dir), n);
 }
 
 static void step(struct fx *fx, libfs_ino_t dir, bool *there, bool more, uint64_t *seed)
@@ -245,7 +230,7 @@ static void what_went_before_a_mount_makes_room_after_it(void **state)
 	for (unsigned i = 6000; i < 9000; i++)
 		make(fx, dir, i);
 	assert_true(blocks_of(fx, dir) < full + full / 5);
-	assert_int_equal(count_names(fx, dir), 6000);
+	assert_int_equal(fx_count(fx, dir), 6000);
 }
 
 static void a_queue_keeps_its_size(void **state)
@@ -264,7 +249,7 @@ static void a_queue_keeps_its_size(void **state)
 			first = blocks_of(fx, dir);
 	}
 	assert_true(blocks_of(fx, dir) < 2 * first);
-	assert_int_equal(count_names(fx, dir), 2000);
+	assert_int_equal(fx_count(fx, dir), 2000);
 }
 
 static void one_that_is_emptied_from_the_front_gives_its_blocks_back(void **state)
@@ -283,7 +268,7 @@ static void one_that_is_emptied_from_the_front_gives_its_blocks_back(void **stat
 	assert_true(blocks_of(fx, dir) < full / 3);
 	fx_remount(fx);
 	dir = fx_find(fx, FX_ROOT, "d");
-	assert_int_equal(count_names(fx, dir), 1000);
+	assert_int_equal(fx_count(fx, dir), 1000);
 	for (unsigned i = 7000; i < 8000; i++)
 		assert_true(is_there(fx, dir, i));
 	for (unsigned i = 7000; i < 7980; i++)
@@ -378,42 +363,6 @@ static void a_cold_lookup_reads_a_few_blocks_whatever_there_is(void **state)
 
 /* ---- crashes ---- */
 
-static void event_apply(struct bdev *medium, const struct bdev_event *event, bool whole,
-			uint64_t *seed)
-{
-	static const uint8_t zeroes[BDEV_SECTOR];
-
-	for (uint64_t at = 0; at < event->len; at += BDEV_SECTOR) {
-		const uint8_t *bytes = event->kind == BDEV_EVENT_WRITE ? event->bytes + at : zeroes;
-
-		if (whole || chance(seed) % 2)
-			assert_ok(bdev_write(medium, event->offset + at, bytes, BDEV_SECTOR, 0));
-	}
-}
-
-/* The medium as a crash at that moment may have left it. */
-static struct bdev *medium_after(struct bdev *base, const struct bdev *recorder, size_t moment,
-				 uint64_t *seed)
-{
-	unsigned style = (unsigned)(chance(seed) % 4); /* none, all, some, torn */
-	struct bdev *medium;
-
-	assert_ok(bdev_mem_clone(base, &medium));
-	for (size_t i = 0; i < moment; i++) {
-		const struct bdev_event *event = bdev_recorder_event(recorder, i);
-
-		if (event->kind != BDEV_EVENT_WRITE && event->kind != BDEV_EVENT_ZEROES)
-			continue;
-		if (event->stable_at < moment)
-			event_apply(medium, event, true, seed);
-		else if (style == 1 || (style == 2 && chance(seed) % 2))
-			event_apply(medium, event, true, seed);
-		else if (style == 3)
-			event_apply(medium, event, false, seed);
-	}
-	return medium;
-}
-
 /* Whoever is met by reading the directory is found by his name. */
 static size_t all_are_found(struct fx *fx, libfs_ino_t dir)
 {
@@ -480,7 +429,7 @@ static void a_crash_leaves_nobody_who_is_not_found(void **state)
 		size_t moment = chance(&seed) % (events + 1);
 		struct libfs_attr a;
 
-		fx_crash_to(after, medium_after(base, recorder, moment, &seed), false);
+		fx_crash_to(after, fx_crashed(base, recorder, moment, &seed), false);
 		if (libfs_lookup(after->fs, fx_ctx(after), FX_ROOT, "d", &a) == 0) {
 			seen += all_are_found(after, a.ino);
 			/* It goes on from there. */

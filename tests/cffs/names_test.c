@@ -77,21 +77,6 @@ static void mkfs_refuses_options_that_it_does_not_know(void **state)
 
 /* ---- directories ---- */
 
-static size_t count_names(struct fx *fx, libfs_ino_t dir)
-{
-	struct libfs_dirent entries[16];
-	uint64_t cookie = 0;
-	size_t total = 0;
-	ssize_t n;
-
-	while ((n = libfs_readdir(fx->fs, fx_ctx(fx), dir, cookie, 0, entries, 16)) > 0) {
-		total += (size_t)n;
-		cookie = entries[n - 1].cookie;
-	}
-	assert_int_equal(n, 0);
-	return total - 2;
-}
-
 static void a_directory_shrinks_when_its_names_go(void **state)
 {
 	struct fx *fx = *state;
@@ -103,7 +88,7 @@ static void a_directory_shrinks_when_its_names_go(void **state)
 		snprintf(name, sizeof(name), "name-%d", i);
 		fx_forget(fx, fx_create(fx, d, name));
 	}
-	assert_int_equal(count_names(fx, d), 3000);
+	assert_int_equal(fx_count(fx, d), 3000);
 	full = fx_attr(fx, d).blocks;
 	for (int i = 100; i < 3000; i++) {
 		snprintf(name, sizeof(name), "name-%d", i);
@@ -111,9 +96,9 @@ static void a_directory_shrinks_when_its_names_go(void **state)
 	}
 	assert_ok(libfs_sync(fx->fs));
 	assert_true(fx_attr(fx, d).blocks < full / 10);
-	assert_int_equal(count_names(fx, d), 100);
+	assert_int_equal(fx_count(fx, d), 100);
 	fx_remount(fx);
-	assert_int_equal(count_names(fx, fx_find(fx, FX_ROOT, "d")), 100);
+	assert_int_equal(fx_count(fx, fx_find(fx, FX_ROOT, "d")), 100);
 }
 
 /* Blocks that are cut off may have left the cache: XN asks the template of what is freed. */
@@ -138,7 +123,7 @@ static void a_directory_shrinks_when_its_blocks_left_the_cache(void **state)
 	for (uint64_t at = 0; at < 16; at++)
 		fx_write(fx, big, at * sizeof(piece), piece, sizeof(piece));
 	assert_ok(libfs_sync(fx->fs));
-	assert_int_equal(count_names(fx, d), 10);
+	assert_int_equal(fx_count(fx, d), 10);
 	fx_fini(fx);
 }
 
@@ -546,7 +531,7 @@ static void what_is_too_much_is_offered_to_the_host(void **state)
 	assert_true(surplus(fx, false) >= 4000);
 	assert_in_range(surplus(fx, true), 1900, 3000);
 	assert_int_equal(surplus(fx, true), 0);
-	assert_int_equal(count_names(fx, d), 3000);
+	assert_int_equal(fx_count(fx, d), 3000);
 }
 
 int main(void)

@@ -146,40 +146,6 @@ static void record(struct recording *r, const char *libfs)
 
 /* ---- a disk after a crash ---- */
 
-static void event_apply(struct bdev *medium, const struct bdev_event *event, bool whole,
-			uint64_t *seed)
-{
-	static const uint8_t zeroes[BDEV_SECTOR];
-
-	for (uint64_t at = 0; at < event->len; at += BDEV_SECTOR) {
-		const uint8_t *bytes = event->kind == BDEV_EVENT_WRITE ? event->bytes + at : zeroes;
-
-		if (whole || chance(seed) % 2)
-			assert_ok(bdev_write(medium, event->offset + at, bytes, BDEV_SECTOR, 0));
-	}
-}
-
-static struct bdev *medium_after(const struct recording *r, size_t moment, uint64_t *seed)
-{
-	unsigned style = (unsigned)(chance(seed) % 4); /* none, all, some, torn */
-	struct bdev *medium;
-
-	assert_ok(bdev_mem_clone(r->base, &medium));
-	for (size_t i = 0; i < moment; i++) {
-		const struct bdev_event *event = bdev_recorder_event(r->recorder, i);
-
-		if (event->kind != BDEV_EVENT_WRITE && event->kind != BDEV_EVENT_ZEROES)
-			continue;
-		if (event->stable_at < moment)
-			event_apply(medium, event, true, seed);
-		else if (style == 1 || (style == 2 && chance(seed) % 2))
-			event_apply(medium, event, true, seed);
-		else if (style == 3)
-			event_apply(medium, event, false, seed);
-	}
-	return medium;
-}
-
 /* ---- what must be there ---- */
 
 static bool lookup(struct fx *fx, libfs_ino_t dir, const char *name, struct libfs_attr *a)
@@ -317,7 +283,7 @@ static void every_crash_keeps_what_was_promised(void **state)
 		uint64_t replay = seed;
 		size_t moment = chance(&seed) % (events + 1);
 
-		fx_crash_to(after, medium_after(r, moment, &seed), i % 2);
+		fx_crash_to(after, fx_crashed(r->base, r->recorder, moment, &seed), i % 2);
 		print_message("state %llu: seed %llu, moment %zu\r", (unsigned long long)i,
 			      (unsigned long long)replay, moment);
 		check_promises(r, after, moment);

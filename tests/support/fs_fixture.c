@@ -436,3 +436,55 @@ void assert_names(struct fx *fx, libfs_ino_t dir, const char *names)
 	free(entries);
 	assert_string_equal(got, names);
 }
+
+size_t fx_count(struct fx *fx, libfs_ino_t dir)
+{
+	struct libfs_dirent entries[64];
+	uint64_t cookie = 0;
+	size_t total = 0;
+	ssize_t n;
+
+	while ((n = libfs_readdir(fx->fs, fx_ctx(fx), dir, cookie, 0, entries, 64)) > 0) {
+		total += (size_t)n;
+		cookie = entries[n - 1].cookie;
+	}
+	assert_int_equal(n, 0);
+	return total - 2;
+}
+
+/* ---- crashes ---- */
+
+static void event_apply(struct bdev *medium, const struct bdev_event *event, bool whole,
+			uint64_t *seed)
+{
+	static const uint8_t zeroes[BDEV_SECTOR];
+
+	for (uint64_t at = 0; at < event->len; at += BDEV_SECTOR) {
+		const uint8_t *bytes = event->kind == BDEV_EVENT_WRITE ? event->bytes + at : zeroes;
+
+		if (whole || chance(seed) % 2)
+			assert_ok(bdev_write(medium, event->offset + at, bytes, BDEV_SECTOR, 0));
+	}
+}
+
+struct bdev *fx_crashed(struct bdev *base, const struct bdev *recorder, size_t moment,
+			uint64_t *seed)
+{
+	unsigned style = (unsigned)(chance(seed) % 4); /* none, all, some, torn */
+	struct bdev *medium;
+
+	assert_ok(bdev_mem_clone(base, &medium));
+	for (size_t i = 0; i < moment; i++) {
+		const struct bdev_event *event = bdev_recorder_event(recorder, i);
+
+		if (event->kind != BDEV_EVENT_WRITE && event->kind != BDEV_EVENT_ZEROES)
+			continue;
+		if (event->stable_at < moment)
+			event_apply(medium, event, true, seed);
+		else if (style == 1 || (style == 2 && chance(seed) % 2))
+			event_apply(medium, event, true, seed);
+		else if (style == 3)
+			event_apply(medium, event, false, seed);
+	}
+	return medium;
+}

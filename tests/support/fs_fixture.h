@@ -114,4 +114,13 @@ void assert_zeroes(struct fx *fx, libfs_ino_t ino, uint64_t off, size_t len);
 /* Names but "." and ".." in order of strcmp, joined by blanks. */
 void assert_names(struct fx *fx, libfs_ino_t dir, const char *names);
 
+/* Names of a directory, without "." and "..". */
+size_t fx_count(struct fx *fx, libfs_ino_t dir);
+/*
+ * The medium as a crash at that moment may have left it: `base`, and of what was recorded since
+ * all that is stable, with none, all, some, or torn pieces of the rest.
+ */
+struct bdev *fx_crashed(struct bdev *base, const struct bdev *recorder, size_t moment,
+			uint64_t *seed);
+
 #endif
