@@ -125,6 +125,8 @@ const struct bridge_root *call_root(const struct call *call);
 bool call_again(struct call *call, int64_t result);
 /* Tell the supplementary groups now: for calls whose success depends on them silently. */
 void call_tell_groups(struct call *call);
+/* Set-group-id stays only for members, and is dropped without a word. */
+void call_tell_groups_for(struct call *call, mode_t mode);
 /* From here on it is the kernel that asks, not the process. */
 void call_as_kernel(struct call *call);
 /* With -o sync: make stable what a successful change did.  Returns err, or the failure. */

@@ -87,6 +87,12 @@ void call_tell_groups(struct call *call)
 		host_ctx_set_groups(&call->who, groups, count);
 }
 
+void call_tell_groups_for(struct call *call, mode_t mode)
+{
+	if (mode & S_ISGID && call->uid != 0)
+		call_tell_groups(call);
+}
+
 bool call_again(struct call *call, int64_t result)
 {
 	if (result != -EACCES && result != -EPERM)

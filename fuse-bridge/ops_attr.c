@@ -148,9 +148,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t node, struct stat *st, int to_set,
 	/* A kernel that keeps mtime itself has said what "now" is: both shall be one moment. */
 	if (call.bridge->writeback && which & LIBFS_SET_ATIME_NOW)
 		call.who.libfs.now = st->st_atim;
-	/* Set-group-id stays only for members, and is dropped without a word: tell them all. */
-	if (which & LIBFS_SET_MODE && attr.mode & S_ISGID && fuse_req_ctx(req)->uid != 0)
-		call_tell_groups(&call);
+	if (which & LIBFS_SET_MODE)
+		call_tell_groups_for(&call, attr.mode);
 	err = setattr_asked(&call, &attr, which, &after);
 	if (err == -EPERM || err == -EACCES)
 		err = setattr_in_parts(&call, &attr, which, &after, err);
@@ -230,6 +229,9 @@ void op_setxattr(fuse_req_t req, fuse_ino_t node, const char *name, const char *
 
 	if (no_xattr(req) || !call_begin(&call, req, node))
 		return;
+	/* An ACL sets the mode, too. */
+	if (strcmp(name, "system.posix_acl_access") == 0)
+		call_tell_groups_for(&call, S_ISGID);
 	do {
 		err = libfs_setxattr(call.fs, &call.who.libfs, call.ino, name, value, size,
 				     (uint32_t)flags);

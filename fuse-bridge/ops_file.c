@@ -65,6 +65,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 	if (!call_begin(&call, req, parent))
 		return;
+	call_tell_groups_for(&call, mode);
 	err = create_file(&call, name, mode, fi->flags, &attr);
 	fi->fh = 0;
 	fi->keep_cache = 1;

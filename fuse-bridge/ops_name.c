@@ -103,6 +103,7 @@ void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 
 	if (!call_begin(&call, req, parent))
 		return;
+	call_tell_groups_for(&call, mode);
 	do {
 		err = libfs_mknod(call.fs, &call.who.libfs, call.ino, name, mode, rdev, &attr);
 	} while (call_again(&call, err));

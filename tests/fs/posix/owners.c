@@ -295,6 +295,8 @@ static void set_gid_directories_hand_their_group_down(struct px *p)
 
 static void a_file_made_there_keeps_set_gid_for_members_only(struct px *p)
 {
+	static const gid_t extra[] = { GROUP };
+
 	px_dir_for(p, "d", OWNER, GROUP, 02777);
 	px_umask(p, 0);
 	px_as(p, STRANGER, ELSEWISE);
@@ -303,6 +305,46 @@ static void a_file_made_there_keeps_set_gid_for_members_only(struct px *p)
 	px_as(p, MEMBER, GROUP);
 	works(px_close(p, (int)works(px_open(p, "d/g", O_WRONLY | O_CREAT, 02755))));
 	assert_int_equal(px_mode(p, "d/g"), 02755);
+	px_as_groups(p, STRANGER, ELSEWISE, extra, 1);
+	works(px_close(p, (int)works(px_open(p, "d/h", O_WRONLY | O_CREAT, 02755))));
+	assert_int_equal(px_mode(p, "d/h"), 02755);
+}
+
+/* user::7 user:MEMBER:rw group::7 mask::7 other::5, as the kernel hands it over. */
+static void give_acl(struct px *p, const char *path)
+{
+	static const uint16_t rows[][2] = { { 1, 7 }, { 2, 6 }, { 4, 7 }, { 16, 7 }, { 32, 5 } };
+	uint8_t acl[4 + N(rows) * 8] = { 2 };
+
+	for (size_t i = 0; i < N(rows); i++) {
+		uint8_t *row = acl + 4 + i * 8;
+
+		memset(row, 0xff, 8);
+		row[0] = (uint8_t)rows[i][0];
+		row[2] = (uint8_t)rows[i][1];
+		row[1] = row[3] = 0;
+		if (rows[i][0] == 2) {
+			memset(row + 4, 0, 4);
+			row[4] = MEMBER & 0xff;
+			row[5] = MEMBER >> 8;
+		}
+	}
+	works(px_setxattr(p, path, "system.posix_acl_access", acl, sizeof(acl), 0));
+}
+
+static void an_acl_leaves_set_gid_to_members_only(struct px *p)
+{
+	static const gid_t extra[] = { GROUP };
+
+	if (!px_can(p, PX_XATTR))
+		return;
+	px_file_for(p, "f", STRANGER, GROUP, 02775);
+	px_as_groups(p, STRANGER, ELSEWISE, extra, 1);
+	give_acl(p, "f");
+	assert_int_equal(px_mode(p, "f"), 02775);
+	px_as(p, STRANGER, ELSEWISE);
+	give_acl(p, "f");
+	assert_int_equal(px_mode(p, "f"), 0775);
 }
 
 static const struct px_case cases[] = {
@@ -320,6 +362,7 @@ static const struct px_case cases[] = {
 	PX(a_write_by_anybody_but_root_clears_them),
 	PX(set_gid_directories_hand_their_group_down),
 	PX(a_file_made_there_keeps_set_gid_for_members_only),
+	PX(an_acl_leaves_set_gid_to_members_only),
 };
 
 PX_SUITE(owners, cases);
