@@ -88,6 +88,20 @@ static uint32_t put_len(const struct cffs_put *put)
 	return cffs_entry_len(&entry);
 }
 
+/*
+ * An inode in XDIR stays in its sector, so it is put where it may grow, by an ACL say: where there is
+ * one other at most, if space can be had.  With no-embed all lie there, as in other file systems.
+ */
+static int find_room(struct cffs *fs, struct cffs_put *put)
+{
+	const uint32_t whole = CFFS_SECTOR - CFFS_S_HEAD, len = put_len(put);
+
+	if (put->dir == fs->xdir && !(fs->params.options & CFFS_O_NO_EMBED) && len < whole / 2 &&
+	    cffs_dir_room(fs, put->dir, whole - len, &put->loc, &put->hold) == 0)
+		return 0;
+	return cffs_dir_room(fs, put->dir, len, &put->loc, &put->hold);
+}
+
 static int holds_get(struct running *r)
 {
 	struct cffs_deal *deal = r->deal;
@@ -105,7 +119,7 @@ static int holds_get(struct running *r)
 		if (put->prefer && !put->elsewhere)
 			err = cffs_dir_hold(r->fs, put->dir, put->loc.block, &put->hold);
 		else
-			err = cffs_dir_room(r->fs, put->dir, put_len(put), &put->loc, &put->hold);
+			err = find_room(r->fs, put);
 		if (err)
 			put->hold = NULL;
 	}

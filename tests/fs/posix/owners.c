@@ -347,6 +347,26 @@ static void an_acl_leaves_set_gid_to_members_only(struct px *p)
 	assert_int_equal(px_mode(p, "f"), 0775);
 }
 
+/* Their inodes lie close together and stay where they are. */
+static void files_with_many_names_get_acls(struct px *p)
+{
+	char name[16], other[16];
+
+	if (!px_can(p, PX_XATTR))
+		return;
+	for (int i = 0; i < 40; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		snprintf(other, sizeof(other), "g%d", i);
+		px_file(p, name, "", 0644);
+		works(px_link(p, name, other));
+	}
+	for (int i = 0; i < 40; i++) {
+		snprintf(other, sizeof(other), "g%d", i);
+		give_acl(p, other);
+		works(px_setxattr(p, other, "user.a", "value", 5, 0));
+	}
+}
+
 static const struct px_case cases[] = {
 	PX(twelve_bits_change_on_every_type),
 	PX(chmod_follows_symlinks),
@@ -363,6 +383,7 @@ static const struct px_case cases[] = {
 	PX(set_gid_directories_hand_their_group_down),
 	PX(a_file_made_there_keeps_set_gid_for_members_only),
 	PX(an_acl_leaves_set_gid_to_members_only),
+	PX(files_with_many_names_get_acls),
 };
 
 PX_SUITE(owners, cases);
