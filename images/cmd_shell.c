@@ -4,9 +4,11 @@
  *
  *  (1) Each line opens the image anew, so between two lines it is free for others.
  *  (2) Without --write a command that changes anything is refused before it begins.
+ *      A tab completes commands, and paths inside the image.
  *  (3) Lines out of -c, a file or a pipe end at the first that fails, and the exit
  *      code says so; a person is told and goes on.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <histedit.h>
 #include <stdlib.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "complete.h"
 
 #define WORDS_MAX     256
 #define HISTORY_LINES 500
@@ -45,6 +48,10 @@ static const struct known {
 };
 
 #define N_KNOWN (sizeof(known) / sizeof(known[0]))
+
+static const char *const own[] = { "cd", "exit", "help", "pwd", "quit" };
+
+#define N_OWN (sizeof(own) / sizeof(own[0]))
 
 struct shell {
 	struct tool *tool;
@@ -330,6 +337,77 @@ static char *prompt(EditLine *edit)
 	return text;
 }
 
+static unsigned char show_found(const struct shell *shell, const struct completion *found)
+{
+	fputc('\n', shell->tool->out);
+	for (size_t i = 0; i < found->found.count; i++) {
+		show_name(shell->tool->out, found->found.entry[i].name);
+		fputs(found->found.entry[i].type == DT_DIR ? "/\n" : "\n", shell->tool->out);
+	}
+	fflush(shell->tool->out);
+	return CC_REDISPLAY;
+}
+
+/* The names that the word before the cursor may become. */
+static int complete_word(struct shell *shell, const char *word, bool first,
+			 struct completion *found)
+{
+	const char *inner = word + (word[0] == ':'), *slash = strrchr(inner, '/');
+	struct entries list = { 0 };
+	char *dir, *place;
+	int err = 0;
+
+	if (!first) {
+		dir = strndup(inner, slash ? (size_t)(slash - inner) + 1 : 0);
+		place = dir ? path_from(shell->where, dir) : NULL;
+		err = place ? complete_path(shell->image, place, slash ? slash + 1 : inner, found)
+			    : -ENOMEM;
+		free(dir);
+		free(place);
+		return err;
+	}
+	for (size_t i = 0; i < N_OWN && !err; i++)
+		err = entries_add(&list, own[i], strlen(own[i]), DT_REG);
+	for (size_t i = 0; i < N_KNOWN && !err; i++)
+		err = entries_add(&list, known[i].name, strlen(known[i].name), DT_REG);
+	if (!err)
+		err = complete_list(&list, word, found);
+	entries_free(&list);
+	return err;
+}
+
+/* A word that ends in the line's middle is not completed: what is inserted would stand in it. */
+static unsigned char complete(EditLine *edit, int key)
+{
+	const LineInfo *line = el_line(edit);
+	char *text = strndup(line->buffer, (size_t)(line->cursor - line->buffer));
+	unsigned char answer = CC_ERROR;
+	struct completion found;
+	Tokenizer *words = text ? tok_init(NULL) : NULL;
+	struct shell *shell;
+	const char **argv;
+	int argc = 0;
+
+	(void)key;
+	if (words && el_get(edit, EL_CLIENTDATA, &shell) == 0 &&
+	    tok_str(words, text, &argc, &argv) == 0) {
+		bool fresh = !*text || line->cursor[-1] == ' ';
+		const char *word = fresh || argc == 0 ? "" : argv[argc - 1];
+
+		if (complete_word(shell, word, argc == (fresh ? 0 : 1), &found) == 0) {
+			if (found.insert[0] && el_insertstr(edit, found.insert) == 0)
+				answer = CC_REFRESH;
+			else if (found.found.count > 1)
+				answer = show_found(shell, &found);
+			completion_free(&found);
+		}
+	}
+	if (words)
+		tok_end(words);
+	free(text);
+	return answer;
+}
+
 static void run_terminal(struct shell *shell)
 {
 	EditLine *edit = el_init("xn", stdin, shell->tool->out, shell->tool->err);
@@ -345,6 +423,9 @@ static void run_terminal(struct shell *shell)
 		el_set(edit, EL_PROMPT, prompt);
 		el_set(edit, EL_EDITOR, "emacs");
 		el_set(edit, EL_HIST, history, lines);
+		el_set(edit, EL_CLIENTDATA, shell);
+		el_set(edit, EL_ADDFN, "xn-complete", "complete a command or a path", complete);
+		el_set(edit, EL_BIND, "^I", "xn-complete", NULL);
 		el_source(edit, NULL);
 		while (!shell->is_over && (line = el_gets(edit, &len)) && len > 0) {
 			history(lines, &event, H_ENTER, line);

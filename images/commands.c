@@ -282,8 +282,9 @@ static const struct cmd table[] = {
 	  "these commands on one image, line by line",
 	  "Lines are commands without the image's name: `cd home`, `ls -l`, `dump 300`; `help` "
 	  "lists\n"
-	  "them.  Paths inside the image begin where `cd` led.  Each line opens the image anew.\n"
-	  "Lines that are given, or come through a pipe, end at the first that fails.",
+	  "them.  Paths inside the image begin where `cd` led; a tab completes them.  Each line\n"
+	  "opens the image anew.  Lines that are given, or come through a pipe, end at the first\n"
+	  "that fails.",
 	  0, 1, 1, shell_options, cmd_shell },
 	{ "mount", "IMAGE DIR [-r] [-f] [--root NAME] [-o LIST]", "mount through FUSE (xn-fuse)",
 	  "Without --root every root appears as a directory of DIR.", 0, 2, 2, mount_options,

@@ -72,4 +72,28 @@ output_has '^  rm '
 ok xn shell disk.img -c 'help ls'
 output_has 'usage: xn ls'
 
+it "completes commands and paths inside the image with a tab"
+if command -v script >/dev/null; then
+	mkdir -p tabs/docs "tabs/two words"
+	echo from a tab >tabs/docs/readme.txt
+	: >tabs/docs/recipe
+	: >"tabs/two words/inner"
+	xn format -q tabs.img --size 16M && xn mkfs -q tabs.img --root home -d tabs || exit 1
+	# Slowly: what is typed while a command runs is not the line editor's.
+	{
+		printf 'ca\tho\tdo\treadm\t\n'
+		sleep 0.5
+		printf 'ls home/tw\t\n'
+		sleep 0.5
+		printf 'ls /home/docs/re\t\t\025'
+		sleep 0.5
+		printf 'cat nowhere/\tx\nquit\n'
+		sleep 0.5
+	} | timeout 60 script -qec 'xn shell tabs.img' /dev/null >typed 2>&1
+	tr -d '\r' <typed >plain
+	grep -qx 'from a tab' plain || complain "no file: $(cat -v typed)"
+	grep -qx 'inner' plain || complain "no name with a blank: $(cat -v typed)"
+	grep -qx 'recipe' plain || complain "no choice is shown: $(cat -v typed)"
+fi
+
 done_testing
