@@ -30,7 +30,7 @@ static struct explorer *explorer_of(const struct config *config, unsigned n_root
 		.states = EXPLORER_STATES,
 		.alive_every = 16,
 		.nested_every = 8,
-		.grown_every = 4,
+		.grown_every = 1,
 		.report = stdout,
 	};
 
@@ -171,7 +171,7 @@ static void making_a_root_may_be_cut_short(void **state)
 		.states = EXPLORER_STATES,
 		.alive_every = 16,
 		.nested_every = 8,
-		.grown_every = 4,
+		.grown_every = 1,
 		.kept = 64, /* what the new roots are made of */
 		.unfinished = unfinished,
 		.report = stdout,

@@ -14,8 +14,9 @@
 #include "script.h"
 #include "xn/format.h"
 
-#define WRONG_MAX 8u
-#define OPS_MAX   SCRIPT_OPS_MAX
+#define WRONG_MAX   8u
+#define GROWN_ALIKE 4u /* contents with the same picture that grow */
+#define OPS_MAX     SCRIPT_OPS_MAX
 
 /* A content, or the meaning of one, and what came of it. */
 struct known {
@@ -37,7 +38,8 @@ struct explorer {
 	struct numbers
 		spaces; /* pictures, and how much space they took, that were used to the end */
 	struct numbers epochs; /* logs up to the end of an epoch that was shown */
-	uint64_t n_fresh;
+	struct numbers grown;  /* the same, a few times each, that grew */
+	uint64_t n_grow;
 
 	/* the workload being explored */
 	const char *name, *text;
@@ -290,13 +292,27 @@ static void ask_nested(struct explorer *e, struct verdict *verdict, bool by_fsck
 }
 
 /* The same files in as much space: what nobody sees, and takes space, is no news either. */
-static bool space_is_new(struct explorer *e, const struct verdict *verdict)
+static uint64_t space_key(const struct explorer *e, const struct verdict *verdict)
 {
 	uint64_t key = verdict->owned;
 
 	for (unsigned i = 0; i < e->opts.n_roots && verdict->look[i]; i++)
 		key = hash_bytes(key, &verdict->look[i]->hash, sizeof(key));
-	return numbers_add(&e->spaces, key);
+	return key;
+}
+
+/*
+ * What lies behind the end of files nobody sees: a few contents of the same picture grow, before it
+ * is no news any more.
+ */
+static bool grows(struct explorer *e, const struct verdict *verdict)
+{
+	uint64_t key = space_key(e, verdict);
+	bool news = false;
+
+	for (uint64_t i = 0; i < GROWN_ALIKE && !news; i++)
+		news = numbers_add(&e->grown, hash_bytes(i, &key, sizeof(key)));
+	return news && e->n_grow++ % e->opts.grown_every == 0;
 }
 
 /* ---- growing after a crash ---- */
@@ -415,7 +431,7 @@ static void content_ask(struct explorer *e, struct verdict *verdict)
 	oracles_ask(&e->oracles, verdict);
 	for (unsigned i = 0; i < e->opts.n_roots && verdict->look[i]; i++)
 		look_keep(e, &verdict->look[i]);
-	fresh = verdict->fresh = space_is_new(e, verdict);
+	fresh = numbers_add(&e->spaces, space_key(e, verdict));
 	if (verdict->wrong[0] || !e->opts.alive_every)
 		return;
 	if (!fresh && e->totals.opened % e->opts.alive_every)
@@ -491,8 +507,8 @@ static int visit(void *arg, const struct state *state)
 			   !e->opts.unfinished && e->totals.opened / e->opts.nested_every % 2);
 	slate_back(e->slate, mark);
 	/* Only states of the log: those that grow may not grow again. */
-	if (e->opts.grown_every && !verdict->wrong[0] && verdict->fresh &&
-	    e->totals.opened != opened && e->n_fresh++ % e->opts.grown_every == 0) {
+	if (e->opts.grown_every && !verdict->wrong[0] && e->totals.opened != opened &&
+	    grows(e, verdict)) {
 		ask_growth(e, verdict);
 		slate_back(e->slate, mark);
 	}
@@ -749,6 +765,7 @@ void explorer_free(struct explorer *e)
 	free(e->looks);
 	free(e->events);
 	numbers_fini(&e->spaces);
+	numbers_fini(&e->grown);
 	numbers_fini(&e->epochs);
 	numbers_fini(&e->judged);
 	free(e);

@@ -54,7 +54,7 @@ struct explorer_opts {
 		unfinished; /* what its checker calls a root that was not finished; NULL: none may be */
 	unsigned
 		nested_every; /* crashes in recovery, or in xn-fsck -p, of one content in so many; 0: never */
-	/* Of new pictures, one in so many: all files grow, and it crashes then; 0: never */
+	/* Of contents with a new picture, one in so many: files grow, and it crashes then; 0: never */
 	unsigned grown_every;
 	struct wreck wreck;
 	FILE *report; /* violations, in words; may be NULL */

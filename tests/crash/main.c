@@ -70,7 +70,7 @@ void crashtest_explorer_opts(const struct crashtest *test, struct explorer_opts 
 					.states = test->states,
 					.alive_every = 16,
 					.nested_every = 8,
-					.grown_every = 4,
+					.grown_every = 1,
 					.kept = 64 };
 }
 

@@ -41,7 +41,6 @@ struct oracles {
 
 struct verdict {
 	uint64_t owned;                  /* blocks of roots */
-	bool fresh;                      /* no state met before had these files in so much space */
 	struct look *look[SCRIPT_ROOTS]; /* NULL: it did not come so far */
 	char wrong[256];                 /* "R3: ..."; "" = fine */
 };

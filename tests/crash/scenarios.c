@@ -123,6 +123,12 @@ const struct scenario scenarios_own_risks[] = {
 	  "write foo 24576 100; write foo 32768 100; write foo 40960 100; write foo 49152 100; "
 	  "write foo 57344 100; write foo 65536 100; write foo 73728 100; write foo 81920 4096; "
 	  "sync; append foo 4000; fsync foo; append foo 9000; sync" },
+	{ "a file that was cut inside a block, and grows after a crash",
+	  "creat foo; append foo 9000; sync; trunc foo 5000; fsync foo" },
+	{ "a file whose longer end a crash took back, and that grows then",
+	  "creat foo; append foo 9000; sync; append foo 3000; sync" },
+	{ "a file whose longer end takes blocks, that a crash took back",
+	  "creat foo; append foo 9000; sync; append foo 9000; sync" },
 	{ "a file that was cut, and then stays open",
 	  "creat foo; append foo 9000; fsync foo; trunc foo 1000; append foo 300; fsync foo" },
 	{ "blocks set aside that become part of the file, and fdatasync",
