@@ -42,9 +42,9 @@ struct arguments {
 };
 
 static const char help[] =
-	"Usage: xn-fsck [-n|-p|-y] [-f] [-v] [-C FD] [--json] [--root NAME] [--undo FILE] IMAGE\n"
+	"Usage: xn-fsck [-n|-p|-y] [-f] [-v] [-C FD] [--json] [--undo FILE] IMAGE [/ROOT]\n"
 	"       xn-fsck --undo-replay FILE IMAGE\n"
-	"Check an XN disk and repair what can be repaired.\n"
+	"Check an XN disk and repair what can be repaired; or one root of it.\n"
 	"\n"
 	"  -n        look only, write nothing\n"
 	"  -p, -a    repair what is safe without asking, for boot scripts\n"
@@ -121,6 +121,23 @@ static void option_take(struct arguments *args, int option)
 	}
 }
 
+/* "/NAME" is a root; no part smaller than that is checked by itself. */
+static void part_take(struct arguments *args, const char *path)
+{
+	size_t len;
+
+	path += strspn(path, "/");
+	len = strcspn(path, "/");
+	if (args->opts.root || args->replay)
+		args->exit_code = usage("either --root, --undo-replay or a path");
+	else if (len == 0 || path[len + strspn(path + len, "/")])
+		args->exit_code = usage("a path is that of a whole root: /NAME");
+	else if (path[len])
+		args->exit_code = usage("no '/' behind the name of a root");
+	else
+		args->opts.root = path;
+}
+
 static struct arguments arguments_parse(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -143,7 +160,8 @@ static struct arguments arguments_parse(int argc, char **argv)
 		option_take(&args, option);
 	if (args.exit_code >= 0)
 		return args;
-	if (optind != argc - 1)
+	if (optind == argc || argc - optind > 2 ||
+	    (argc - optind == 2 && argv[optind + 1][0] != '/'))
 		args.exit_code = usage(optind == argc ? "which image?" : "one image at a time");
 	else if (args.mode_flags > 1)
 		args.exit_code = usage("only one of -n, -p and -y");
@@ -153,6 +171,8 @@ static struct arguments arguments_parse(int argc, char **argv)
 		args.exit_code = usage("--undo-replay does nothing else");
 	else
 		args.image = argv[optind];
+	if (args.image && argc - optind == 2)
+		part_take(&args, argv[optind + 1]);
 	return args;
 }
 

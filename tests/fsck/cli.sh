@@ -57,6 +57,16 @@ expect 0 -fnv image
 says out ' 6 objects'
 unchanged 'a clean one'
 
+# A path is a root, and nothing below.
+expect 8 -fn image /none
+expect 0 -fn image /a
+expect 0 -fn image //a
+expect 16 -fn image /none/deeper
+says err 'a path is that of a whole root'
+expect 16 -fn image /
+expect 16 -fn image --root a /b
+expect 16 -fn image other
+
 # 1: repaired; 4 when looking only.
 image leak
 expect 4 -n image
