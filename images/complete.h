@@ -13,10 +13,11 @@ struct completion {
 };
 
 /*
- * The names that begin with `name`, of the directory of `image` that `path` leads to.  The image is
- * opened and closed.  Fails with -ENOMEM, and what opening and reading fail with; nothing is said.
+ * The names that begin with `begin`, of the directory of image `name` that `path` leads to.  The
+ * image is opened and closed.  Fails with -ENOMEM, and what opening and reading fail with; nothing
+ * is said.
  */
-int complete_path(const char *image, const char *path, const char *name, struct completion *out);
+int complete_path(const char *name, const char *path, const char *begin, struct completion *out);
 /* Of a list that is there already, which it takes over and makes shorter. */
 int complete_list(struct entries *list, const char *name, struct completion *out);
 void completion_free(struct completion *completion);
