@@ -280,7 +280,10 @@ const struct libfs_type *libfs_default(void);
  * Fails with -ENOENT; -EINVAL (a name with other than a-z 0-9 _ -); -ELIBBAD.
  */
 int libfs_find_type(const char *name, const struct libfs_type **out);
-/* The same; on failure `why` receives a sentence: what there is, or why the shared object cannot be loaded. */
+/*
+ * The same; on failure `why` receives a sentence: what there is, or why the shared object cannot be
+ * loaded.
+ */
 int libfs_find_type_why(const char *name, const struct libfs_type **out, char *why,
 			size_t why_size);
 
