@@ -6,8 +6,8 @@
 #include "suite.h"
 
 static const struct suite *const suites[] = {
-	&names_suite, &rename_suite, &attrs_suite, &perms_suite,
-	&data_suite,  &space_suite,  &mount_suite,
+	&names_suite, &rename_suite, &attrs_suite, &perms_suite,  &data_suite,
+	&space_suite, &mount_suite,  &acls_suite,  &copies_suite,
 };
 
 static int usage(FILE *out, int code)

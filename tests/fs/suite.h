@@ -14,7 +14,7 @@ struct suite {
 };
 
 extern const struct suite names_suite, rename_suite, attrs_suite, perms_suite, data_suite,
-	space_suite, mount_suite;
+	space_suite, mount_suite, acls_suite, copies_suite;
 
 #define CASE(function) cmocka_unit_test_setup_teardown(function, fx_setup, fx_teardown)
 /* Makes its own fixture with fx_new(); the state is the LibFS's name. */
