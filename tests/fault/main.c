@@ -5,7 +5,7 @@
  * fault_sweep LIBFS KIND NTH power|unmount WORKLOAD	one run
  *
  * With XN_FAULTS_ALL in the environment: at every place, with both ends.  XN_FAULTS_STEP: at one place
- * in so many.  What goes wrong is printed as the arguments that do it again.
+ * in so many; more than 61: in fewer workloads.  What goes wrong is printed as the arguments that do it again.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -58,7 +58,11 @@ static void workload(struct sweep *sweep, const char *text)
 	if (sweep->wrong_kind >= WRONG_MAX)
 		return;
 	if (step > 1) { /* places differ from workload to workload */
-		nth = hash_bytes(nth, sweep->kind->name, strlen(sweep->kind->name)) % step;
+		nth = hash_bytes(nth, sweep->kind->name, strlen(sweep->kind->name));
+		if (step > STEP_DEFAULT && nth / step % (step / STEP_DEFAULT))
+			return;
+		step = step < STEP_DEFAULT ? step : STEP_DEFAULT;
+		nth %= step;
 		while (nth < NTH_MAX && once(sweep, nth + 1, (nth / step) % 2, text))
 			nth += step;
 		return;
