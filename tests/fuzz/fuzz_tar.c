@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any archive, read into a directory of a sound disk.  The first byte says which root, whether
- * everything belongs to 0:0, and what to do with checksums; then entries:
+ * Any archive, read into a directory of a sound disk, or into a new root.  The first byte says which,
+ * whether everything belongs to 0:0, and what to do with checksums; then entries:
  *
  *	kind, name, target, size, mode, flags, and of bytes that `flags` count (at most 15): two for
  *	the place in the header that is overwritten, then the bytes
@@ -257,6 +257,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct tar tar;
 	static int file, archive_file;
 	const char *into, *words[] = { "import", disk, archive, NULL, NULL, NULL };
+	const char *fresh[] = { "mkfs", disk, "--root", "z", "--tar", archive, NULL };
 	const char *out[] = { "export", disk, NULL, "-", NULL };
 	size_t before;
 
@@ -275,7 +276,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tar_make(&tar, data + 1, size - 1);
 	tool_file_fill(archive_file, tar.bytes, tar.len);
 	tool_file_fill(file, slate_bytes(base->slate), BROKEN_BYTES);
-	tool_command(words);
+	tool_command(data[0] & 0x20 ? fresh : words);
 	before = slate_mark(base->slate);
 	slate_take(base->slate, file);
 	assert_clean(base->slate);
