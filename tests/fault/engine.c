@@ -54,7 +54,7 @@ struct engine {
 	struct bdev *rules, *recorder, *dev;
 	struct crash_mount mount;
 	struct script script;
-	bool mounted;
+	bool mounted, cut; /* cut: the power is gone */
 	struct engine_result *result;
 };
 
@@ -93,7 +93,9 @@ static void arm(struct engine *e, uint64_t nth)
 
 static void disarm(struct engine *e)
 {
-	if (e->kind->memory ? no_memory_disarm() : bdev_fault_disarm(e->dev) > 0)
+	bool fired = e->kind->memory ? no_memory_disarm() : bdev_fault_disarm(e->dev) > 0;
+
+	if (fired && !e->cut) /* else the dead device did it */
 		e->result->fired = true;
 }
 
@@ -212,6 +214,7 @@ static void power_cut(struct engine *e)
 
 	disarm(e);
 	bdev_fault_arm(e->dev, &dead);
+	e->cut = true;
 }
 
 static void leave(struct engine *e, enum engine_end end)
@@ -323,6 +326,7 @@ void engine_run(struct engine *e, const struct fault_kind *kind, uint64_t nth, e
 	memset(&e->script, 0, sizeof(e->script));
 	e->result = result;
 	e->kind = kind;
+	e->cut = false;
 	devices_open(e);
 	arm(e, nth);
 	if (mount(e)) {
@@ -359,7 +363,9 @@ struct engine *engine_new(const char *libfs)
 	e->slate = slate_new(CRASH_DISK_BYTES);
 	crash_base_make(e->slate, libfs, 1);
 	oracles_init(&e->oracles, e->slate, 1);
-	e->oracles.kept = 4; /* tables of inodes stay */
+	/* Tables of inodes stay; a directory that was large comes back in another shape. */
+	e->oracles.free_after += 2;
+	e->oracles.kept = 6;
 	mark = slate_mark(e->slate);
 	dev = slate_device(e->slate);
 	err = crash_mount(&mount, dev, 1, text) ? -EIO : 0;
