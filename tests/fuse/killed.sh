@@ -6,7 +6,7 @@
 # KILLS times (XN_TEST_KILLS in the environment comes first).  Each time `xn-fsck -p` accepts the disk,
 # it mounts again, and what was fsynced is there, whole, under its name; what was removed and its
 # directory fsynced is not.  Every fourth time it is mounted without a check before: opening the disk
-# recovers by itself.
+# recovers by itself.  When something is missing, the disks are kept.
 . "$XN_SOURCE/tests/fuse/lib.sh"
 
 libfs=$1 options=$2 load=$3
@@ -25,7 +25,13 @@ verify() { # round
 		[ -e "mnt/$name" ] && now=$(sha256sum <"mnt/$name" | cut -c1-64)
 		[ "$now" = "$sum" ] || { echo "$name: $now is not what was fsynced, $sum"; bad=1; }
 	done < <(awk '{ last[$1] = $2 } END { for (name in last) print name, last[name] }' acknowledged)
-	[ $bad = 0 ] || fail "round $1"
+	[ $bad = 0 ] && return
+	ls -laR mnt/work >listing 2>&1
+	kept=$XN_BUILD/killed-$libfs-$load-$$
+	mkdir -p "$kept"
+	cp --sparse=always as-killed.img disk.img acknowledged listing server.log "$kept"
+	cp fsck.log "$kept" 2>/dev/null
+	fail "round $1: the disk as it was left, and more, is in $kept"
 }
 
 loaded() { # round
@@ -68,6 +74,7 @@ for round in $(seq "$kills"); do
 	umount -l mnt
 	sed 's|^|work/|' told >>acknowledged
 	cat told >>all_told
+	cp --sparse=always disk.img as-killed.img
 	[ $((round % 4)) = 1 ] && continue
 	repaired "$round"
 	[ $((round % 10)) = 0 ] && fsck_clean disk.img
