@@ -12,13 +12,13 @@
 #   --no-require    require nothing
 #
 # Builds: release (gcc), asan (clang, address and undefined behaviour), tsan (clang; tests
-# that use threads).  Logs stay in build/check/.  Exit code 0: nothing failed, and nothing
-# required was skipped.
+# that use threads), coverage (gcc; quick tests of udf, xn, libfs and fsck, whose shares must not
+# fall).  Logs stay in build/check/.  Exit code 0: nothing failed, and nothing required was skipped.
 set -u
 cd "$(dirname "$0")" || exit 2
 
 usage() {
-	sed -n '4,16s/^# \{0,1\}//p' check.sh
+	sed -n '4,17s/^# \{0,1\}//p' check.sh
 	exit "$1"
 }
 
@@ -126,15 +126,34 @@ required() {
 	done
 }
 
+# Last, and not on a machine that is busy with other things: it says nothing that must be known each time.
+coverage() {
+	local code
+	echo "== coverage"
+	if [ $((SECONDS - started)) -gt 1200 ]; then
+		echo "coverage: not counted, it is late; tests/coverage.sh does it" >$logs/coverage.log
+		return
+	fi
+	timeout 240 tests/coverage.sh >$logs/coverage.log 2>&1
+	code=$?
+	if [ $code = 124 ]; then
+		echo "coverage: not counted, it took too long" >>$logs/coverage.log
+	elif [ $code != 0 ]; then
+		failed=1
+	fi
+}
+
 if [ $quick = yes ]; then
 	run_build release -LE 'slow|lint'
 else
 	run_build release
 	run_build asan -LE 'slow'
 	run_build tsan -L threads
+	coverage
 fi
 table
 required
+[ -f $logs/coverage.log ] && echo && cat $logs/coverage.log
 [ -x tests/tidy/lines.sh ] && tests/tidy/lines.sh
 echo "time: $((SECONDS - started)) s; logs in $logs/"
 for preset in release asan tsan; do
