@@ -483,7 +483,7 @@ static void run_one(const struct shape *shape)
 
 static void compare_kernel(const struct shape *shape)
 {
-	struct result ours[PHASES], theirs[PHASES];
+	struct result ours[PHASES], theirs[PHASES] = { 0 };
 
 	if (!run_kernel(shape, theirs)) {
 		printf("\next4: left out, it needs root, mkfs.ext4 and loop devices\n");
