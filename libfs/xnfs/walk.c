@@ -12,17 +12,16 @@
 #include "libfs/walk.h"
 
 #define LINKS_MAX      40u
-#define STEPS_FEW      4u /* most paths are not deeper */
+#define STEPS_FEW      4u /* most paths are not deeper, and so few are cheap to get */
 #define ROOT_NAME_SIZE sizeof(((struct place *)0)->root)
 
 /* The directories on the way down, each with a reference (but for the root's). */
 struct walk {
 	const struct place_walk *how;
 	struct libfs *fs;
-	struct libfs_attr *step; /* `few`, if they are enough */
+	struct libfs_attr *step;
 	size_t count, room;
 	unsigned links;
-	struct libfs_attr few[STEPS_FEW];
 	char *rest; /* what is still to be walked */
 	bool named; /* the last step was a name, not "." or ".." */
 	char name[LIBFS_NAME_MAX + 1];
@@ -46,16 +45,13 @@ static int explain(const struct place_walk *how, int error, const char *format, 
 static int walk_push(struct walk *walk, const struct libfs_attr *attr)
 {
 	if (walk->count == walk->room) {
-		bool few = walk->step == walk->few;
-		struct libfs_attr *step =
-			realloc(few ? NULL : walk->step, 2 * walk->room * sizeof(*step));
+		size_t room = walk->room ? 2 * walk->room : STEPS_FEW;
+		struct libfs_attr *step = realloc(walk->step, room * sizeof(*step));
 
 		if (!step)
 			return -ENOMEM;
-		if (few)
-			memcpy(step, walk->few, sizeof(walk->few));
 		walk->step = step;
-		walk->room *= 2;
+		walk->room = room;
 	}
 	walk->step[walk->count++] = *attr;
 	return 0;
@@ -72,8 +68,7 @@ static void walk_end(struct walk *walk)
 {
 	while (walk->count)
 		walk_pop(walk);
-	if (walk->step != walk->few)
-		free(walk->step);
+	free(walk->step);
 	free(walk->rest);
 }
 
@@ -227,7 +222,7 @@ static int split_root(const struct place_walk *how, const char *path, char root[
 
 int place_find(const struct place_walk *how, const char *path, struct place *place)
 {
-	struct walk walk;
+	struct walk walk = { .how = how };
 	struct libfs_attr root;
 	const char *rest = "";
 	int err;
@@ -247,14 +242,7 @@ int place_find(const struct place_walk *how, const char *path, struct place *pla
 	err = libfs_getattr(place->fs, how->ctx, LIBFS_ROOT_INO, &root);
 	if (err)
 		return err;
-	walk.how = how;
 	walk.fs = place->fs;
-	walk.step = walk.few;
-	walk.room = STEPS_FEW;
-	walk.count = 0;
-	walk.links = 0;
-	walk.named = false;
-	walk.name[0] = '\0';
 	walk.rest = strdup(rest);
 	err = walk.rest ? walk_push(&walk, &root) : -ENOMEM;
 	if (!err)
