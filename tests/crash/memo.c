@@ -130,15 +130,18 @@ static int owned_give(const struct owned *owned, struct udf_budget *budget, stru
 	return 0;
 }
 
+/* What was added to `out` since it had `had`. */
 static void owned_keep(struct owned **place, uint64_t key, struct udf_budget spent,
-		       const struct udf_extent *v, size_t n)
+		       const struct udf_extents *out, size_t had)
 {
+	size_t n = out->n - had;
+
 	free(*place);
 	*place = malloc(sizeof(**place) + n * sizeof((*place)->v[0]));
 	assert(*place);
 	**place = (struct owned){ .key = key, .spent = spent, .n = n };
 	if (n)
-		memcpy((*place)->v, v, n * sizeof(*v));
+		memcpy((*place)->v, out->v + had, n * sizeof(out->v[0]));
 }
 
 int __wrap_udf_owns_object(const struct udf_template *tmpl, const void *object,
@@ -162,7 +165,7 @@ int __wrap_udf_owns_object(const struct udf_template *tmpl, const void *object,
 			owned_keep(place, key,
 				   (struct udf_budget){ before.fuel - budget->fuel,
 							before.emits - budget->emits },
-				   out->v + had, out->n - had);
+				   out, had);
 	}
 	pthread_mutex_unlock(&memo.lock);
 	return err;
