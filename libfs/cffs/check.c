@@ -107,29 +107,41 @@ static int external_check(struct cffs_state *s, const struct cffs_known *known)
 
 /* ---- all ---- */
 
+/* *at: where in its sector. */
+static bool system_is_at(const uint8_t *sector, uint64_t ino, uint32_t *at,
+			 struct cffs_entry *entry)
+{
+	*at = 0;
+	return !cffs_sector_check(sector) && cffs_sector_next(sector, at, entry) &&
+	       entry->kind == CFFS_KIND_INODE && entry->a.ino == ino && entry->a.mode >> 12 == 4;
+}
+
 static bool system_is_there(const uint8_t *sector, uint64_t ino, struct cffs_entry *entry)
 {
-	uint32_t at = 0;
+	uint32_t at;
 
-	return !cffs_sector_check(sector) && cffs_sector_next(sector, &at, entry) &&
-	       entry->kind == CFFS_KIND_INODE && entry->a.ino == ino && entry->a.mode >> 12 == 4;
+	return system_is_at(sector, ino, &at, entry);
 }
 
 static int system_check(struct cffs_state *s, uint64_t root, uint8_t *bytes, uint64_t ino)
 {
 	uint8_t *sector = bytes + ino * CFFS_SECTOR;
 	struct cffs_entry entry;
+	uint32_t at;
 	int err = 0;
 
-	if (!system_is_there(sector, ino, &entry)) {
+	if (!system_is_at(sector, ino, &at, &entry)) {
 		if (!check_problem(s->check, &cffs_no_system_row, (unsigned long long)ino))
 			return -ENOENT;
 		cffs_system_sector(ino, sector);
 		check_ownership_changed(s->check);
 		err = check_write(s->check, root, 1, bytes);
-		if (err || !system_is_there(sector, ino, &entry))
+		if (err || !system_is_at(sector, ino, &at, &entry))
 			return err ? err : -ENOENT;
 	}
+	err = cffs_check_system(s, root, (uint32_t)ino, sector, at, &entry);
+	if (err)
+		return err;
 	return cffs_list_add(&s->dirs, ino, root, (uint32_t)ino, entry.slot);
 }
 

@@ -265,6 +265,15 @@ static int fields_check(struct cffs_state *s, struct cffs_entry *entry, bool *ch
 	return err;
 }
 
+int cffs_check_system(struct cffs_state *s, uint64_t block, uint32_t sector,
+		      uint8_t bytes[CFFS_SECTOR], uint32_t at, struct cffs_entry *entry)
+{
+	bool changed = false;
+	int err = fields_check(s, entry, &changed);
+
+	return !err && changed ? cffs_check_replace(s, block, sector, bytes, at, entry) : err;
+}
+
 int cffs_check_inode(struct cffs_state *s, uint64_t block, uint32_t sector,
 		     uint8_t bytes[CFFS_SECTOR], uint32_t at, struct cffs_entry *entry)
 {

@@ -96,6 +96,9 @@ int cffs_check_read_entry(struct cffs_state *s, const struct cffs_known *known,
 
 /* All extents of an inode, in order of the file. */
 int cffs_walk_inode(struct cffs_state *s, const struct cffs_entry *entry, struct cffs_walk *w);
+/* Of a directory of the system, whose number and name are given. */
+int cffs_check_system(struct cffs_state *s, uint64_t block, uint32_t sector,
+		      uint8_t bytes[CFFS_SECTOR], uint32_t at, struct cffs_entry *entry);
 int cffs_check_inode(struct cffs_state *s, uint64_t block, uint32_t sector,
 		     uint8_t bytes[CFFS_SECTOR], uint32_t at, struct cffs_entry *entry);
 

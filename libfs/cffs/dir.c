@@ -339,10 +339,22 @@ int cffs_dir_load_names(struct cffs *fs, struct cffs_inode *dir)
 	return err;
 }
 
+/*
+ * All its blocks are named by the inode itself: the count is right, and tells whether there is an
+ * index.  Behind a node the count may be older than the index, which must know of every name.
+ */
+static bool is_plain(const struct cffs_inode *dir)
+{
+	for (uint32_t i = 0; i < dir->b.n_slots; i++)
+		if (dir->b.slot[i].class == CFFS_CLASS_NODE)
+			return false;
+	return true;
+}
+
 /* 1: what there is to know is learned when it is needed. */
 static int load_lazily(struct cffs *fs, struct cffs_inode *dir)
 {
-	if (dir->b.blocks <= CFFS_DIR_SMALL || dir == fs->odir)
+	if ((is_plain(dir) && dir->b.blocks <= CFFS_DIR_SMALL) || dir == fs->odir)
 		return 0;
 	return dir == fs->xdir ? 1 : cffs_index_load(fs, dir);
 }

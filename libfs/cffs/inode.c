@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "slots.h"
+
 #define BUCKETS_MIN 1024u
 #define IDLE_MAX    16384u
 #define INODES_MAX  65536u
@@ -348,6 +350,7 @@ struct cffs_inode *cffs_inode_from_entry(struct cffs *fs, struct cffs_inode *dir
 	inode->a = entry->a;
 	inode->type = entry->a.mode & S_IFMT;
 	inode->b = entry->b;
+	cffs_body_count(&inode->b);
 	if (entry->xattr_len) {
 		inode->xattr = malloc(entry->xattr_len);
 		if (!inode->xattr) {

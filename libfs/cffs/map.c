@@ -303,8 +303,10 @@ static int change_end(struct cffs *fs, struct cffs_inode *inode, struct change *
 		cffs_set_to_body(&change->set, &change->body);
 	else
 		err = change_leaf(fs, inode, change, &kept);
-	if (!err)
+	if (!err) {
+		cffs_body_count(&change->body);
 		err = cffs_inode_write(fs, inode, &change->body, &change->txn);
+	}
 	for (unsigned k = kept; !err && k < change->path.depth; k++)
 		cffs_hold_drop(fs, change->path.step[k].hold->object);
 	path_put(fs, &change->path);

@@ -43,6 +43,21 @@ void cffs_set_to_body(const struct cffs_set *set, struct cffs_body *body)
 	memcpy(body->slot, set->slot, sizeof(body->slot));
 }
 
+void cffs_body_count(struct cffs_body *body)
+{
+	uint64_t named = 0;
+	bool node = false;
+
+	for (uint32_t i = 0; i < body->n_slots; i++) {
+		if (body->slot[i].class == CFFS_CLASS_NONE)
+			continue;
+		named += body->slot[i].count;
+		node |= body->slot[i].class == CFFS_CLASS_NODE;
+	}
+	if (!node || body->blocks < named || body->blocks > CFFS_BLOCKS_MAX)
+		body->blocks = named;
+}
+
 void cffs_set_empty_node(uint8_t level, struct cffs_set *set)
 {
 	memset(set, 0, sizeof(*set));

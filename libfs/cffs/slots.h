@@ -28,6 +28,12 @@ bool cffs_slot_maps(const struct cffs_slot *slot);
 
 void cffs_set_of_body(const struct cffs_body *body, struct cffs_set *set);
 void cffs_set_to_body(const struct cffs_set *set, struct cffs_body *body);
+/*
+ * The blocks of a body, counted where they can be: without a node its slots are all that there
+ * are.  With one a crash may have left the count behind the nodes, which lie in other sectors;
+ * it is never less than what the slots name, and never wraps.
+ */
+void cffs_body_count(struct cffs_body *body);
 void cffs_set_empty_node(uint8_t level, struct cffs_set *set);
 /* 0, or a small positive number: what is wrong. */
 int cffs_set_of_node(const uint8_t bytes[CFFS_BLOCK], struct cffs_set *set);

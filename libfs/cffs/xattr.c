@@ -16,6 +16,7 @@
 
 #include "deal.h"
 #include "locks.h"
+#include "slots.h"
 
 #define RAW_BYTES  (CFFS_SECTORS * (CFFS_SECTOR - CFFS_RAW_HEAD))
 #define TOTAL_MAX  (66u << 10) /* bytes of all attributes of a file */
@@ -209,6 +210,7 @@ static int deal(struct writing *w, struct timespec now)
 	if (err)
 		return err;
 	body.blocks += w->place.count - old.count;
+	cffs_body_count(&body);
 	cffs_deal_init(&d, now);
 	cffs_deal_cut(&d, w->dir, &loc, name);
 	put = cffs_deal_put(&d, w->dir, name, &loc);

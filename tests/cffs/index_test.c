@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "fsck/fsck.h"
 #include "hints.h"
@@ -517,6 +518,98 @@ static void fsck_gives_up_an_index_whose_head_is_wrong(void **state)
 	repaired(fx);
 }
 
+/* ---- a count that a crash left behind ---- */
+
+/* The inode of the directory "d" counts so many blocks from here on, on the medium. */
+static void count_is(struct fx *fx, uint64_t blocks)
+{
+	uint8_t sector[CFFS_SECTOR];
+	struct cffs_entry entry;
+
+	for (uint64_t at = 0; at < fx->opts.size; at += CFFS_SECTOR) {
+		uint32_t k = 0;
+
+		assert_ok(bdev_read(fx->mem, at, sector, sizeof(sector)));
+		if (cffs_sector_check(sector) || !cffs_sector_next(sector, &k, &entry) ||
+		    entry.kind != CFFS_KIND_INODE || entry.name_len != 1)
+			continue;
+		if (!S_ISDIR(entry.a.mode) || entry.name[0] != 'd')
+			continue;
+		/* Otherwise the count lies in the same sector as all that it counts. */
+		assert_int_equal(entry.b.slot[0].class, CFFS_CLASS_NODE);
+		entry.b.blocks = blocks;
+		assert_true(cffs_sector_replace(sector, k, &entry));
+		cffs_sector_seal(sector);
+		assert_ok(bdev_write(fx->mem, at, sector, sizeof(sector), 0));
+		return;
+	}
+	fail_msg("the inode of d is not on the medium");
+}
+
+static void with_nodes(struct fx *fx)
+{
+	libfs_ino_t dir = fx_mkdir(fx, FX_ROOT, "d"), other = fx_mkdir(fx, FX_ROOT, "e");
+
+	for (unsigned i = 0; i < 1500; i++) {
+		make(fx, dir, i);
+		make(fx, other, i);
+	}
+	fx_close(fx);
+}
+
+static void a_count_older_than_the_nodes_hides_no_name(void **state)
+{
+	struct fx *fx = *state;
+	libfs_ino_t dir;
+
+	with_nodes(fx);
+	count_is(fx, 2);
+	fx_open(fx);
+	fx_mount(fx, 0);
+	dir = fx_find(fx, FX_ROOT, "d");
+	for (unsigned i = 1500; i < 1800; i++)
+		make(fx, dir, i);
+	fx_close_anyhow(fx);
+	assert_int_equal(fx_fsck(fx, CHECK_PREEN, true), FSCK_REPAIRED);
+	fx_open(fx);
+	fx_mount(fx, 0);
+	dir = fx_find(fx, FX_ROOT, "d");
+	for (unsigned i = 0; i < 1800; i++)
+		assert_true(is_there(fx, dir, i));
+}
+
+static void a_count_older_than_the_nodes_never_wraps(void **state)
+{
+	static const uint64_t counts[] = { 2, 30, UINT64_MAX - 11 };
+	struct fx *fx = *state;
+
+	with_nodes(fx);
+	for (unsigned k = 0; k < sizeof(counts) / sizeof(counts[0]); k++) {
+		libfs_ino_t dir;
+
+		count_is(fx, counts[k]);
+		fx_open(fx);
+		fx_mount(fx, 0);
+		dir = fx_find(fx, FX_ROOT, "d");
+		assert_in_range(fx_attr(fx, dir).size, CFFS_BLOCK, CFFS_BLOCK << 16);
+		for (unsigned i = 0; i < 1500; i++) {
+			drop(fx, dir, i);
+			if (i % 500 == 0)
+				assert_ok(libfs_sync(fx->fs));
+		}
+		assert_ok(libfs_sync(fx->fs));
+		assert_in_range(fx_attr(fx, dir).size, 0, CFFS_BLOCK << 8);
+		assert_in_range(blocks_of(fx, dir), 0, 1 << 8);
+		for (unsigned i = 0; i < 1500; i++)
+			make(fx, dir, i);
+		fx_close_anyhow(fx);
+	}
+	assert_true(fx_fsck(fx, CHECK_PREEN, true) <= FSCK_REPAIRED);
+	fx_open(fx);
+	fx_mount(fx, 0);
+	assert_int_equal(fx_count(fx, fx_find(fx, FX_ROOT, "d")), 1500);
+}
+
 int main(void)
 {
 	static char cffs[] = "cffs";
@@ -533,6 +626,8 @@ int main(void)
 		cmocka_unit_test(a_crash_leaves_nobody_who_is_not_found),
 		CASE(fsck_gives_up_an_index_that_misses_a_name),
 		CASE(fsck_gives_up_an_index_whose_head_is_wrong),
+		CASE(a_count_older_than_the_nodes_hides_no_name),
+		CASE(a_count_older_than_the_nodes_never_wraps),
 	};
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
