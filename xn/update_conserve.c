@@ -102,12 +102,13 @@ static int declared_retypes(struct plan *plan)
 {
 	uint32_t n = plan->update.n_retypes;
 	struct xn_extent *now = arena_take(plan->arena, 2 * (size_t)n * sizeof(*now));
-	struct xn_extent *then = now + n;
+	struct xn_extent *then;
 	uint64_t blocks;
 	int err;
 
 	if (!now)
 		return -ENOMEM;
+	then = now + n;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct xn_retype *retype = &plan->update.retypes[i];
 

@@ -184,10 +184,10 @@ static int slot_find(const struct notefs *fs, const char *name, struct record *r
 	struct record one;
 	int found = -ENOENT;
 
+	memset(record, 0, sizeof(*record));
 	for (int i = 1; i < NOTE_RECORDS; i++) {
 		record_get(fs, i, &one);
-		if (!one.mode || strcmp(one.name, name) != 0 ||
-		    (found > 0 && one.serial < record->serial))
+		if (!one.mode || strcmp(one.name, name) != 0 || one.serial < record->serial)
 			continue;
 		*record = one;
 		found = i;

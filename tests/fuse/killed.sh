@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# killed.sh LIBFS OPTIONS LOAD [KILLS]: the bridge is killed at a random moment while LOAD runs
+# killed.sh LIBFS OPTIONS|none LOAD [KILLS]: the bridge is killed at a random moment while LOAD runs
 # ("copy": trees are copied and removed; "names": threads make, link, rename and remove a few names),
 # KILLS times (XN_TEST_KILLS in the environment comes first).  Each time `xn-fsck -p` accepts the disk,
 # it mounts again, and what was fsynced is there, whole, under its name; what was removed and its
@@ -9,7 +9,7 @@
 # recovers by itself.  When something is missing, the disks are kept.
 . "$XN_SOURCE/tests/fuse/lib.sh"
 
-libfs=$1 options=$2 load=$3
+libfs=$1 options=${2#none} load=$3
 kills=${XN_TEST_KILLS:-${4-100}}
 xn format disk.img --size 64M >/dev/null 2>&1 || fail "format"
 for root in home work; do
