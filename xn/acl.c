@@ -24,12 +24,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The record of an object that names `block`, and the extent by which it does. */
-int acl_record_find(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *object,
-		    uint32_t hint, xn_blk_t block, struct udf_budget *budget, uint32_t *record,
-		    struct udf_extent *via)
+int acl_record_find(struct xn *xn, xn_blk_t start, xn_blk_t block, uint32_t hint,
+		    struct udf_budget *budget, struct acl_above *above)
 {
-	const struct udf_info *info = type->info;
+	const struct udf_info *info = above->type->info;
 	struct udf_extents list = { 0 };
 	int err = XN_ENOTOWNER;
 
@@ -39,13 +37,13 @@ int acl_record_find(struct xn *xn, const struct type *type, xn_blk_t start, cons
 		if (i >= info->rec_count)
 			continue; /* no hint */
 		list.n = 0;
-		if (owns_record(xn, type, start, object, i, budget, &list, NULL))
+		if (owns_record(xn, above->type, start, above->bytes, i, budget, &list, NULL))
 			break;
 		for (size_t k = 0; k < list.n; k++) {
 			if (block < list.v[k].start || block - list.v[k].start >= list.v[k].count)
 				continue;
-			*record = i;
-			*via = list.v[k];
+			above->record = i;
+			above->via = list.v[k];
 			err = 0;
 		}
 	}
@@ -76,8 +74,7 @@ int acl_above_find(struct xn *xn, struct entry *entry, struct udf_budget *budget
 		return XN_ENOTCACHED;
 	out->type = owner->type;
 	out->bytes = entry_bytes(owner);
-	err = acl_record_find(xn, owner->type, owner->start, out->bytes, entry->owner_record,
-			      entry->start, budget, &out->record, &out->via);
+	err = acl_record_find(xn, owner->start, entry->start, entry->owner_record, budget, out);
 	if (err)
 		return err;
 	entry->owner_record = out->record;

@@ -747,12 +747,19 @@ bool words_are(const struct known_word *word, uint32_t n, const uint8_t *bytes);
 
 struct known_owns;
 struct known_owns *known_owns_create(void); /* NULL: then every run is run; free() it */
+
+/* A record, and the header that stands above it. */
+struct piece {
+	const struct type *type;
+	const uint8_t *bytes, *header;
+	uint32_t record;
+};
+
 /*
  * `start` is the object's block, by which a result is looked for, or 0: for who reads all
  * objects of a disk once, and would only drive out what others need again.
  */
-int owns_bytes(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *bytes,
-	       uint32_t record, const uint8_t *header, struct udf_budget *budget,
+int owns_piece(struct xn *xn, xn_blk_t start, const struct piece *piece, struct udf_budget *budget,
 	       struct udf_extents *out, struct xn_refusal *why);
 int owns_record(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *object,
 		uint32_t record, struct udf_budget *budget, struct udf_extents *out,
@@ -787,9 +794,9 @@ struct acl_request {
 	size_t n_mods;
 	const struct udf_extents *added, *removed;
 };
-int acl_record_find(struct xn *xn, const struct type *type, xn_blk_t start, const uint8_t *object,
-		    uint32_t hint, xn_blk_t block, struct udf_budget *budget, uint32_t *record,
-		    struct udf_extent *via);
+/* The record of the object at `start` (above's type and bytes) that names `block`: record, via. */
+int acl_record_find(struct xn *xn, xn_blk_t start, xn_blk_t block, uint32_t hint,
+		    struct udf_budget *budget, struct acl_above *above);
 int acl_above_find(struct xn *xn, struct entry *entry, struct udf_budget *budget,
 		   struct acl_above *out);
 int acl_about(struct xn *xn, struct entry *entry, struct udf_budget *budget,

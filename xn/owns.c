@@ -94,13 +94,6 @@ static int extents_translate(const struct xn *xn, const struct type *type, struc
 	return 0;
 }
 
-/* A record, and the header that stands above it. */
-struct piece {
-	const struct type *type;
-	const uint8_t *bytes, *header;
-	uint32_t record;
-};
-
 static int run(struct xn *xn, const struct piece *piece, const struct udf_read_set *read_set,
 	       struct udf_budget *budget, struct udf_extents *out, struct xn_refusal *why)
 {
@@ -254,18 +247,16 @@ static int run_and_learn(struct xn *xn, struct known *known, const struct piece 
 	return err;
 }
 
-int owns_bytes(struct xn *xn, const struct type *type, xn_blk_t object, const uint8_t *bytes,
-	       uint32_t record, const uint8_t *header, struct udf_budget *budget,
+int owns_piece(struct xn *xn, xn_blk_t start, const struct piece *piece, struct udf_budget *budget,
 	       struct udf_extents *out, struct xn_refusal *why)
 {
-	const struct piece piece = { type, bytes, header, record };
-	struct known *known = known_place(xn, &piece, object);
+	struct known *known = known_place(xn, piece, start);
 
 	if (!known)
-		return run(xn, &piece, NULL, budget, out, why);
-	if (!known_is(xn, known, &piece) || budget->fuel < known->fuel || budget->emits < known->n)
-		return run_and_learn(xn, known, &piece, budget, out, why);
-	assert(known_is_true(xn, known, &piece));
+		return run(xn, piece, NULL, budget, out, why);
+	if (!known_is(xn, known, piece) || budget->fuel < known->fuel || budget->emits < known->n)
+		return run_and_learn(xn, known, piece, budget, out, why);
+	assert(known_is_true(xn, known, piece));
 	xn->stats.owns_known++;
 	return known_take(known, budget, out);
 }
@@ -275,9 +266,10 @@ int owns_record(struct xn *xn, const struct type *type, xn_blk_t start, const ui
 		struct xn_refusal *why)
 {
 	const struct udf_info *info = type->info;
+	const uint8_t *bytes = object + info->rec_off + (size_t)record * info->rec_size;
+	const struct piece piece = { type, bytes, object, record };
 
-	return owns_bytes(xn, type, start, object + info->rec_off + (size_t)record * info->rec_size,
-			  record, object, budget, out, why);
+	return owns_piece(xn, start, &piece, budget, out, why);
 }
 
 /*

@@ -20,7 +20,6 @@ static int fresh_above(struct plan *plan, xn_blk_t block, struct acl_above *out)
 {
 	struct change *taker = plan_taker(plan, block);
 	const uint8_t *bytes;
-	int err;
 
 	memset(out, 0, sizeof(*out));
 	for (;;) {
@@ -37,12 +36,11 @@ static int fresh_above(struct plan *plan, xn_blk_t block, struct acl_above *out)
 	bytes = change_bytes(plan, taker);
 	if (!bytes)
 		return -ENOMEM;
-	err = acl_record_find(plan->xn, taker->type, taker->edits->object, bytes, NO_RECORD, block,
-			      &plan->budget, &out->record, &out->via);
 	out->type = taker->type;
 	out->bytes = bytes;
 	out->entry = taker->entry;
-	return err;
+	return acl_record_find(plan->xn, taker->edits->object, block, NO_RECORD, &plan->budget,
+			       out);
 }
 
 static int fresh_ask(struct plan *plan, const struct change *change, struct acl_request *ask)
@@ -97,7 +95,7 @@ static int under_find(struct plan *plan)
 {
 	struct binding *binding;
 	struct entry *owner;
-	uint32_t record;
+	struct acl_above found;
 	int err;
 
 	if (!plan->update.under)
@@ -115,14 +113,13 @@ static int under_find(struct plan *plan)
 		return acl_above_find(plan->xn, owner, &plan->budget, &plan->under);
 	if (!(owner->flags & E_CACHED))
 		return XN_ENOTCACHED;
-	err = acl_record_find(plan->xn, owner->type, owner->start, entry_bytes(owner),
-			      binding->record, binding->extent.start, &plan->budget, &record,
-			      &plan->under.via);
+	found = (struct acl_above){ .type = owner->type, .bytes = entry_bytes(owner) };
+	err = acl_record_find(plan->xn, owner->start, binding->extent.start, binding->record,
+			      &plan->budget, &found);
 	if (err)
 		return err;
-	plan->under.entry = owner;
-	plan->under.type = owner->type;
-	plan->under.record = record;
+	found.entry = owner;
+	plan->under = found;
 	return 0;
 }
 

@@ -261,7 +261,7 @@ static int compare_record(struct comparison *cmp, uint32_t record)
 	const struct udf_info *info = type->info;
 	uint32_t from = info->rec_off + record * info->rec_size;
 	uint32_t group = from / XN_SECTOR_SIZE;
-	const uint8_t *after, *header;
+	struct piece after = { .type = type, .record = record };
 	int err = 0;
 
 	if (cmp->by_sector && (from + info->rec_size - 1) / XN_SECTOR_SIZE != group)
@@ -275,12 +275,12 @@ static int compare_record(struct comparison *cmp, uint32_t record)
 				  &cmp->before, plan->update.why);
 	if (err)
 		return err;
-	after = record_after(cmp, from);
-	if (!after)
+	after.bytes = record_after(cmp, from);
+	if (!after.bytes)
 		return -ENOMEM;
-	header = cmp->change->bytes ? cmp->change->bytes : entry_bytes(cmp->change->entry);
-	return owns_bytes(plan->xn, type, cmp->change->edits->object, after, record, header,
-			  &plan->budget, &cmp->after, plan->update.why);
+	after.header = cmp->change->bytes ? cmp->change->bytes : entry_bytes(cmp->change->entry);
+	return owns_piece(plan->xn, cmp->change->edits->object, &after, &plan->budget, &cmp->after,
+			  plan->update.why);
 }
 
 /* Compare the records that one edit touches, from `next` on; returns the first untouched one. */
