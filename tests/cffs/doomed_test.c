@@ -6,6 +6,7 @@
 #include <sched.h>
 
 #include "deal.h"
+#include "file.h"
 #include "internal.h"
 
 /* The linker sends all allocations here (--wrap), which have no other way to know. */
@@ -147,6 +148,41 @@ static void one_that_cannot_be_freed_is_tried_again(void **state)
 	assert_int_equal(fx_free_blocks(fx), before);
 }
 
+/*
+ * Where the blocks are was asked while the inode lay with the links.  Before they are bound it
+ * loses its names, and the block that it lay in goes away: who asks again finds them.
+ */
+static void blocks_whose_owner_went_away_are_looked_for_again(void **state)
+{
+	struct fx *fx = *state;
+	struct cffs *fs = cffs_of(fx->fs);
+	libfs_ino_t ino = fx_create(fx, FX_ROOT, "a");
+	static char bytes[20000];
+	struct cffs_inode *inode;
+	xn_binding_t binding;
+	struct cffs_run run;
+	unsigned tries = 0;
+
+	fx_write(fx, ino, 0, bytes, sizeof(bytes));
+	assert_ok(fx_link(fx, ino, FX_ROOT, "b"));
+	assert_ok(cffs_inode_get(fs, ino, &inode));
+	assert_ptr_equal(inode->dir, fs->xdir);
+	assert_ok(cffs_map(fs, inode, 0, 1, &run));
+	assert_ok(fx_unlink(fx, FX_ROOT, "b"));
+	assert_ok(fx_unlink(fx, FX_ROOT, "a"));
+	assert_ok(libfs_sync(fx->fs));
+	assert_ok(libfs_sync(fx->fs));
+	assert_int_equal(fs->xdir->b.blocks, 0);
+	assert_true(cffs_retry(fs, cffs_run_bind(fs, &run, &binding), &tries));
+	cffs_run_put(fs, &run);
+	assert_ok(cffs_map(fs, inode, 0, 1, &run));
+	assert_ok(cffs_run_bind(fs, &run, &binding));
+	xn_unbind(fs->libfs.session, binding);
+	cffs_run_put(fs, &run);
+	cffs_inode_put(fs, inode);
+	fx_forget(fx, ino);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, fx_teardown)
 
 int main(void)
@@ -154,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(one_that_becomes_an_orphan_meanwhile_is_freed),
 		CASE(one_that_cannot_be_freed_is_tried_again),
+		CASE(blocks_whose_owner_went_away_are_looked_for_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
