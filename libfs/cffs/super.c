@@ -43,6 +43,7 @@ bool cffs_retry(struct cffs *fs, int error, unsigned *tries)
 	case XN_ENOTFREE:
 	case XN_ENOTOWNER:
 	case XN_ENOTBOUND: /* the owner moved, and what it lay in is gone */
+	case XN_EOWNS:     /* another thread changed what the update was made of */
 	case XN_ENOTCACHED: return (*tries)++ < 4 * TRIES_MAX;
 	case XN_ECACHEFULL:
 	case XN_EALLOWANCE:
